@@ -1,0 +1,79 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Listeners: sockets, TLS and framing, in the I/O thread's loop.
+ *
+ * A listener hands out pieces: runs of whole frames of one window, still
+ * compressed, in the order of the connection.  It reads no socket while the
+ * budget is used up, answers keep-alive ACKs while a window is being worked on,
+ * and closes only the connection that broke the protocol.
+ */
+#pragma once
+
+#include "budget.h"
+#include "error.h"
+#include "loop.h"
+#include "lumberjack.h"
+#include "slice.h"
+#include "tls.h"
+
+enum piece_kind {
+	PIECE_JSON,       /* whole J frames, one after the other */
+	PIECE_COMPRESSED, /* the payload of one C frame */
+	PIECE_SYSLOG,     /* syslog messages, each as LEN(u32be) BYTES */
+	PIECE_FAILURE,    /* no bytes: the connection broke the protocol;
+			   * `failure` says how; the last piece */
+};
+
+struct piece {
+	enum piece_kind kind;
+	uint64_t connection; /* never reused */
+	uint64_t number;     /* in its connection, from 0 */
+	uint32_t window;     /* a new window of so many events begins here */
+	char *bytes;         /* owned */
+	size_t len;
+	char *agent; /* subject CN, owned */
+	char *peer;  /* address:port, owned */
+	const char *failure;
+	int64_t arrival_ns;
+	size_t charged; /* bytes in the budget: whoever takes over releases */
+};
+void piece_free(struct piece *p); /* does not touch the budget */
+
+struct listener_options {
+	const char *address; /* HOST:PORT; port 0: any free one */
+	struct tls_context *tls;
+	struct budget *budget;
+	const struct lumberjack_limits *limits;
+	size_t max_connections;
+	int64_t idle_timeout_ns; /* 0: none; nothing in flight and silent */
+	int64_t handshake_timeout_ns;
+	/* In the loop's thread; takes the piece; false: no room now, the
+	 * listener keeps it and stops reading that connection until
+	 * listener_resume(). */
+	bool (*on_piece)(void *ctx, struct piece *p);
+	void (*on_open)(void *ctx, uint64_t connection, const char *agent,
+	    const char *peer);
+	void (*on_close)(void *ctx, uint64_t connection);
+	void (*on_log)(void *ctx, const char *message); /* for the operator */
+	void *ctx;
+};
+
+struct listener;
+
+enum rc beats_listen(struct loop *loop, const struct listener_options *options,
+    struct listener **out, struct error *err);
+enum rc syslog_listen(struct loop *loop, const struct listener_options *options,
+    struct listener **out, struct error *err);
+
+/* All in the loop's thread. */
+void listener_ack(struct listener *l, uint64_t connection, uint32_t count);
+void listener_fail(struct listener *l, uint64_t connection);
+void listener_resume(struct listener *l);         /* room again */
+void listener_stop_accepting(struct listener *l); /* drain */
+void listener_set_tls(struct listener *l, struct tls_context *tls);
+void listener_free(struct listener *l);
+/* Address bound, "127.0.0.1:5044". */
+const char *listener_address(const struct listener *l);
+size_t listener_connections(const struct listener *l);
+/* Windows received and not yet acknowledged. */
+size_t listener_unacked(const struct listener *l);

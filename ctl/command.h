@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every command of kuzetctl offers: one command (or family, as `rules`)
+ * is one cmd_NAME.c that ends with one `const struct command`.
+ */
+#pragma once
+
+#include <stdbool.h>
+
+/* Exit statuses, the same for every program. */
+enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
+
+/* What stood before the command's name. */
+struct global_options {
+	const char *socket; /* NULL: from `config`, else the default */
+	const char *config; /* collector.yaml, may be NULL */
+	bool json;          /* also accepted behind the command's name */
+};
+
+struct command {
+	const char *name;
+	const char *summary; /* one line for --help */
+	/* argv[0] is the command's name; returns the exit status */
+	int (*run)(const struct global_options *global, int argc, char *argv[]);
+};
+
+/* Ends with NULL; in kuzetctl.c. */
+extern const struct command *const commands[];

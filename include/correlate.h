@@ -1,0 +1,98 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Correlation: hits in the order of the log go in, incidents' changes come out.
+ *
+ * Evaluation is on event time (doc/ARCHITECTURE.md, "The one model"): a
+ * condition is evaluated at each hit over the half-open timespan that ends with
+ * it; a late hit re-evaluates the hits that follow it within the timespan.
+ * Equal times are ordered by event id.  An incident is a run of consecutive
+ * hits of a group at which the condition held; its id = hash(rule, owner,
+ * group, first contributing event when it fired) never changes.
+ *
+ * Pure: no clock, no I/O.  What the state cannot hold is evicted, counted and
+ * reported through on_evict.
+ */
+#pragma once
+
+#include "engine.h"
+
+/* One hit of a base rule with copies of the fields it needs. */
+struct correlate_hit {
+	uint32_t rule; /* base rule, index in the ruleset */
+	int64_t time_ns;
+	struct event_id id;
+	struct slice id_text; /* event.id as printed */
+	struct slice owner;
+	struct slice agent; /* agent.id */
+	uint64_t position;  /* in the log, ascending: rebuild starts from one */
+	uint64_t ordinal;   /* caller's: e.g. INDEX of `rules match` */
+	/* parallel to ruleset_hit_fields(); kind VALUE_NULL if missing */
+	const struct value *values;
+};
+
+/* The state of one incident (also of a single rule's) after a change. */
+struct correlate_incident {
+	uint32_t rule;
+	char id[2 * 16 + 1]; /* hex */
+	struct slice owner;
+	struct slice group; /* JSON object {"source.ip":"…"}; canonical */
+	int64_t first_seen_ns;
+	int64_t last_seen_ns;
+	int64_t fired_ns;      /* time of the first hit at which it held */
+	uint64_t events;       /* contributing */
+	struct slice agents;   /* JSON array of strings, sorted, at most 64 */
+	bool opened;           /* first change of this incident */
+	bool disproved;        /* an absence that late events refuted */
+	uint64_t completed_by; /* ordinal of the event that completed it;
+				 * UINT64_MAX: the end of a window did */
+	const uint64_t *ordinals; /* contributing, if kept (see options) */
+	size_t n_ordinals;
+};
+
+struct correlate_options {
+	uint64_t max_hits;         /* bound of hits held; 0: 4,000,000 */
+	uint64_t max_groups;       /* bound of groups held; 0: 1,000,000 */
+	bool keep_ordinals;        /* for `rules match` */
+	int64_t absence_forget_ns; /* a group is expected for this long: 30 d */
+	void (*on_incident)(void *ctx, const struct correlate_incident *inc);
+	void (*on_evict)(void *ctx, uint32_t rule, uint64_t hits);
+	void *ctx;
+};
+
+struct correlator;
+struct correlator *correlator_new(struct ruleset *rs,
+    const struct correlate_options *options);
+void correlator_free(struct correlator *c);
+
+void correlator_hit(struct correlator *c, const struct correlate_hit *hit);
+
+/*
+ * A source's watermark: windows of groups fed by it close when all sources that
+ * fed them have passed.  `source` is a small number that the caller keeps for
+ * (owner, agent, input); hits carry it through correlator_source().
+ */
+void correlator_source(struct correlator *c, uint32_t source);
+void correlator_watermark(struct correlator *c, uint32_t source,
+    int64_t time_ns);
+
+/*
+ * Rebuilding after a restart: feed the hits of the log from
+ * correlator_rebuild_position() of the last commit in rebuild mode (windows fill,
+ * nothing is evaluated), then every open incident as stored, then leave it.
+ */
+void correlator_rebuild(struct correlator *c, bool on);
+void correlator_restore(struct correlator *c,
+    const struct correlate_incident *inc);
+/* Position of the oldest hit that the state still holds; UINT64_MAX: none. */
+uint64_t correlator_rebuild_position(const struct correlator *c);
+
+struct correlator_stats {
+	uint64_t hits, groups, bytes, evicted_hits, evicted_groups;
+};
+void correlator_stats(const struct correlator *c, struct correlator_stats *out);
+
+/*
+ * A reload: state of rules whose digest is unchanged moves over; takes both.
+ */
+struct correlator *correlator_reload(struct correlator *old,
+    struct ruleset *rs);

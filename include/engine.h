@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The rule engine: Sigma (specification v2.1.0), native and streaming.
+ *
+ *   parse    YAML -> rule (syntax tree, metadata), untrusted input, bounded
+ *   compile  rules -> ruleset: Hyperscan databases a field, conditions, routing
+ *   match    event -> base rules that match it (per thread scratch)
+ *   correlate  hits in the order of the log -> firings of correlation rules
+ *
+ * A ruleset is immutable and counted, so a reload is a swap.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "batch.h"
+#include "buf.h"
+#include "digest.h"
+#include "error.h"
+#include "event.h"
+
+enum rule_level {
+	RULE_INFORMATIONAL,
+	RULE_LOW,
+	RULE_MEDIUM,
+	RULE_HIGH,
+	RULE_CRITICAL,
+};
+
+enum rule_severity { RULE_WARNING, RULE_ERROR };
+
+/* A finding of load: an error refuses the rule, the others load. */
+struct rule_finding {
+	const char *file;
+	unsigned line;
+	struct slice rule; /* id or title; may be empty */
+	enum rule_severity severity;
+	const char *message; /* reason and remedy */
+};
+typedef void rule_finding_cb(void *ctx, const struct rule_finding *finding);
+
+struct rule_options {
+	const char *const *paths; /* files, or folders searched for *.yml */
+	size_t n_paths;
+	/* kuzet's data folder with taxonomy/, NULL: the installed one */
+	const char *taxonomy;
+	/* placeholder values for `expand`: name, then values; NULL: none */
+	const struct conf_map *placeholders;
+	rule_finding_cb *on_finding; /* may be NULL */
+	void *ctx;
+	bool lint; /* also warnings that only `rules check` wants */
+};
+
+struct ruleset;
+
+/* RC_OK though rules were refused; an error only if no path could be read. */
+enum rc ruleset_load(const struct rule_options *options, struct ruleset **out,
+    struct error *err);
+struct ruleset *ruleset_ref(struct ruleset *rs);
+void ruleset_unref(struct ruleset *rs); /* NULL is fine */
+
+uint32_t ruleset_loaded(const struct ruleset *rs);
+uint32_t ruleset_refused(const struct ruleset *rs);
+
+/* What everybody may know of a rule; lives as long as the ruleset. */
+struct rule_info {
+	struct slice id; /* the rule's uuid, else its name, else digest */
+	struct slice title;
+	struct slice author;
+	const struct slice *tags;
+	uint32_t n_tags;
+	enum rule_level level;
+	bool correlation;
+	bool visible;   /* its own matches show (see Sigma `generate`) */
+	bool scope_all; /* kuzet: {scope: all} */
+	uint8_t digest[SHA256_BYTES]; /* of the compiled form */
+	const char *file;
+	unsigned line;
+};
+uint32_t ruleset_count(const struct ruleset *rs); /* loaded ones; index < it */
+const struct rule_info *ruleset_rule(const struct ruleset *rs, uint32_t index);
+/* UINT32_MAX: no such rule. */
+uint32_t ruleset_find(const struct ruleset *rs, struct slice id);
+uint32_t ruleset_find_digest(const struct ruleset *rs,
+    const uint8_t digest[SHA256_BYTES]);
+const char *rule_level_name(enum rule_level level);
+
+/*
+ * The fields of an event that a later stage needs of rule `index`'s hits:
+ * group-by and value fields of all correlations that refer to it, and source.ip
+ * for the incident of a single rule.  Sorted, no doubles.
+ */
+const uint32_t *ruleset_hit_fields(const struct ruleset *rs, uint32_t index,
+    uint32_t *n);
+
+/* Logsource said from outside; empty parts come from the event itself. */
+struct logsource {
+	struct slice product, category, service;
+};
+
+/* Matching: one matcher a thread. */
+struct matcher;
+struct matcher *matcher_new(struct ruleset *rs); /* takes a reference */
+void matcher_free(struct matcher *m);
+/*
+ * The base rules that match: indices ascending, valid until the next call.
+ * `ls` may be NULL.
+ */
+const uint32_t *matcher_run(struct matcher *m, const struct event *ev,
+    const struct logsource *ls, uint32_t *n);

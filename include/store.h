@@ -1,0 +1,149 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The store: a folder with one SQLite file for each UTC day of arrival (the
+ * log and the only truth) and soc.db (what is derived from it or edited by
+ * people).  Formats: doc/ARCHITECTURE.md, "The store".  SQLite is used in this
+ * folder and nowhere else.
+ *
+ * One thread appends, one owns soc.db's writing side, any number read: each
+ * reader has its own connection.
+ */
+#pragma once
+
+#include "batch.h"
+#include "digest.h"
+#include "error.h"
+#include "json.h"
+
+struct store;
+
+/*
+ * Makes the folder and soc.db if they are missing.  RC_INVALID: a newer version
+ * wrote it.  RC_DENIED: another collector holds it (flock).
+ */
+enum rc store_open(const char *dir, struct store **out, struct error *err);
+/* For readers beside a running collector, and of one that stopped. */
+enum rc store_open_readonly(const char *dir, struct store **out,
+    struct error *err);
+void store_close(struct store *s); /* NULL is fine */
+
+struct store_counters {
+	uint64_t events;     /* stored, restarts included */
+	uint64_t detections; /* visible hits stored, restarts included */
+	uint64_t commits;    /* number of the last commit; 0: none yet */
+	uint64_t duplicates; /* dropped since the start */
+};
+void store_counters(struct store *s, struct store_counters *out);
+
+/*
+ * ---- the log: append ---------------------------------------------------
+ *
+ * One transaction: events above their stream's mark become blocks (one an
+ * owner), their hits a column beside them, marks and watermarks move.
+ * Events that are not above their mark, and foreign events whose identity was
+ * seen among the last 65,536 of that client, are dropped and counted; they are
+ * marked in `dropped` of the record.  Nothing of it is visible, and nothing
+ * changed in memory, if it fails: RC_SYSTEM for a full disk: try again later.
+ */
+struct log_record;
+enum rc store_append(struct store *s, struct batch *const *batches, size_t n,
+    struct log_record *out, struct error *err);
+
+/*
+ * What a commit means to correlation: the same live and when read back.
+ * Everything is owned by the record; log_record_fini() frees it.
+ */
+struct log_hit {
+	uint8_t rule_digest[SHA256_BYTES];
+	struct slice rule_id;
+	bool visible;
+	int64_t time_ns;
+	int64_t arrival_ns;
+	struct event_id id;
+	struct slice id_text;
+	struct slice owner;
+	struct slice agent;
+	uint32_t source;            /* see log_source */
+	const uint32_t *fields;     /* ruleset_hit_fields() at ingest or, read
+				     * back, those that were asked for */
+	const struct value *values; /* parallel to fields */
+	uint32_t n_fields;
+};
+
+/* (owner, agent, input) -> a small number, kept in the log for good. */
+struct log_watermark {
+	uint32_t source;
+	int64_t time_ns;    /* highest event time of the source, clamped */
+	int64_t arrival_ns; /* when it last said anything */
+	bool live;          /* newest event less than 10 min old on arrival */
+};
+
+struct log_record {
+	uint64_t commit;
+	int64_t arrival_ns;
+	struct log_hit *hits; /* in the order of the events */
+	size_t n_hits;
+	struct log_watermark *watermarks; /* those that this commit moved */
+	size_t n_watermarks;
+	uint64_t stored, duplicates;
+	struct arena *arena;
+};
+void log_record_fini(struct log_record *r);
+
+/*
+ * ---- the log: read -----------------------------------------------------
+ * Records from commit number `from` on, in order, those without hits and
+ * watermarks left out.  `fields` tells which fields a rule's hits need now (by
+ * digest; NULL result: rule unknown, the hit comes without values).  The
+ * callback returns false to stop.
+ */
+typedef const uint32_t *log_fields_cb(void *ctx,
+    const uint8_t digest[SHA256_BYTES], uint32_t *n);
+typedef bool log_record_cb(void *ctx, const struct log_record *r);
+enum rc store_read_log(struct store *s, uint64_t from, log_fields_cb *fields,
+    log_record_cb *cb, void *ctx, struct error *err);
+
+/*
+ * ---- events ------------------------------------------------------------
+ */
+struct store_filter {
+	uint32_t field;     /* FIELD_TIMESTAMP and FIELD_EVENT_ID work too */
+	struct slice value; /* equals the value's text */
+};
+
+struct store_query {
+	struct slice owner;         /* ptr NULL: all owners (SOC) */
+	int64_t since_ns, until_ns; /* @timestamp, half open; INT64_MIN/MAX */
+	const struct store_filter *filters;
+	size_t n_filters;
+	uint64_t limit; /* 0: all */
+};
+
+/* In order of arrival.  `ev` lives during the call; false stops. */
+typedef bool store_event_cb(void *ctx, const struct event *ev);
+enum rc store_events(struct store *s, const struct store_query *q,
+    store_event_cb *cb, void *ctx, struct error *err);
+enum rc store_count(struct store *s, const struct store_query *q,
+    uint64_t *count, struct error *err);
+
+/* Visible matches of single rules, in order of arrival; from the log. */
+struct store_detection {
+	struct slice rule_id;
+	struct slice title;
+	const struct event *event;
+	struct slice group; /* JSON object */
+};
+typedef bool store_detection_cb(void *ctx, const struct store_detection *d);
+enum rc store_detections(struct store *s, struct slice owner, struct slice rule,
+    int64_t since_ns, int64_t until_ns, uint64_t limit, store_detection_cb *cb,
+    void *ctx, struct error *err);
+
+/* Agents that ever sent something. */
+struct store_agent {
+	struct slice owner, agent;
+	int64_t last_seen_ns;
+	uint64_t events;
+};
+typedef bool store_agent_cb(void *ctx, const struct store_agent *a);
+enum rc store_agents(struct store *s, store_agent_cb *cb, void *ctx,
+    struct error *err);

@@ -1,0 +1,143 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "digest.h"
+
+#include <openssl/evp.h>
+#include <openssl/rand.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "xalloc.h"
+
+struct sha256 {
+	EVP_MD_CTX *ctx;
+};
+
+/* OpenSSL fails here only when memory or its own integrity is gone. */
+static void
+must(int ok)
+{
+	if (ok != 1) {
+		(void)fprintf(stderr, "OpenSSL: digest or random failed\n");
+		abort();
+	}
+}
+
+struct sha256 *
+sha256_new(void)
+{
+	struct sha256 *h = xzalloc(sizeof(*h));
+
+	h->ctx = EVP_MD_CTX_new();
+	must(h->ctx != NULL);
+	must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+	return h;
+}
+
+void
+sha256_add(struct sha256 *h, const void *bytes, size_t len)
+{
+	must(EVP_DigestUpdate(h->ctx, bytes, len));
+}
+
+void
+sha256_done(struct sha256 *h, uint8_t out[SHA256_BYTES])
+{
+	must(EVP_DigestFinal_ex(h->ctx, out, NULL));
+	must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+}
+
+void
+sha256_free(struct sha256 *h)
+{
+	if (h == NULL)
+		return;
+	EVP_MD_CTX_free(h->ctx);
+	free(h);
+}
+
+void
+sha256_of(struct slice s, uint8_t out[SHA256_BYTES])
+{
+	must(EVP_Digest(s.ptr, s.len, out, NULL, EVP_sha256(), NULL));
+}
+
+void
+hex_text(const uint8_t *bytes, size_t n, char *out)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < n; i++) {
+		out[2 * i] = digits[bytes[i] >> 4];
+		out[2 * i + 1] = digits[bytes[i] & 15];
+	}
+	out[2 * n] = '\0';
+}
+
+void
+random_bytes(void *out, size_t n)
+{
+	must(RAND_bytes(out, (int)n));
+}
+
+void
+uuid_new(uint8_t out[16])
+{
+	random_bytes(out, 16);
+	out[6] = (uint8_t)((out[6] & 0x0f) | 0x40);
+	out[8] = (uint8_t)((out[8] & 0x3f) | 0x80);
+}
+
+static bool
+is_dash(size_t i)
+{
+	return i == 8 || i == 13 || i == 18 || i == 23;
+}
+
+void
+uuid_text(const uint8_t uuid[16], char out[UUID_TEXT])
+{
+	char hex[33];
+	size_t from = 0;
+
+	hex_text(uuid, 16, hex);
+	for (size_t i = 0; i < UUID_TEXT - 1; i++)
+		out[i] = is_dash(i) ? '-' : hex[from++];
+	out[UUID_TEXT - 1] = '\0';
+}
+
+static int
+hex_value(char c)
+{
+	if (c >= '0' && c <= '9')
+		return c - '0';
+	if (c >= 'a' && c <= 'f')
+		return c - 'a' + 10;
+	if (c >= 'A' && c <= 'F')
+		return c - 'A' + 10;
+	return -1;
+}
+
+bool
+uuid_parse(struct slice text, uint8_t out[16])
+{
+	size_t n = 0;
+
+	if (text.len != UUID_TEXT - 1)
+		return false;
+	for (size_t i = 0; i < text.len; i++) {
+		int v;
+
+		if (is_dash(i)) {
+			if (text.ptr[i] != '-')
+				return false;
+			continue;
+		}
+		v = hex_value(text.ptr[i]);
+		if (v < 0)
+			return false;
+		out[n / 2] = (uint8_t)(n % 2 == 0 ? v << 4 : out[n / 2] | v);
+		n++;
+	}
+	return true;
+}

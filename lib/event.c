@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "event.h"
+
+#include <assert.h>
+
+#include "digest.h"
+
+enum { FIRST_FIELDS = 24, ID_TEXT_MAX = UUID_TEXT + 21 };
+
+void
+event_init(struct event *ev, struct arena *arena)
+{
+	*ev = (struct event){ .arena = arena };
+}
+
+static struct field *
+find(const struct event *ev, uint32_t id)
+{
+	for (uint32_t i = 0; i < ev->n; i++)
+		if (ev->fields[i].id == id)
+			return &ev->fields[i];
+	return NULL;
+}
+
+const struct value *
+event_get(const struct event *ev, uint32_t id)
+{
+	const struct field *f = find(ev, id);
+
+	return f != NULL ? &f->value : NULL;
+}
+
+struct slice
+event_get_string(const struct event *ev, uint32_t id)
+{
+	const struct field *f = find(ev, id);
+
+	if (f == NULL || f->value.kind != VALUE_STRING)
+		return (struct slice){ NULL, 0 };
+	return f->value.s;
+}
+
+static void
+grow(struct event *ev)
+{
+	uint32_t cap = ev->cap == 0 ? FIRST_FIELDS : 2 * ev->cap;
+	struct field *fields = arena_alloc(ev->arena, cap * sizeof(fields[0]));
+
+	if (ev->n > 0)
+		memcpy(fields, ev->fields, ev->n * sizeof(fields[0]));
+	ev->fields = fields;
+	ev->cap = cap;
+}
+
+void
+event_set(struct event *ev, uint32_t id, struct value value)
+{
+	struct field *f;
+
+	if (id == FIELD_NONE) {
+		ev->dropped++;
+		return;
+	}
+	f = find(ev, id);
+	if (f != NULL) {
+		f->value = value;
+		return;
+	}
+	if (ev->n >= EVENT_FIELDS_MAX) {
+		ev->dropped++;
+		return;
+	}
+	if (ev->n == ev->cap)
+		grow(ev);
+	ev->fields[ev->n++] = (struct field){ id, value };
+}
+
+void
+event_set_string(struct event *ev, uint32_t id, struct slice s)
+{
+	event_set(ev, id, (struct value){ .kind = VALUE_STRING, .s = s });
+}
+
+void
+event_set_int(struct event *ev, uint32_t id, int64_t i)
+{
+	event_set(ev, id, (struct value){ .kind = VALUE_INT, .i = i });
+}
+
+void
+event_set_bool(struct event *ev, uint32_t id, bool b)
+{
+	event_set(ev, id, (struct value){ .kind = VALUE_BOOL, .b = b });
+}
+
+static bool
+list_has(const struct value *items, uint32_t n, struct slice s)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (items[i].kind == VALUE_STRING && slice_eq(items[i].s, s))
+			return true;
+	return false;
+}
+
+void
+event_add_string(struct event *ev, uint32_t id, struct slice s)
+{
+	struct value one = { .kind = VALUE_STRING, .s = s };
+	struct field *f = find(ev, id);
+	const struct value *old;
+	struct value *items;
+	uint32_t n;
+
+	if (f == NULL) {
+		items = arena_alloc(ev->arena, sizeof(items[0]));
+		items[0] = one;
+		event_set(ev, id,
+		    (struct value){ .kind = VALUE_LIST,
+			.n = 1,
+			.list = items });
+		return;
+	}
+	if (f->value.kind == VALUE_JSON || f->value.kind == VALUE_NULL) {
+		f->value = one;
+		return;
+	}
+	old = f->value.kind == VALUE_LIST ? f->value.list : &f->value;
+	n = f->value.kind == VALUE_LIST ? f->value.n : 1;
+	if (list_has(old, n, s))
+		return;
+	items = arena_alloc(ev->arena, (n + 1) * sizeof(items[0]));
+	memcpy(items, old, n * sizeof(items[0]));
+	items[n] = one;
+	f->value =
+	    (struct value){ .kind = VALUE_LIST, .n = n + 1, .list = items };
+}
+
+void
+event_unset(struct event *ev, uint32_t id)
+{
+	struct field *f = find(ev, id);
+
+	if (f != NULL)
+		*f = ev->fields[--ev->n];
+}
+
+struct slice
+event_id_text(const struct event *ev)
+{
+	struct buf text;
+	struct slice copy;
+	char uuid[UUID_TEXT];
+
+	if (!event_has_stream(ev)) {
+		if (ev->foreign.len > 0)
+			return ev->foreign;
+		copy = event_get_string(ev, FIELD_EVENT_ID);
+		return copy.ptr != NULL ? copy : SLICE("");
+	}
+	buf_init(&text, ID_TEXT_MAX);
+	uuid_text(ev->id.stream, uuid);
+	(void)buf_add(&text, uuid, UUID_TEXT - 1);
+	(void)buf_add_char(&text, ':');
+	(void)buf_add_u64dec(&text, ev->id.offset);
+	copy = arena_copy(ev->arena, buf_slice(&text));
+	buf_fini(&text);
+	return copy;
+}
+
+bool
+event_id_parse(struct slice text, struct event_id *id)
+{
+	uint64_t offset = 0;
+
+	if (text.len < UUID_TEXT + 1 || text.len >= ID_TEXT_MAX ||
+	    text.ptr[UUID_TEXT - 1] != ':' ||
+	    !uuid_parse((struct slice){ text.ptr, UUID_TEXT - 1 }, id->stream))
+		return false;
+	for (size_t i = UUID_TEXT; i < text.len; i++) {
+		unsigned digit = (unsigned char)text.ptr[i] - (unsigned)'0';
+
+		if (digit > 9 || offset > (UINT64_MAX - digit) / 10)
+			return false;
+		offset = offset * 10 + digit;
+	}
+	id->offset = offset;
+	return true;
+}
