@@ -14,6 +14,7 @@
 
 #include "buf.h"
 #include "error.h"
+#include "slice.h"
 
 enum conf_type {
 	CONF_STRING, /* char * */
@@ -101,7 +102,13 @@ struct yaml_file;
 enum rc yaml_load(const char *path, struct yaml_file **out, struct error *err);
 enum rc yaml_parse(const char *name, struct slice text, struct yaml_file **out,
     struct error *err);
-void yaml_free(struct yaml_file *y); /* NULL is fine */
+void yaml_file_free(struct yaml_file *y); /* NULL is fine */
+/* Not a symbol: libyaml has a private one of this name and would call ours. */
+static inline void
+yaml_free(struct yaml_file *y)
+{
+	yaml_file_free(y);
+}
 size_t yaml_documents(const struct yaml_file *y);
 /* NULL for an empty document */
 const struct yaml_node *yaml_root(const struct yaml_file *y, size_t document);
