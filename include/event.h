@@ -67,6 +67,8 @@ struct event {
 	int64_t time_ns;    /* since 1970-01-01T00:00:00Z; event time */
 	int64_t arrival_ns; /* when the collector read it */
 	struct event_id id;
+	bool own_id; /* the collector made `id`, for what came without any
+		      * identity: nothing to compare it with, no mark */
 	struct slice foreign;
 	uint32_t size; /* bytes it came in: what budgets count */
 };
