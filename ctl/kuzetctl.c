@@ -36,6 +36,7 @@ parse_globals(int argc, char *argv[], struct global_options *global)
 	};
 	int c;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "+c:h", options, NULL)) != -1) {
 		switch (c) {
 		case 's':

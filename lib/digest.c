@@ -102,7 +102,10 @@ uuid_text(const uint8_t uuid[16], char out[UUID_TEXT])
 
 	hex_text(uuid, 16, hex);
 	for (size_t i = 0; i < UUID_TEXT - 1; i++)
-		out[i] = is_dash(i) ? '-' : hex[from++];
+		if (is_dash(i))
+			out[i] = '-';
+		else
+			out[i] = hex[from++];
 	out[UUID_TEXT - 1] = '\0';
 }
 

@@ -55,9 +55,12 @@ clean_text(char *out, size_t room, const char *text)
 	size_t n = 0;
 
 	for (; *text != '\0' && n + 1 < room; text++) {
-		unsigned char c = (unsigned char)*text;
+		const unsigned char c = (unsigned char)*text;
 
-		out[n++] = c < 0x20 || c == 0x7f ? ' ' : (char)c;
+		out[n] = *text;
+		if (c < 0x20 || c == 0x7f)
+			out[n] = ' ';
+		n++;
 	}
 	out[n] = '\0';
 	return n;
