@@ -30,6 +30,9 @@ enum conf_type {
 	CONF_ADDRESSES,
 	CONF_MAP,  /* struct conf_map: name -> scalar */
 	CONF_LIST, /* struct conf_list of structs described by `items` */
+	/* bool: whether the file has this section.  What is required within
+	 * it, is so only then: "kafka", then "kafka.brokers". */
+	CONF_SECTION,
 };
 
 struct conf_strings {
@@ -53,8 +56,10 @@ struct conf_list {
 struct conf_option {
 	const char *key; /* dotted: "listeners.beats.address"; NULL ends */
 	enum conf_type type;
-	size_t offset;   /* in the struct being filled */
-	const char *def; /* as it would be written; NULL: none */
+	size_t offset; /* in the struct being filled */
+	/* As it would be written in the file, "[a, b]"; NULL: none.  One that
+	 * ends with "/s" lets a SIZE be written as a rate ("20MB/s"). */
+	const char *def;
 	bool required;
 	int64_t min, max; /* INT, SIZE (bytes), DURATION (ns); 0,0: any >= 0 */
 	const char *const *choices;      /* CHOICE: ends with NULL */
@@ -65,13 +70,21 @@ struct conf_option {
 
 /*
  * Fills *out (zeroed by the caller) from `path`; everything in it belongs to
- * the caller, who gives it to conf_free().  Messages: "FILE:LINE: KEY: what".
+ * the caller, who gives it to conf_free().  After an error there is nothing in
+ * it.  Messages: "FILE:LINE: KEY: what is wrong: what is allowed".
  */
 enum rc conf_load(const char *path, const struct conf_option *table, void *out,
     struct error *err);
 void conf_free(const struct conf_option *table, void *out);
 
-/* Whether the file gave the key (a section: any key below it). */
+/* The same from memory; `path` names it and is where relative paths begin. */
+enum rc conf_parse(const char *path, struct slice text,
+    const struct conf_option *table, void *out, struct error *err);
+
+/*
+ * Whether the file gave the key (a section: any key below it).  An option that
+ * has a default does not show it: give its section a CONF_SECTION.
+ */
 bool conf_has(const void *out, const struct conf_option *table,
     const char *key);
 
