@@ -61,8 +61,9 @@ enum rc lumberjack_put_compressed(struct lumberjack_deflate *d, struct buf *out,
 
 /*
  * Inflates a C frame as a stream and hands out its J frames one by one, with
- * the bounds applied before any allocation; a C within it is RC_INVALID.  The
- * payload given lives in `arena` (NUL-free copy is not promised).
+ * the bounds applied before any allocation; a C or W within it is RC_INVALID.
+ * The payload given lives in `arena` (NUL-free copy is not promised).  `zlib`
+ * is borrowed until the last frame; after an error only _begin() may follow.
  */
 struct arena;
 struct lumberjack_inflate;
