@@ -83,6 +83,7 @@ ECS(KUZET_CONTROL, "kuzet.control")
 ECS(KUZET_DELIVERY, "kuzet.delivery")
 ECS(KUZET_INPUT, "kuzet.input")
 ECS(KUZET_STREAM, "kuzet.stream")
+ECS(KUZET_TIMESTAMP, "kuzet.timestamp")
 ECS(KUZET_TIMEZONE, "kuzet.timezone")
 ECS(KUZET_YEAR, "kuzet.year")
 /* clang-format on */

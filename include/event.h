@@ -87,6 +87,8 @@ struct slice event_get_string(const struct event *ev, uint32_t id);
  * FIELD_NONE is counted in `dropped`.
  */
 void event_set(struct event *ev, uint32_t id, struct value value);
+/* The same for a reader that knows the event not to have the field yet. */
+void event_append(struct event *ev, uint32_t id, struct value value);
 void event_set_string(struct event *ev, uint32_t id, struct slice s);
 void event_set_int(struct event *ev, uint32_t id, int64_t i);
 void event_set_bool(struct event *ev, uint32_t id, bool b);
@@ -101,6 +103,11 @@ void event_unset(struct event *ev, uint32_t id);
  * event's own event.id field, or empty.  Lives in the arena.
  */
 struct slice event_id_text(const struct event *ev);
+
+/* The id of an event that has a stream, as event_id_text() prints it. */
+enum { EVENT_ID_TEXT_MAX = 36 + 1 + 20 + 1 };
+struct slice event_id_format(const struct event_id *id,
+    char out[EVENT_ID_TEXT_MAX]);
 
 /* Parses what event_id_text() prints; false if it is something else. */
 bool event_id_parse(struct slice text, struct event_id *id);

@@ -48,6 +48,12 @@ struct slice field_name(uint32_t id);
  */
 uint32_t field_folded(uint32_t id);
 
+/*
+ * The places of the names in byte order, for ids below *n: newer names may have
+ * none yet.  Valid for ever.
+ */
+const uint32_t *field_ranks(uint32_t *n);
+
 /* Ids are below this; grows. */
 uint32_t field_count(void);
 

@@ -22,7 +22,7 @@ extern const struct json_limits json_limits_default;
 
 /*
  * Adds the members of one JSON object to `ev`.  "@timestamp" (RFC 3339 text)
- * sets ev->time_ns, or stays a field if it cannot be read.  Invalid UTF-8 in
+ * sets ev->time_ns, or becomes the field kuzet.timestamp if it cannot be read.  Invalid UTF-8 in
  * strings becomes U+FFFD.  A name that comes twice keeps its last value.  Empty
  * keys and keys beyond the bounds of field.h are counted in ev->dropped.
  * `text` is borrowed by the event's strings: it must live as long as the arena.

@@ -26,6 +26,9 @@ struct timezone_info;
  */
 enum rc timezone_open(const char *name, struct timezone_info **out,
     struct error *err);
+/* The same from a TZif file's bytes. */
+enum rc timezone_parse(struct slice tzif, struct timezone_info **out,
+    struct error *err);
 void timezone_close(struct timezone_info *tz); /* NULL is fine */
 
 /* Seconds east of UTC at an instant. */
@@ -97,5 +100,6 @@ struct slice timestamp_format(int64_t time_ns, char out[TIMESTAMP_TEXT_MAX]);
 enum rc timestamp_parse_argument(const char *text, int64_t now_ns,
     int64_t *time_ns, struct error *err);
 
-/* "30s" "15m" "2h" "30d" "500ms" to nanoseconds; RC_INVALID otherwise. */
+/* "30s" "15m" "2h" "30d" "8w" "500ms" "10us" to nanoseconds; RC_INVALID
+ * otherwise. */
 enum rc duration_parse(struct slice text, int64_t *ns, struct error *err);

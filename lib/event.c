@@ -1,11 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "event.h"
 
-#include <assert.h>
-
 #include "digest.h"
 
-enum { FIRST_FIELDS = 24, ID_TEXT_MAX = UUID_TEXT + 21 };
+enum { FIRST_FIELDS = 24 };
 
 void
 event_init(struct event *ev, struct arena *arena)
@@ -55,18 +53,18 @@ grow(struct event *ev)
 void
 event_set(struct event *ev, uint32_t id, struct value value)
 {
-	struct field *f;
+	struct field *f = find(ev, id);
 
-	if (id == FIELD_NONE) {
-		ev->dropped++;
-		return;
-	}
-	f = find(ev, id);
-	if (f != NULL) {
+	if (f != NULL)
 		f->value = value;
-		return;
-	}
-	if (ev->n >= EVENT_FIELDS_MAX) {
+	else
+		event_append(ev, id, value);
+}
+
+void
+event_append(struct event *ev, uint32_t id, struct value value)
+{
+	if (id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX) {
 		ev->dropped++;
 		return;
 	}
@@ -145,26 +143,34 @@ event_unset(struct event *ev, uint32_t id)
 }
 
 struct slice
+event_id_format(const struct event_id *id, char out[EVENT_ID_TEXT_MAX])
+{
+	char digits[EVENT_ID_TEXT_MAX];
+	uint64_t offset = id->offset;
+	size_t at = sizeof(digits), n = UUID_TEXT;
+
+	uuid_text(id->stream, out);
+	out[UUID_TEXT - 1] = ':';
+	do {
+		digits[--at] = (char)('0' + offset % 10);
+		offset /= 10;
+	} while (offset > 0);
+	memcpy(out + n, digits + at, sizeof(digits) - at);
+	return (struct slice){ out, n + sizeof(digits) - at };
+}
+
+struct slice
 event_id_text(const struct event *ev)
 {
-	struct buf text;
-	struct slice copy;
-	char uuid[UUID_TEXT];
+	char text[EVENT_ID_TEXT_MAX];
+	struct slice field;
 
-	if (!event_has_stream(ev)) {
-		if (ev->foreign.len > 0)
-			return ev->foreign;
-		copy = event_get_string(ev, FIELD_EVENT_ID);
-		return copy.ptr != NULL ? copy : SLICE("");
-	}
-	buf_init(&text, ID_TEXT_MAX);
-	uuid_text(ev->id.stream, uuid);
-	(void)buf_add(&text, uuid, UUID_TEXT - 1);
-	(void)buf_add_char(&text, ':');
-	(void)buf_add_u64dec(&text, ev->id.offset);
-	copy = arena_copy(ev->arena, buf_slice(&text));
-	buf_fini(&text);
-	return copy;
+	if (event_has_stream(ev))
+		return arena_copy(ev->arena, event_id_format(&ev->id, text));
+	if (ev->foreign.len > 0)
+		return ev->foreign;
+	field = event_get_string(ev, FIELD_EVENT_ID);
+	return field.ptr != NULL ? field : SLICE("");
 }
 
 bool
@@ -172,7 +178,7 @@ event_id_parse(struct slice text, struct event_id *id)
 {
 	uint64_t offset = 0;
 
-	if (text.len < UUID_TEXT + 1 || text.len >= ID_TEXT_MAX ||
+	if (text.len < UUID_TEXT + 1 || text.len >= EVENT_ID_TEXT_MAX ||
 	    text.ptr[UUID_TEXT - 1] != ':' ||
 	    !uuid_parse((struct slice){ text.ptr, UUID_TEXT - 1 }, id->stream))
 		return false;

@@ -1,0 +1,394 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* One JSON object straight into an event. */
+#include "json.h"
+#include "json_scan.h"
+#include "timestamp.h"
+#include "utf8.h"
+
+enum {
+	/* up to so many fields doubles are looked for one by one */
+	LINEAR_FIELDS = 16,
+	INDEX_SLOTS = 2 * EVENT_FIELDS_MAX,
+	/* items of an event's lists: what is beyond stays JSON text */
+	LIST_ITEMS_MAX = 65536,
+	LIST_FIRST = 64,
+};
+
+const struct json_limits json_limits_default = { .depth = 64,
+	.text_bytes = 1 << 20 };
+
+/*
+ * `index` finds the place of a field by its id in constant time: open
+ * addressing, 0 is free, else the place plus one.  It is made when an event has
+ * more than LINEAR_FIELDS; half full at most.
+ */
+struct reading {
+	const char *at, *end;
+	const char *wrong; /* not NULL: failed here */
+	struct event *ev;
+	const struct json_limits *limits;
+	bool cut;
+	bool indexed;
+	uint32_t list_items;
+	uint16_t index[INDEX_SLOTS];
+};
+
+static uint16_t *
+slot_of(struct reading *r, uint32_t id)
+{
+	uint32_t at = (id * UINT32_C(2654435761)) >> 21;
+
+	_Static_assert(INDEX_SLOTS == 1 << 11, "the hash gives 11 bits");
+	while (r->index[at] != 0 && r->ev->fields[r->index[at] - 1].id != id)
+		at = (at + 1) % INDEX_SLOTS;
+	return &r->index[at];
+}
+
+static void
+make_index(struct reading *r)
+{
+	memset(r->index, 0, sizeof(r->index));
+	for (uint32_t i = 0; i < r->ev->n; i++)
+		*slot_of(r, r->ev->fields[i].id) = (uint16_t)(i + 1);
+	r->indexed = true;
+}
+
+static void
+put(struct reading *r, uint32_t id, struct value v)
+{
+	uint16_t *slot;
+
+	if (id == FIELD_NONE) {
+		r->ev->dropped++;
+		return;
+	}
+	if (r->ev->n < LINEAR_FIELDS) {
+		event_set(r->ev, id, v);
+		return;
+	}
+	if (!r->indexed)
+		make_index(r);
+	slot = slot_of(r, id);
+	if (*slot != 0) {
+		r->ev->fields[*slot - 1].value = v;
+		return;
+	}
+	event_append(r->ev, id, v);
+	if (r->ev->n > 0 && r->ev->fields[r->ev->n - 1].id == id)
+		*slot = (uint16_t)r->ev->n;
+}
+
+static struct value
+string_value(struct reading *r, struct slice s)
+{
+	if (s.len > r->limits->text_bytes) {
+		s.len = utf8_cut(s, r->limits->text_bytes);
+		r->cut = true;
+	}
+	return (struct value){ .kind = VALUE_STRING, .s = s };
+}
+
+/* What an event has no other kind for; beyond the bound its text, cut. */
+static struct value
+json_value(struct reading *r, struct slice text, bool compact)
+{
+	text = json_compact(r->ev->arena, text, compact);
+	if (text.len > r->limits->text_bytes)
+		return string_value(r, text);
+	return (struct value){ .kind = VALUE_JSON, .s = text };
+}
+
+static void
+fail(struct reading *r, const char *wrong)
+{
+	if (r->wrong == NULL)
+		r->wrong = wrong;
+}
+
+static struct value
+scalar(struct reading *r)
+{
+	struct value v = { .kind = VALUE_NULL };
+	struct slice text;
+	const char *wrong;
+
+	switch (r->at < r->end ? *r->at : '\0') {
+	case '"':
+		r->at++;
+		wrong = json_scan_string(&r->at, r->end, r->ev->arena, &text);
+		if (wrong == NULL)
+			v = string_value(r, text);
+		break;
+	case 't':
+		wrong = json_scan_word(&r->at, r->end, "true");
+		v = (struct value){ .kind = VALUE_BOOL, .b = true };
+		break;
+	case 'f':
+		wrong = json_scan_word(&r->at, r->end, "false");
+		v = (struct value){ .kind = VALUE_BOOL, .b = false };
+		break;
+	case 'n':
+		wrong = json_scan_word(&r->at, r->end, "null");
+		break;
+	default:
+		wrong = json_scan_number(&r->at, r->end, &text);
+		if (wrong == NULL)
+			v = json_number_value(text);
+		if (v.kind == VALUE_JSON)
+			v = json_value(r, text, true);
+		break;
+	}
+	if (wrong != NULL)
+		fail(r, wrong);
+	return v;
+}
+
+/* Any value as JSON text; `depth` levels are open around it. */
+static struct value
+whole(struct reading *r, unsigned depth)
+{
+	const char *from = r->at;
+	bool compact;
+	const char *wrong =
+	    json_scan_value(&r->at, r->end, r->limits->depth - depth, &compact);
+
+	if (wrong != NULL) {
+		fail(r, wrong);
+		return (struct value){ .kind = VALUE_NULL };
+	}
+	return json_value(r, (struct slice){ from, (size_t)(r->at - from) },
+	    compact);
+}
+
+/* Room for one more; the old array stays in the arena, as everything does. */
+static struct value *
+grow_list(struct reading *r, struct value *items, uint32_t n)
+{
+	struct value *grown =
+	    arena_alloc(r->ev->arena, 2 * (size_t)n * sizeof(items[0]));
+
+	memcpy(grown, items, n * sizeof(items[0]));
+	return grown;
+}
+
+/*
+ * The scalars behind a '[', as far as they go: true if that was all of the
+ * array and it fits the bounds.
+ */
+static bool
+scalars(struct reading *r, struct value *list)
+{
+	struct value first[LIST_FIRST];
+	struct value *items = first;
+	uint32_t n = 0, room = LIST_FIRST;
+
+	r->at++;
+	json_scan_space(&r->at, r->end);
+	if (r->at < r->end && *r->at == ']') {
+		r->at++;
+		*list = (struct value){ .kind = VALUE_LIST };
+		return true;
+	}
+	for (;;) {
+		if (r->at < r->end && (*r->at == '{' || *r->at == '['))
+			return false;
+		if (n == room) {
+			items = grow_list(r, items, n);
+			room *= 2;
+		}
+		items[n] = scalar(r);
+		if (r->wrong != NULL || items[n].kind == VALUE_JSON ||
+		    r->list_items >= LIST_ITEMS_MAX)
+			return false;
+		n++;
+		r->list_items++;
+		json_scan_space(&r->at, r->end);
+		if (r->at == r->end || *r->at != ',')
+			break;
+		r->at++;
+		json_scan_space(&r->at, r->end);
+	}
+	if (r->at == r->end || *r->at != ']') {
+		fail(r, "a comma or closing bracket is missing");
+		return false;
+	}
+	r->at++;
+	if (items == first) {
+		items = arena_alloc(r->ev->arena, n * sizeof(items[0]));
+		memcpy(items, first, n * sizeof(items[0]));
+	}
+	*list = (struct value){ .kind = VALUE_LIST, .n = n, .list = items };
+	return true;
+}
+
+static struct value
+array(struct reading *r, unsigned depth)
+{
+	struct value list = { .kind = VALUE_NULL };
+	const char *from = r->at;
+
+	if (depth >= r->limits->depth) {
+		fail(r, json_too_deep);
+		return list;
+	}
+	if (scalars(r, &list) || r->wrong != NULL)
+		return list;
+	r->at = from;
+	return whole(r, depth);
+}
+
+/* @timestamp is a member of the event; one that cannot be read a field. */
+static void
+put_timestamp(struct reading *r, struct value v)
+{
+	if (v.kind != VALUE_STRING || v.s.len == 0 ||
+	    timestamp_parse_rfc3339(v.s, NULL, &r->ev->time_ns) != v.s.len)
+		put(r, FIELD_KUZET_TIMESTAMP, v);
+}
+
+/* "key": and the white space around it; the id of the name below `parent` */
+static uint32_t
+member_name(struct reading *r, uint32_t parent)
+{
+	struct slice key;
+	const char *wrong;
+
+	if (r->at == r->end || *r->at != '"') {
+		fail(r, "a key is missing");
+		return FIELD_NONE;
+	}
+	r->at++;
+	wrong = json_scan_string(&r->at, r->end, r->ev->arena, &key);
+	if (wrong != NULL) {
+		fail(r, wrong);
+		return FIELD_NONE;
+	}
+	if (r->at < r->end && *r->at != ':')
+		json_scan_space(&r->at, r->end);
+	if (r->at == r->end || *r->at != ':') {
+		fail(r, "a colon is missing");
+		return FIELD_NONE;
+	}
+	r->at++;
+	json_scan_space(&r->at, r->end);
+	return key.len > 0 ? field_child(parent, key) : FIELD_NONE;
+}
+
+static bool
+is_empty_object(const struct reading *r)
+{
+	const char *p = r->at + 1;
+
+	json_scan_space(&p, r->end);
+	return p < r->end && *p == '}';
+}
+
+/* One member; the id of its name if its value is an object that begins here. */
+static uint32_t
+member(struct reading *r, uint32_t parent, unsigned depth)
+{
+	uint32_t id = member_name(r, parent);
+	char first = r->at < r->end ? *r->at : '\0';
+	struct value v;
+
+	if (r->wrong != NULL)
+		return FIELD_NONE;
+	if (first == '{' && id != FIELD_NONE && !is_empty_object(r))
+		return id;
+	if (first == '[')
+		v = array(r, depth);
+	else if (first == '{')
+		v = whole(r, depth);
+	else
+		v = scalar(r);
+	if (r->wrong != NULL)
+		return FIELD_NONE;
+	if (id == FIELD_TIMESTAMP)
+		put_timestamp(r, v);
+	else
+		put(r, id, v);
+	return FIELD_NONE;
+}
+
+/* The members of an object, behind its '{', and of those within it. */
+static void
+members(struct reading *r)
+{
+	uint32_t parents[JSON_DEPTH_MAX];
+	unsigned depth = 1;
+	bool first = true;
+
+	parents[0] = FIELD_NONE;
+	do {
+		uint32_t inner;
+
+		json_scan_space(&r->at, r->end);
+		if (!first || r->at == r->end || *r->at != '}') {
+			inner = member(r, parents[depth - 1], depth);
+			if (r->wrong != NULL)
+				return;
+			first = inner != FIELD_NONE;
+			if (first && depth >= r->limits->depth) {
+				fail(r, json_too_deep);
+				return;
+			}
+			if (first) {
+				parents[depth++] = inner;
+				r->at++;
+				continue;
+			}
+			json_scan_space(&r->at, r->end);
+		}
+		while (depth > 0 && r->at < r->end && *r->at == '}') {
+			r->at++;
+			depth--;
+			json_scan_space(&r->at, r->end);
+		}
+		first = false;
+		if (depth == 0)
+			return;
+		if (r->at == r->end || *r->at != ',') {
+			fail(r, "a comma or closing bracket is missing");
+			return;
+		}
+		r->at++;
+	} while (depth > 0);
+}
+
+enum rc
+json_read_event(struct slice text, const struct json_limits *limits,
+    struct event *ev, struct error *err)
+{
+	struct json_limits l = *limits;
+	struct reading r;
+
+	if (l.depth > JSON_DEPTH_MAX)
+		l.depth = JSON_DEPTH_MAX;
+	r.at = text.len > 0 ? text.ptr : "";
+	r.end = r.at + text.len;
+	text.ptr = r.at;
+	r.wrong = NULL;
+	r.ev = ev;
+	r.limits = &l;
+	r.cut = false;
+	r.indexed = false;
+	r.list_items = 0;
+	json_scan_bom(&r.at, r.end);
+	json_scan_space(&r.at, r.end);
+	if (r.at == r.end || *r.at != '{') {
+		fail(&r, "no object");
+	} else if (l.depth == 0) {
+		fail(&r, json_too_deep);
+	} else {
+		r.at++;
+		members(&r);
+		if (r.wrong == NULL && r.at != r.end)
+			fail(&r, "text behind the object");
+	}
+	if (r.cut)
+		event_add_string(ev, FIELD_LOG_FLAGS, SLICE("truncated"));
+	if (r.wrong == NULL)
+		return RC_OK;
+	return error_set(err, r.wrong == json_too_deep ? RC_LIMIT : RC_INVALID,
+	    "JSON, byte %zu: %s", (size_t)(r.at - text.ptr), r.wrong);
+}

@@ -1,0 +1,301 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "json.h"
+#include "json_scan.h"
+#include "timestamp.h"
+
+enum {
+	DECIMALS_MAX = 9, /* of doubles that are written without printf */
+	DOUBLE_TEXT_MAX = 40,
+};
+
+/* A byte that cannot stand in a string as it is. */
+static char *
+escape(char *to, unsigned char c)
+{
+	static const char hex[] = "0123456789abcdef";
+	static const char letters[] = "btn?fr"; /* 8 .. 13 */
+
+	*to++ = '\\';
+	if (c == '"' || c == '\\') {
+		*to++ = (char)c;
+	} else if (c >= '\b' && c <= '\r' && c != '\v') {
+		*to++ = letters[c - '\b'];
+	} else {
+		*to++ = 'u';
+		*to++ = '0';
+		*to++ = '0';
+		*to++ = hex[c >> 4];
+		*to++ = hex[c & 0xf];
+	}
+	return to;
+}
+
+static void
+write_escaped(struct buf *out, struct slice s)
+{
+	const char *p = s.ptr, *end = s.ptr + s.len;
+	bool high = false;
+	char piece[8] = { '"' };
+
+	/* all of it or nothing, as buf's other writers do */
+	size_t before = out->len;
+
+	(void)buf_add(out, piece, 1);
+	while (p < end) {
+		const char *stop = json_plain_end(p, end, &high);
+
+		(void)buf_add(out, p, (size_t)(stop - p));
+		p = stop;
+		if (p < end)
+			(void)buf_add(out, piece,
+			    (size_t)(escape(piece, (unsigned char)*p++) -
+				piece));
+	}
+	if (!buf_add_char(out, '"') || out->overflowed)
+		out->len = before;
+}
+
+void
+json_write_string(struct buf *out, struct slice s)
+{
+	bool high = false;
+	char *to;
+
+	if (s.len > 0 &&
+	    json_plain_end(s.ptr, s.ptr + s.len, &high) != s.ptr + s.len) {
+		write_escaped(out, s);
+		return;
+	}
+	to = buf_reserve(out, s.len + 2);
+	if (to == NULL)
+		return;
+	to[0] = '"';
+	if (s.len > 0)
+		memcpy(to + 1, s.ptr, s.len);
+	to[s.len + 1] = '"';
+	out->len += s.len + 2;
+}
+
+static void
+write_int(struct buf *out, int64_t i)
+{
+	if (i < 0)
+		(void)buf_add_char(out, '-');
+	(void)buf_add_u64dec(out, i < 0 ? 0 - (uint64_t)i : (uint64_t)i);
+}
+
+/* Few decimals, such as a latitude's: exact without printf. */
+static bool
+write_short_double(struct buf *out, double d)
+{
+	static const double powers[DECIMALS_MAX + 1] = { 1e0, 1e1, 1e2, 1e3,
+		1e4, 1e5, 1e6, 1e7, 1e8, 1e9 };
+	char text[DOUBLE_TEXT_MAX];
+	size_t at = sizeof(text);
+	double a = fabs(d);
+	uint64_t whole;
+	int n;
+
+	for (n = 1; n <= DECIMALS_MAX; n++) {
+		double scaled = a * powers[n];
+
+		/* all products and the quotient are rounded once */
+		if (scaled >= 1e15)
+			return false;
+		whole = (uint64_t)(scaled + 0.5);
+		if ((double)whole / powers[n] >= a &&
+		    (double)whole / powers[n] <= a)
+			break;
+	}
+	if (n > DECIMALS_MAX)
+		return false;
+	for (int i = 0; i < n || whole > 0 || i == n; i++) {
+		if (i == n)
+			text[--at] = '.';
+		text[--at] = (char)('0' + whole % 10);
+		whole /= 10;
+	}
+	if (signbit(d) != 0)
+		text[--at] = '-';
+	(void)buf_add(out, text + at, sizeof(text) - at);
+	return true;
+}
+
+/* As few of 15 to 17 digits as read back as the same double. */
+static void
+write_double(struct buf *out, double d)
+{
+	char text[DOUBLE_TEXT_MAX];
+	double back = 0;
+
+	if (!isfinite(d)) {
+		(void)buf_add_str(out, "null");
+		return;
+	}
+	if (write_short_double(out, d))
+		return;
+	for (int precision = 15; precision <= 17; precision++) {
+		(void)snprintf(text, sizeof(text), "%.*g", precision, d);
+		back = strtod(text, NULL);
+		if (back >= d && back <= d)
+			break;
+	}
+	(void)buf_add_str(out, text);
+	/* so that it stays a double when it is read */
+	if (strpbrk(text, ".e") == NULL)
+		(void)buf_add_str(out, ".0");
+}
+
+static void
+write_scalar(struct buf *out, const struct value *v)
+{
+	switch (v->kind) {
+	case VALUE_BOOL:
+		(void)buf_add_str(out, v->b ? "true" : "false");
+		break;
+	case VALUE_INT:
+		write_int(out, v->i);
+		break;
+	case VALUE_DOUBLE:
+		write_double(out, v->d);
+		break;
+	case VALUE_STRING:
+		json_write_string(out, v->s);
+		break;
+	case VALUE_JSON:
+		(void)buf_add_slice(out, v->s);
+		break;
+	case VALUE_NULL:
+	case VALUE_LIST:
+	default:
+		(void)buf_add_str(out, "null");
+		break;
+	}
+}
+
+void
+json_write_value(struct buf *out, const struct value *v)
+{
+	if (v->kind != VALUE_LIST) {
+		write_scalar(out, v);
+		return;
+	}
+	(void)buf_add_char(out, '[');
+	for (uint32_t i = 0; i < v->n; i++) {
+		if (i > 0)
+			(void)buf_add_char(out, ',');
+		write_scalar(out, &v->list[i]);
+	}
+	(void)buf_add_char(out, ']');
+}
+
+void
+json_begin(struct json_writer *w, struct buf *out)
+{
+	*w = (struct json_writer){ .out = out };
+}
+
+static void
+comma(struct json_writer *w)
+{
+	if (w->comma)
+		(void)buf_add_char(w->out, ',');
+	w->comma = true;
+}
+
+void
+json_open(struct json_writer *w, char bracket)
+{
+	comma(w);
+	(void)buf_add_char(w->out, bracket);
+	w->comma = false;
+}
+
+void
+json_close(struct json_writer *w, char bracket)
+{
+	(void)buf_add_char(w->out, bracket);
+	w->comma = true;
+}
+
+void
+json_key_slice(struct json_writer *w, struct slice key)
+{
+	comma(w);
+	json_write_string(w->out, key);
+	(void)buf_add_char(w->out, ':');
+	w->comma = false;
+}
+
+void
+json_key(struct json_writer *w, const char *key)
+{
+	json_key_slice(w, (struct slice){ key, strlen(key) });
+}
+
+void
+json_string(struct json_writer *w, struct slice s)
+{
+	comma(w);
+	json_write_string(w->out, s);
+}
+
+void
+json_str(struct json_writer *w, const char *s)
+{
+	json_string(w, (struct slice){ s, strlen(s) });
+}
+
+void
+json_int(struct json_writer *w, int64_t i)
+{
+	comma(w);
+	write_int(w->out, i);
+}
+
+void
+json_uint(struct json_writer *w, uint64_t u)
+{
+	comma(w);
+	(void)buf_add_u64dec(w->out, u);
+}
+
+void
+json_double(struct json_writer *w, double d)
+{
+	comma(w);
+	write_double(w->out, d);
+}
+
+void
+json_bool(struct json_writer *w, bool b)
+{
+	comma(w);
+	(void)buf_add_str(w->out, b ? "true" : "false");
+}
+
+void
+json_null(struct json_writer *w)
+{
+	comma(w);
+	(void)buf_add_str(w->out, "null");
+}
+
+void
+json_raw(struct json_writer *w, struct slice json)
+{
+	comma(w);
+	(void)buf_add_slice(w->out, json);
+}
+
+void
+json_time(struct json_writer *w, int64_t time_ns)
+{
+	char text[TIMESTAMP_TEXT_MAX];
+
+	json_string(w, timestamp_format(time_ns, text));
+}

@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "json.h"
+
+#include <math.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "batch.h"
+#include "tap.h"
+#include "utf8.h"
+
+enum { TEXT_MAX = 1 << 22 };
+
+/* Reads, writes: "rc: message" where reading failed. */
+static const char *
+through(struct slice text, enum json_shape shape)
+{
+	static char result[4096];
+	struct batch *b = batch_new();
+	struct event *ev = batch_add_event(b);
+	struct error err;
+	struct buf out;
+
+	buf_init(&out, TEXT_MAX);
+	if (json_read_event(text, &json_limits_default, ev, &err) != RC_OK)
+		(void)snprintf(result, sizeof(result), "%d: %s", err.code,
+		    err.text);
+	else {
+		json_write_event(&out, ev, shape);
+		(void)snprintf(result, sizeof(result), "%.*s", (int)out.len,
+		    out.ptr);
+	}
+	buf_fini(&out);
+	batch_free(b);
+	return result;
+}
+
+#define T "\"@timestamp\":\"2026-11-22T01:02:03.000Z\""
+
+static void
+events_pass_through(void)
+{
+	static const struct {
+		const char *in, *nested, *flat;
+	} cases[] = {
+		{ "{" T "}", "{" T "}", "{" T "}" },
+		{ "\xef\xbb\xbf {\t" T "\r\n} ", "{" T "}", "{" T "}" },
+		{ "{" T ",\"b\":{\"y\":1,\"x\":{\"z\":null}},\"a\":true}",
+		    "{" T ",\"a\":true,\"b\":{\"x\":{\"z\":null},\"y\":1}}",
+		    "{" T ",\"a\":true,\"b.x.z\":null,\"b.y\":1}" },
+		{ "{" T ",\"a\":1,\"a.b\":2,\"a\":3}",
+		    "{" T ",\"a\":3,\"a.b\":2}", "{" T ",\"a\":3,\"a.b\":2}" },
+		{ "{" T ",\"x\":{\"a\":1,\"a.b.c\":2,\"a-b\":3}}",
+		    "{" T ",\"x\":{\"a\":1,\"a-b\":3,\"a.b.c\":2}}",
+		    "{" T ",\"x.a\":1,\"x.a-b\":3,\"x.a.b.c\":2}" },
+		{ "{" T ",\"a.\":1,\".b\":2,\"c..d\":3,\".\":4}",
+		    "{" T ",\".\":4,\".b\":2,\"a.\":1,\"c\":{\".d\":3}}",
+		    "{" T ",\".\":4,\".b\":2,\"a.\":1,\"c..d\":3}" },
+		{ "{" T ",\"l\":[1,\"a\",null,true,1.5],\"e\":[],\"o\":{}}",
+		    "{" T ",\"e\":[],\"l\":[1,\"a\",null,true,1.5],\"o\":{}}",
+		    NULL },
+		{ "{" T ",\"l\":[1, {\"b\" : \" \\\" \"} ,[ ]]}",
+		    "{" T ",\"l\":[1,{\"b\":\" \\\" \"},[]]}", NULL },
+		{ "{" T ",\"n\":[9223372036854775807,-9223372036854775808]}",
+		    "{" T ",\"n\":[9223372036854775807,-9223372036854775808]}",
+		    NULL },
+		{ "{" T ",\"n\":9223372036854775808,\"m\":1e999,\"o\":-0}",
+		    "{" T ",\"m\":1e999,\"n\":9223372036854775808,\"o\":-0.0}",
+		    NULL },
+		{ "{" T ",\"d\":[0.1,1.0,1E2,-43.2380,1e-7,123456789.125]}",
+		    "{" T ",\"d\":[0.1,1.0,100.0,-43.238,0.0000001,"
+		    "123456789.125]}",
+		    NULL },
+		{ "{" T
+		  ",\"d\":[1e300,2.2250738585072014e-308,0.30000000000000004,1e22]}",
+		    "{" T
+		    ",\"d\":[1e+300,2.2250738585072014e-308,0.30000000000000004,1e+22]}",
+		    NULL },
+		{ "{" T
+		  ",\"s\":\"\\u0041\\n\\/\\\"\\\\\\u001f\\ud83d\\ude00\"}",
+		    "{" T ",\"s\":\"A\\n/\\\"\\\\\\u001f\xf0\x9f\x98\x80\"}",
+		    NULL },
+		{ "{" T ",\"s\":\"\\ud800x\\udc00\",\"\\ud83dk\":1}",
+		    "{" T ",\"s\":\"\xef\xbf\xbdx\xef\xbf\xbd\","
+		    "\"\xef\xbf\xbdk\":1}",
+		    NULL },
+		{ "{" T ",\"s\":\"a\\u0000b\"}", "{" T ",\"s\":\"a\\u0000b\"}",
+		    NULL },
+		{ "{" T ",\"s\":\"\xff\xc3\xa9\xe2\x82\"}",
+		    "{" T ",\"s\":\"\xef\xbf\xbd\xc3\xa9\xef\xbf\xbd\"}",
+		    NULL },
+		{ "{" T ",\"s\":[[\"\xff\"]]}",
+		    "{" T ",\"s\":[[\"\xef\xbf\xbd\"]]}", NULL },
+		{ "{\"@timestamp\":\"2026-11-22T06:02:03.123456+05:00\"}",
+		    "{\"@timestamp\":\"2026-11-22T01:02:03.123456Z\"}", NULL },
+		{ "{\"@timestamp\":\"yesterday\"}",
+		    "{\"@timestamp\":\"1970-01-01T00:00:00.000Z\","
+		    "\"kuzet\":{\"timestamp\":\"yesterday\"}}",
+		    NULL },
+		{ "{" T ",\"event\":{\"id\":\"x:1\",\"kind\":\"event\"}}",
+		    "{" T ",\"event\":{\"id\":\"x:1\",\"kind\":\"event\"}}",
+		    NULL },
+		{ "{" T ",\"\":1,\"a\":{\"\":{\"b\":2}}}", "{" T "}", NULL },
+		{ "[]", "4: JSON, byte 0: no object", NULL },
+		{ "", "4: JSON, byte 0: no object", NULL },
+		{ "{\"a\":1",
+		    "4: JSON, byte 6: a comma or closing bracket "
+		    "is missing",
+		    NULL },
+		{ "{\"a\":1,}", "4: JSON, byte 7: a key is missing", NULL },
+		{ "{\"a\":01}", "4: JSON, byte 5: a number that begins with 0",
+		    NULL },
+		{ "{\"a\":1}\f", "4: JSON, byte 7: text behind the object",
+		    NULL },
+		{ "{\f\"a\":1}", "4: JSON, byte 1: a key is missing", NULL },
+		{ "{\"a\":[1,]}", "4: JSON, byte 8: a value is missing", NULL },
+		{ "{\"a\":\"\n\"}",
+		    "4: JSON, byte 6: a control character in a string", NULL },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct slice in = { cases[i].in, strlen(cases[i].in) };
+		const char *got = through(in, JSON_NESTED);
+		struct slice again = { cases[i].nested,
+			strlen(cases[i].nested) };
+
+		CHECK(strcmp(got, cases[i].nested) == 0, "nested: case %zu", i);
+		if (strcmp(got, cases[i].nested) != 0)
+			(void)printf("# got  %s\n# want %s\n", got,
+			    cases[i].nested);
+		if (cases[i].nested[0] == '{')
+			CHECK(strcmp(through(again, JSON_NESTED),
+				  cases[i].nested) == 0,
+			    "what was written reads as the same: case %zu", i);
+		if (cases[i].flat != NULL)
+			CHECK(strcmp(through(in, JSON_FLAT), cases[i].flat) ==
+				0,
+			    "flat: case %zu", i);
+	}
+}
+
+static void
+bounds_hold(void)
+{
+	struct json_limits limits = { .depth = 3, .text_bytes = 8 };
+	struct batch *b = batch_new();
+	struct event *ev = batch_add_event(b);
+	struct error err;
+	struct buf many;
+
+	CHECK(json_read_event(SLICE("{\"a\":{\"b\":{\"c\":1}}}"), &limits, ev,
+		  &err) == RC_OK,
+	    "three levels are allowed");
+	CHECK(json_read_event(SLICE("{\"a\":{\"b\":{\"c\":{\"d\":1}}}}"),
+		  &limits, ev, &err) == RC_LIMIT &&
+		json_read_event(SLICE("{\"a\":{\"b\":{\"c\":[]}}}"), &limits,
+		    ev, &err) == RC_LIMIT &&
+		json_read_event(SLICE("{\"a\":[[[1]]]}"), &limits, ev, &err) ==
+		    RC_LIMIT &&
+		json_read_event(SLICE("{\"\":{\"x\":{\"y\":{}}}}"), &limits, ev,
+		    &err) == RC_LIMIT,
+	    "four are too deep, in arrays and refused members too");
+	ev = batch_add_event(b);
+	CHECK(json_read_event(SLICE("{\"message\":\"1234567\xd0\x96\","
+				    "\"log\":{\"flags\":[\"x\"]}}"),
+		  &limits, ev, &err) == RC_OK &&
+		slice_eq(event_get_string(ev, FIELD_MESSAGE),
+		    SLICE("1234567")) &&
+		event_get(ev, FIELD_LOG_FLAGS)->n == 2,
+	    "long text is cut at a character and marked");
+	ev = batch_add_event(b);
+	CHECK(json_read_event(SLICE("{\"a\":[[1,2,3,4,5,6]]}"), &limits, ev,
+		  &err) == RC_OK &&
+		slice_eq(event_get_string(ev, field_find(SLICE("a"))),
+		    SLICE("[[1,2,3,")),
+	    "a long array of arrays becomes its text, cut");
+
+	buf_init(&many, TEXT_MAX);
+	(void)buf_add_str(&many, "{\"x\":0");
+	for (int round = 0; round < 2; round++)
+		for (unsigned i = 0; i < EVENT_FIELDS_MAX + 5; i++)
+			(void)buf_printf(&many, ",\"many.f%u\":%d", i, round);
+	(void)buf_add_str(&many, "}");
+	ev = batch_add_event(b);
+	CHECK(json_read_event(buf_slice(&many), &json_limits_default, ev,
+		  &err) == RC_OK &&
+		ev->n == EVENT_FIELDS_MAX && ev->dropped == 12 &&
+		event_get(ev, field_find(SLICE("many.f900")))->i == 1,
+	    "fields are bounded, and the last value of a name counts");
+	buf_clear(&many);
+	(void)buf_add_str(&many, "{\"l\":[0");
+	for (unsigned i = 0; i < 70000; i++)
+		(void)buf_add_str(&many, ",1");
+	(void)buf_add_str(&many, "]}");
+	ev = batch_add_event(b);
+	CHECK(json_read_event(buf_slice(&many), &json_limits_default, ev,
+		  &err) == RC_OK &&
+		event_get(ev, field_find(SLICE("l")))->kind == VALUE_JSON,
+	    "an endless list stays text");
+	buf_fini(&many);
+	batch_free(b);
+}
+
+static void
+ids_are_written(void)
+{
+	struct batch *b = batch_new();
+	struct event *ev = batch_add_event(b);
+	struct slice id = SLICE("6ba7b810-9dad-11d1-80b4-00c04fd430c8:12");
+	struct buf out;
+
+	buf_init(&out, TEXT_MAX);
+	(void)event_id_parse(id, &ev->id);
+	event_set_string(ev, FIELD_EVENT_ID, SLICE("mine"));
+	event_set_string(ev, FIELD_EVENT_KIND, SLICE("event"));
+	event_set_string(ev, FIELD_TAGS, SLICE("t"));
+	json_write_event(&out, ev, JSON_FLAT);
+	CHECK(slice_eq(buf_slice(&out),
+		  SLICE("{\"@timestamp\":\"1970-01-01T00:00:00.000Z\","
+			"\"event.id\":\"6ba7b810-9dad-11d1-80b4-00c04fd430c8:"
+			"12\",\"event.kind\":\"event\",\"tags\":\"t\"}")),
+	    "the identity of an event is its event.id");
+	buf_clear(&out);
+	memset(&ev->id, 0, sizeof(ev->id));
+	event_unset(ev, FIELD_EVENT_ID);
+	ev->foreign = SLICE("other");
+	json_write_event(&out, ev, JSON_NESTED);
+	CHECK(slice_eq(buf_slice(&out),
+		  SLICE("{\"@timestamp\":\"1970-01-01T00:00:00.000Z\","
+			"\"event\":{\"id\":\"other\",\"kind\":\"event\"},"
+			"\"tags\":\"t\"}")),
+	    "a foreign one too");
+	for (unsigned i = 0; i < 200; i++) {
+		char name[32];
+		int n = snprintf(name, sizeof(name), "order.%u", i * 7 % 200);
+
+		event_set_int(ev,
+		    field_intern((struct slice){ name, (size_t)n }), i);
+	}
+	buf_clear(&out);
+	json_write_event(&out, ev, JSON_FLAT);
+	CHECK(memmem(out.ptr, out.len, "\"order.99\":", 11) <
+		    memmem(out.ptr, out.len, "\"tags\":", 7) &&
+		memmem(out.ptr, out.len, "\"order.10\":", 11) <
+		    memmem(out.ptr, out.len, "\"order.2\":", 10),
+	    "many members come in byte order");
+	buf_fini(&out);
+	batch_free(b);
+}
+
+static void
+readers_skip_and_stop(void)
+{
+	struct arena *a = arena_new(4096);
+	struct json_reader r;
+	struct slice text =
+	    SLICE("{\"a\":[1,{\"x\":\"]\"}], \"b\" : \"\\u0042\"}");
+
+	json_reader_init(&r, text, a, 8);
+	CHECK(json_next(&r) == JSON_OBJECT_BEGIN && json_next(&r) == JSON_KEY &&
+		slice_eq(r.text, SLICE("a")) &&
+		json_next(&r) == JSON_ARRAY_BEGIN &&
+		slice_eq(json_skip(&r), SLICE("[1,{\"x\":\"]\"}]")),
+	    "an array is skipped, its text given");
+	CHECK(json_next(&r) == JSON_KEY && json_next(&r) == JSON_STRING &&
+		slice_eq(r.text, SLICE("B")) &&
+		json_next(&r) == JSON_OBJECT_END && json_next(&r) == JSON_END &&
+		json_next(&r) == JSON_END,
+	    "reading goes on behind it, to the end");
+	json_reader_init(&r, SLICE("[[1]]"), a, 1);
+	CHECK(json_next(&r) == JSON_ARRAY_BEGIN &&
+		json_next(&r) == JSON_ERROR && r.err.code == RC_LIMIT &&
+		json_next(&r) == JSON_ERROR,
+	    "too deep is an error that stays");
+	json_reader_init(&r, SLICE("[{\"a\":}]"), a, 9);
+	CHECK(json_next(&r) == JSON_ARRAY_BEGIN && json_skip(&r).ptr == NULL &&
+		json_next(&r) == JSON_ERROR,
+	    "skipping finds errors");
+	arena_free(a);
+}
+
+static void
+a_writer_places_commas(void)
+{
+	struct json_writer w;
+	struct buf out;
+
+	buf_init(&out, 1024);
+	json_begin(&w, &out);
+	json_open(&w, '{');
+	json_key(&w, "a");
+	json_open(&w, '[');
+	json_int(&w, INT64_MIN);
+	json_uint(&w, UINT64_MAX);
+	json_open(&w, '{');
+	json_close(&w, '}');
+	json_double(&w, 0.25);
+	json_double(&w, (double)INFINITY);
+	json_close(&w, ']');
+	json_key(&w, "b\"");
+	json_str(&w, "x\x7f\n");
+	json_key(&w, "c");
+	json_raw(&w, SLICE("{}"));
+	json_key(&w, "d");
+	json_time(&w, 0);
+	json_key(&w, "e");
+	json_bool(&w, false);
+	json_null(&w); /* wrong, but places its comma */
+	json_close(&w, '}');
+	CHECK(slice_eq(buf_slice(&out),
+		  SLICE("{\"a\":[-9223372036854775808,18446744073709551615,{},"
+			"0.25,null],\"b\\\"\":\"x\x7f\\n\",\"c\":{},"
+			"\"d\":\"1970-01-01T00:00:00.000Z\",\"e\":false,"
+			"null}")),
+	    "commas and escapes are in their places");
+	buf_fini(&out);
+}
+
+int
+main(void)
+{
+	events_pass_through();
+	bounds_hold();
+	ids_are_written();
+	readers_skip_and_stop();
+	a_writer_places_commas();
+	return tap_done();
+}
