@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "timestamp.h"
 
-#include <limits.h>
 #include <time.h>
 
 #include "timestamp_scan.h"
