@@ -17,7 +17,7 @@ import sys
 # Where a library may be included: prefix of the header -> prefixes of files.
 PLACES = {
     "event2/": ("lib/loop.c", "collector/api/http.c"),
-    "openssl/": ("lib/tls.c", "lib/digest.c"),
+    "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c"),
     "sqlite3.h": ("collector/store/",),
     "hs.h": ("rules/engine/",),
     "hs/": ("rules/engine/",),
