@@ -5,7 +5,10 @@
 
 #include "command.h"
 
+extern const struct command cmd_parse;
+
 const struct command *const commands[] = {
+	&cmd_parse,
 	NULL,
 };
 

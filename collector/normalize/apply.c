@@ -1,0 +1,288 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* What a match says becomes fields: slices of the line wherever possible. */
+#include "address.h"
+#include "format.h"
+
+enum { INT_DIGITS_MAX = 19, FLOAT_TEXT_MAX = 40 };
+
+static bool
+read_int(struct slice s, int64_t *out)
+{
+	bool negative = s.len > 0 && s.ptr[0] == '-';
+	uint64_t value = 0;
+	size_t i = negative ? 1 : 0;
+
+	if (s.len == i || s.len - i > INT_DIGITS_MAX)
+		return false;
+	for (; i < s.len; i++) {
+		unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
+
+		if (digit > 9)
+			return false;
+		value = value * 10 + digit;
+	}
+	if (value > INT64_MAX)
+		return false;
+	*out = negative ? -(int64_t)value : (int64_t)value;
+	return true;
+}
+
+/* Digits with one point: what logs write; no exponent, no locale. */
+static bool
+read_float(struct slice s, double *out)
+{
+	double value = 0, scale = 1;
+	bool point = false, digits = false;
+
+	if (s.len > FLOAT_TEXT_MAX)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
+
+		if (s.ptr[i] == '.' && !point) {
+			point = true;
+			continue;
+		}
+		if (digit > 9)
+			return false;
+		digits = true;
+		value = value * 10 + digit;
+		scale *= point ? 10 : 1;
+	}
+	*out = value / scale;
+	return digits;
+}
+
+static struct slice
+lower(struct arena *arena, struct slice s)
+{
+	size_t i = 0;
+	char *copy;
+
+	while (i < s.len && !(s.ptr[i] >= 'A' && s.ptr[i] <= 'Z'))
+		i++;
+	if (i == s.len)
+		return s;
+	copy = arena_alloc(arena, s.len);
+	memcpy(copy, s.ptr, s.len);
+	for (; i < s.len; i++)
+		if (copy[i] >= 'A' && copy[i] <= 'Z')
+			copy[i] = (char)(copy[i] - 'A' + 'a');
+	return (struct slice){ copy, s.len };
+}
+
+static bool
+look_up(const struct lookup *l, struct slice key, struct slice *out)
+{
+	size_t low = 0, high = l->n;
+
+	while (low < high) {
+		size_t mid = low + (high - low) / 2;
+		struct slice k = l->items[mid].key;
+		size_t n = k.len < key.len ? k.len : key.len;
+		int c = n > 0 ? memcmp(k.ptr, key.ptr, n) : 0;
+
+		if (c == 0)
+			c = (k.len > key.len) - (k.len < key.len);
+		if (c == 0) {
+			*out = l->items[mid].value;
+			return true;
+		}
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return false;
+}
+
+static void
+set_ip(uint32_t field, struct slice ip, struct event *ev)
+{
+	event_set_string(ev, field, ip);
+	event_add_string(ev, FIELD_RELATED_IP, ip);
+}
+
+static void
+set_address(const struct target *t, struct slice s, struct event *ev)
+{
+	struct slice ip = address_read(s);
+
+	if (ip.len > 0) {
+		event_set_string(ev, t->field, ip);
+		set_ip(t->ip_field, ip, ev);
+		return;
+	}
+	event_set_string(ev, t->field, s);
+	if (address_is_name(s))
+		event_set_string(ev, t->domain_field, s);
+}
+
+static void
+add_list(const struct target *t, struct slice s, struct event *ev)
+{
+	size_t cut = t->split != NULL ? strlen(t->split) : 0;
+
+	for (unsigned n = 0; cut > 0 && n < SPLIT_MAX; n++) {
+		const char *at = memmem(s.ptr, s.len, t->split, cut);
+		size_t len;
+
+		if (at == NULL)
+			break;
+		len = (size_t)(at - s.ptr);
+		if (len > 0)
+			event_add_string(ev, t->field,
+			    (struct slice){ s.ptr, len });
+		s = (struct slice){ at + cut, s.len - len - cut };
+	}
+	if (s.len > 0)
+		event_add_string(ev, t->field, s);
+}
+
+/* Behind "scheme://": HOST[:PORT]; userinfo is not split off. */
+static struct slice
+set_authority(struct slice s, struct event *ev)
+{
+	const char *slash = memchr(s.ptr, '/', s.len);
+	size_t len = slash != NULL ? (size_t)(slash - s.ptr) : s.len;
+	struct slice host = { s.ptr, len };
+	const char *colon = memrchr(s.ptr, ':', len);
+	int64_t port;
+
+	if (colon != NULL &&
+	    read_int((struct slice){ colon + 1,
+			 len - (size_t)(colon + 1 - s.ptr) },
+		&port)) {
+		host.len = (size_t)(colon - s.ptr);
+		event_set_int(ev, FIELD_URL_PORT, port);
+	}
+	if (host.len > 0)
+		event_set_string(ev, FIELD_URL_DOMAIN, host);
+	return (struct slice){ s.ptr + len, s.len - len };
+}
+
+/* RFC 9112 section 3.2: origin, absolute, authority and asterisk form. */
+static void
+set_url(const struct target *t, struct slice s, struct event *ev)
+{
+	const char *mark;
+	struct slice rest = s;
+
+	event_set_string(ev, t->field, s);
+	if (s.len > 0 && s.ptr[0] != '/') {
+		mark = memmem(s.ptr, s.len < 16 ? s.len : 16, "://", 3);
+		if (mark == NULL)
+			return;
+		event_set_string(ev, FIELD_URL_SCHEME,
+		    (struct slice){ s.ptr, (size_t)(mark - s.ptr) });
+		rest.ptr = mark + 3;
+		rest.len = s.len - (size_t)(rest.ptr - s.ptr);
+		rest = set_authority(rest, ev);
+	}
+	mark = rest.len > 0 ? memchr(rest.ptr, '?', rest.len) : NULL;
+	if (mark != NULL) {
+		size_t len = (size_t)(mark - rest.ptr);
+
+		if (len + 1 < rest.len)
+			event_set_string(ev, FIELD_URL_QUERY,
+			    (struct slice){ mark + 1, rest.len - len - 1 });
+		rest.len = len;
+	}
+	if (rest.len > 0)
+		event_set_string(ev, FIELD_URL_PATH, rest);
+}
+
+static void
+set_time(const struct target *t, struct slice s, struct apply *a)
+{
+	int64_t time_ns;
+	size_t n = t->parse_time != NULL
+	    ? t->parse_time(s, a->hints, &time_ns)
+	    : timestamp_parse_format(s, t->time_format, a->hints, &time_ns);
+
+	if (n == 0)
+		return;
+	a->ev->time_ns = time_ns;
+	a->time_set = true;
+}
+
+void
+target_set(const struct target *t, struct slice s, struct apply *a)
+{
+	struct event *ev = a->ev;
+	int64_t i;
+	double d;
+
+	if (t->lookup != NULL && !look_up(t->lookup, s, &s))
+		return;
+	switch (t->type) {
+	case TARGET_INT:
+		if (read_int(s, &i))
+			event_set_int(ev, t->field, i);
+		break;
+	case TARGET_FLOAT:
+		if (read_float(s, &d))
+			event_set(ev, t->field,
+			    (struct value){ .kind = VALUE_DOUBLE, .d = d });
+		break;
+	case TARGET_IP:
+		s = address_read(s);
+		if (s.len > 0)
+			set_ip(t->field, s, ev);
+		break;
+	case TARGET_ADDRESS:
+		set_address(t, s, ev);
+		break;
+	case TARGET_USER:
+		event_set_string(ev, t->field, s);
+		event_add_string(ev, FIELD_RELATED_USER, s);
+		break;
+	case TARGET_LOWER:
+		event_set_string(ev, t->field, lower(ev->arena, s));
+		break;
+	case TARGET_LIST:
+		add_list(t, s, ev);
+		break;
+	case TARGET_URL:
+		set_url(t, s, ev);
+		break;
+	case TARGET_TIME:
+		set_time(t, s, a);
+		break;
+	case TARGET_STRING:
+	case TARGET_TYPES:
+		event_set_string(ev, t->field, s);
+		break;
+	}
+}
+
+static bool
+means_none(const struct format *f, struct slice s)
+{
+	for (uint32_t i = 0; i < f->n_none; i++)
+		if (slice_eq(f->none[i], s))
+			return true;
+	return s.len == 0;
+}
+
+void
+pattern_apply(const struct format *f, const struct pattern *p,
+    const struct scratch *s, struct slice text, struct apply *a)
+{
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
+
+	for (uint32_t i = 0; i < p->n_constants; i++)
+		event_set(a->ev, p->constants[i].id, p->constants[i].value);
+	for (uint32_t i = 0; i < p->n_captures; i++) {
+		const struct capture *c = &p->captures[i];
+		PCRE2_SIZE from = at[2 * c->group], to = at[2 * c->group + 1];
+		struct slice value = { text.ptr + from, to - from };
+
+		/* \K could make them cross */
+		if (from == PCRE2_UNSET || to < from || to > text.len ||
+		    means_none(f, value))
+			continue;
+		for (uint32_t k = 0; k < c->n; k++)
+			target_set(&c->targets[k], value, a);
+	}
+}

@@ -1,0 +1,463 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * One file of rules/normalizers: YAML to a struct format.  Reads top-down as
+ * the man page describes the file; every refusal names the line.
+ */
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "format.h"
+#include "load.h"
+#include "xalloc.h"
+
+enum { ARENA_BLOCK = 16 * 1024 };
+
+void
+loader_fail(struct loader *l, const struct yaml_node *node, const char *fmt,
+    ...)
+{
+	va_list ap;
+	char text[512];
+
+	if (l->failed)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(text, sizeof(text), fmt, ap);
+	va_end(ap);
+	l->failed = true;
+	l->line = node != NULL ? node->line : 1;
+	(void)error_set(l->err, RC_INVALID, "line %u: %s", l->line, text);
+}
+
+/* Every key of `map` is one of `known` (ends with NULL). */
+bool
+loader_keys(struct loader *l, const struct yaml_node *map,
+    const char *const *known)
+{
+	if (map->kind != YAML_MAPPING) {
+		loader_fail(l, map, "a mapping is expected here");
+		return false;
+	}
+	for (size_t i = 0; i < map->n; i++) {
+		size_t k = 0;
+
+		while (known[k] != NULL &&
+		    strcmp(known[k], map->keys[i]->text.ptr) != 0)
+			k++;
+		if (known[k] == NULL) {
+			loader_fail(l, map->keys[i], "unknown key \"%.64s\"",
+			    map->keys[i]->text.ptr);
+			return false;
+		}
+	}
+	return true;
+}
+
+static struct slice
+text_of(struct loader *l, const struct yaml_node *node, const char *what)
+{
+	if (node->kind != YAML_SCALAR || node->text.len == 0) {
+		loader_fail(l, node, "%s is a text that is not empty", what);
+		return SLICE("");
+	}
+	return arena_copy(l->format->arena, node->text);
+}
+
+/* A scalar or a sequence of them -> its i-th text; NULL beyond the last. */
+static const struct yaml_node *
+item_at(const struct yaml_node *node, size_t i)
+{
+	if (node->kind == YAML_SEQUENCE)
+		return i < node->n ? node->items[i] : NULL;
+	return i == 0 ? node : NULL;
+}
+
+static void
+read_slices(struct loader *l, const struct yaml_node *map, const char *key,
+    struct slice **out, uint32_t *n)
+{
+	const struct yaml_node *node = yaml_get(map, key), *item;
+	struct slice list[KEYS_MAX];
+
+	*n = 0;
+	if (node == NULL)
+		return;
+	while ((item = item_at(node, *n)) != NULL && !l->failed) {
+		if (*n == KEYS_MAX) {
+			loader_fail(l, node, "%s: at most %d", key, KEYS_MAX);
+			return;
+		}
+		list[(*n)++] = text_of(l, item, key);
+	}
+	*out = arena_alloc(l->format->arena, (*n + 1) * sizeof(list[0]));
+	memcpy(*out, list, *n * sizeof(list[0]));
+}
+
+static void
+read_defines(struct loader *l, const struct yaml_node *node)
+{
+	if (node == NULL)
+		return;
+	if (node->kind != YAML_MAPPING || node->n > DEFINES_MAX) {
+		loader_fail(l, node,
+		    "define is a mapping of at most %d names to patterns",
+		    DEFINES_MAX);
+		return;
+	}
+	for (size_t i = 0; i < node->n && !l->failed; i++) {
+		l->defines[i].name = node->keys[i]->text;
+		l->defines[i].text = text_of(l, node->items[i], "a definition");
+	}
+	l->n_defines = node->n;
+}
+
+static int
+compare_items(const void *a, const void *b)
+{
+	const struct lookup_item *x = a, *y = b;
+	size_t n = x->key.len < y->key.len ? x->key.len : y->key.len;
+	int c = n > 0 ? memcmp(x->key.ptr, y->key.ptr, n) : 0;
+
+	return c != 0 ? c
+		      : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+}
+
+static void
+read_lookup(struct loader *l, const struct yaml_node *name,
+    const struct yaml_node *map, struct lookup *out)
+{
+	if (map->kind != YAML_MAPPING || map->n == 0 ||
+	    map->n > LOOKUP_ITEMS_MAX) {
+		loader_fail(l, map, "a lookup maps 1 to %d texts to texts",
+		    LOOKUP_ITEMS_MAX);
+		return;
+	}
+	out->name = name->text;
+	out->n = map->n;
+	out->items =
+	    arena_alloc(l->format->arena, map->n * sizeof(out->items[0]));
+	for (size_t i = 0; i < map->n && !l->failed; i++) {
+		struct slice value = text_of(l, map->items[i], "its value");
+
+		out->items[i].key =
+		    arena_copy(l->format->arena, map->keys[i]->text);
+		out->items[i].value = constant_intern(value);
+		if (out->items[i].value.ptr == NULL)
+			loader_fail(l, map, "too many constants");
+	}
+	qsort(out->items, out->n, sizeof(out->items[0]), compare_items);
+}
+
+static void
+read_lookups(struct loader *l, const struct yaml_node *node)
+{
+	if (node == NULL)
+		return;
+	if (node->kind != YAML_MAPPING || node->n > LOOKUPS_MAX) {
+		loader_fail(l, node,
+		    "lookups is a mapping of at most %d names to mappings",
+		    LOOKUPS_MAX);
+		return;
+	}
+	l->lookups = arena_alloc(l->format->arena,
+	    (node->n + 1) * sizeof(l->lookups[0]));
+	for (size_t i = 0; i < node->n && !l->failed; i++)
+		read_lookup(l, node->keys[i], node->items[i], &l->lookups[i]);
+	l->n_lookups = l->failed ? 0 : node->n;
+}
+
+/* The constants of `set`, on top of those of `base`. */
+static void
+read_constants(struct loader *l, const struct yaml_node *node,
+    const struct field *base, uint32_t n_base, struct pattern *out)
+{
+	struct field list[CONSTANTS_MAX];
+	uint32_t n = n_base;
+
+	if (n_base > 0)
+		memcpy(list, base, n_base * sizeof(list[0]));
+	if (node != NULL && node->kind != YAML_MAPPING) {
+		loader_fail(l, node, "set is a mapping of fields to values");
+		return;
+	}
+	for (size_t i = 0; node != NULL && i < node->n && !l->failed; i++) {
+		struct field f = { field_intern(node->keys[i]->text),
+			{ .kind = VALUE_NULL } };
+		uint32_t at = 0;
+
+		if (f.id == FIELD_NONE ||
+		    !constant_from_yaml(node->items[i], &f.value)) {
+			loader_fail(l, node->items[i],
+			    "\"%.64s\" is no field, or its value is neither a "
+			    "scalar nor a list of scalars",
+			    node->keys[i]->text.ptr);
+			return;
+		}
+		while (at < n && list[at].id != f.id)
+			at++;
+		if (at == CONSTANTS_MAX) {
+			loader_fail(l, node, "at most %d constants",
+			    CONSTANTS_MAX);
+			return;
+		}
+		list[at] = f;
+		n += at == n;
+	}
+	out->constants =
+	    arena_alloc(l->format->arena, (n + 1) * sizeof(list[0]));
+	if (n > 0)
+		memcpy(out->constants, list, n * sizeof(list[0]));
+	out->n_constants = n;
+}
+
+static bool
+flag(struct loader *l, const struct yaml_node *map, const char *key, bool def)
+{
+	const struct yaml_node *node = yaml_get(map, key);
+	bool value = def;
+
+	if (node != NULL && !yaml_bool(node, &value))
+		loader_fail(l, node, "%s is true or false", key);
+	return value;
+}
+
+static void
+read_pattern(struct loader *l, const struct yaml_node *node, struct pattern *p)
+{
+	static const char *const known[] = { "pattern", "set", "fields",
+		"hinted", NULL };
+	const struct yaml_node *text;
+	struct error why;
+
+	if (!loader_keys(l, node, known))
+		return;
+	text = yaml_get(node, "pattern");
+	if (text == NULL) {
+		loader_fail(l, node, "an entry of patterns needs a pattern");
+		return;
+	}
+	p->line = text->line;
+	p->hinted = flag(l, node, "hinted", false);
+	if (pattern_compile(text_of(l, text, "pattern"), l->defines,
+		l->n_defines, p, &why) != RC_OK) {
+		loader_fail(l, text, "%s", why.text);
+		return;
+	}
+	loader_captures(l, text, yaml_get(node, "fields"), p);
+	read_constants(l, yaml_get(node, "set"), l->format->constants,
+	    l->format->n_constants, p);
+}
+
+/* Lists, for each first byte of a text, the patterns that may match it. */
+static void
+index_patterns(struct format *f)
+{
+	uint32_t n = 0;
+
+	for (unsigned pass = 0; pass < 2; pass++) {
+		n = 0;
+		for (unsigned byte = 0; byte < 256; byte++) {
+			f->first[byte] = (uint16_t)n;
+			for (uint32_t i = 0; i < f->n_patterns; i++) {
+				const struct pattern *p = &f->patterns[i];
+
+				if (p->prefix_len > 0 &&
+				    (unsigned char)p->prefix[0] != byte)
+					continue;
+				if (pass == 1)
+					f->by_first[n] = (uint16_t)i;
+				n++;
+			}
+		}
+		f->first[256] = (uint16_t)n;
+		if (pass == 0)
+			f->by_first = arena_alloc(f->arena,
+			    (n + 1) * sizeof(f->by_first[0]));
+	}
+}
+
+static void
+read_patterns(struct loader *l, const struct yaml_node *node)
+{
+	struct format *f = l->format;
+	uint32_t without_prefix = 0;
+
+	if (node == NULL)
+		return;
+	if (node->kind != YAML_SEQUENCE || node->n > PATTERNS_MAX) {
+		loader_fail(l, node, "patterns is a list of at most %d",
+		    PATTERNS_MAX);
+		return;
+	}
+	f->patterns =
+	    arena_alloc(f->arena, (node->n + 1) * sizeof(f->patterns[0]));
+	memset(f->patterns, 0, (node->n + 1) * sizeof(f->patterns[0]));
+	for (size_t i = 0; i < node->n && !l->failed; i++) {
+		f->n_patterns++;
+		read_pattern(l, node->items[i], &f->patterns[i]);
+		without_prefix += f->patterns[i].prefix_len == 0;
+	}
+	/* the lists of index_patterns() count in 16 bits */
+	if (without_prefix * 256 + f->n_patterns > UINT16_MAX)
+		loader_fail(l, node,
+		    "more than 250 patterns begin with no fixed text");
+}
+
+static void
+read_keys(struct loader *l, const struct yaml_node *match)
+{
+	static const char *const names[KEY_KINDS] = {
+		[KEY_PROGRAM] = "programs",
+		[KEY_MESSAGE] = "message",
+		[KEY_STARTS] = "starts",
+		[KEY_CONTAINS] = "contains",
+		[KEY_PATH] = "paths",
+	};
+	struct format *f = l->format;
+
+	f->keys = arena_alloc(f->arena,
+	    (size_t)KEY_KINDS * KEYS_MAX * sizeof(f->keys[0]));
+	for (unsigned kind = 0; kind < KEY_KINDS; kind++) {
+		struct slice *texts = NULL;
+		uint32_t n;
+
+		read_slices(l, match, names[kind], &texts, &n);
+		for (uint32_t i = 0; i < n; i++)
+			f->keys[f->n_keys++] =
+			    (struct key){ (enum key_kind)kind, texts[i] };
+	}
+}
+
+static void
+read_match(struct loader *l, const struct yaml_node *match)
+{
+	static const char *const known[] = { "programs", "message", "starts",
+		"contains", "paths", "priority", "fallback", NULL };
+	const struct yaml_node *priority;
+	struct format *f = l->format;
+
+	if (match == NULL) {
+		loader_fail(l, l->root, "the key match is missing");
+		return;
+	}
+	if (!loader_keys(l, match, known))
+		return;
+	read_keys(l, match);
+	f->fallback = flag(l, match, "fallback", false);
+	priority = yaml_get(match, "priority");
+	if (priority != NULL && !yaml_int(priority, &f->priority))
+		loader_fail(l, priority, "priority is a whole number");
+	if (f->n_keys == 0 && !f->fallback)
+		loader_fail(l, match, "match names nothing");
+}
+
+static struct slice
+read_name(struct loader *l, const char *key, struct slice def)
+{
+	const struct yaml_node *node = yaml_get(l->root, key);
+	struct slice text = def;
+
+	if (node != NULL)
+		text = text_of(l, node, key);
+	return constant_intern(text);
+}
+
+static void
+read_names(struct loader *l, const char *path)
+{
+	const char *slash = strrchr(path, '/');
+	struct slice stem = { path, strlen(path) }, module;
+	struct format *f = l->format;
+	const char *dot;
+
+	if (slash != NULL)
+		stem = (struct slice){ slash + 1, strlen(slash + 1) };
+	dot = memrchr(stem.ptr, '.', stem.len);
+	if (dot != NULL)
+		stem.len = (size_t)(dot - stem.ptr);
+	f->name = read_name(l, "name", stem);
+	if (yaml_get(l->root, "dataset") == NULL)
+		loader_fail(l, l->root, "the key dataset is missing");
+	f->dataset = read_name(l, "dataset", SLICE(""));
+	module = f->dataset;
+	dot = memchr(module.ptr, '.', module.len);
+	if (dot != NULL)
+		module.len = (size_t)(dot - module.ptr);
+	f->module = read_name(l, "module", module);
+}
+
+static void
+read_root(struct loader *l, const char *path)
+{
+	static const char *const known[] = { "name", "dataset", "module",
+		"match", "keep", "skip", "none", "define", "lookups", "set",
+		"fields", "patterns", "samples", NULL };
+	struct format *f = l->format;
+	struct pattern constants = { .code = NULL };
+	bool keeps = false;
+
+	if (!loader_keys(l, l->root, known))
+		return;
+	read_names(l, path);
+	read_match(l, yaml_get(l->root, "match"));
+	if (l->failed)
+		return;
+	for (uint32_t i = 0; i < f->n_keys; i++)
+		keeps = keeps || f->keys[i].kind == KEY_PROGRAM;
+	f->keep = flag(l, l->root, "keep", keeps || f->fallback);
+	read_slices(l, l->root, "skip", &f->skip, &f->n_skip);
+	read_slices(l, l->root, "none", &f->none, &f->n_none);
+	read_defines(l, yaml_get(l->root, "define"));
+	read_lookups(l, yaml_get(l->root, "lookups"));
+	read_constants(l, yaml_get(l->root, "set"), NULL, 0, &constants);
+	if (l->failed)
+		return;
+	f->constants = constants.constants;
+	f->n_constants = constants.n_constants;
+	l->fields = yaml_get(l->root, "fields");
+	read_patterns(l, yaml_get(l->root, "patterns"));
+	if (!l->failed)
+		index_patterns(f);
+}
+
+enum rc
+format_load(const char *path, struct format **out, unsigned *line,
+    struct error *err)
+{
+	struct loader *l = xzalloc(sizeof(*l));
+	struct yaml_file *file = NULL;
+
+	*out = NULL;
+	*line = 0;
+	l->err = err;
+	if (yaml_load(path, &file, err) != RC_OK) {
+		free(l);
+		return err->code;
+	}
+	l->format = xzalloc(sizeof(*l->format));
+	l->format->arena = arena_new(ARENA_BLOCK);
+	l->root = yaml_documents(file) > 0 ? yaml_root(file, 0) : NULL;
+	if (l->root == NULL)
+		loader_fail(l, NULL, "the file is empty");
+	else
+		read_root(l, path);
+	*line = l->line;
+	if (l->failed)
+		format_free(l->format);
+	else
+		*out = l->format;
+	yaml_free(file);
+	free(l);
+	return *out != NULL ? RC_OK : RC_INVALID;
+}
+
+void
+format_free(struct format *f)
+{
+	if (f == NULL)
+		return;
+	for (uint32_t i = 0; i < f->n_patterns; i++)
+		pcre2_code_free(f->patterns[i].code);
+	arena_free(f->arena);
+	free(f);
+}

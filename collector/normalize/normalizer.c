@@ -1,0 +1,472 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A line's way through the formats:
+ *
+ *   JSON object?  ->  its members
+ *   syslog header?  ->  program  ->  formats of that program, on MSG
+ *   dataset named?  ->  its formats, on MSG and on the line
+ *   else            ->  log.file.path, literals of the line, literals of MSG
+ *   nothing fits    ->  a program's own format or the fallback keep the header,
+ *                       else event.kind: pipeline_error
+ */
+#include <stdlib.h>
+
+#include "json.h"
+#include "set.h"
+#include "syslog_header.h"
+#include "utf8.h"
+#include "xalloc.h"
+
+enum { TRIED_MAX = 32, SKIP_ROUNDS = 4 };
+
+struct normalizer {
+	struct normalizer_set *set; /* counted */
+	struct scratch scratch;
+	struct time_cache time_cache;
+};
+
+/* One line on its way. */
+struct job {
+	struct normalizer *n;
+	struct event *ev;
+	const struct normalize_hints *hints;
+	struct slice line;
+	struct slice text;    /* what is matched now: the line or MSG */
+	struct slice matched; /* what did match */
+	struct syslog_header header;
+	struct slice module; /* of the dataset that was named; else empty */
+	const struct format *found;
+	const struct pattern *pattern;
+	const struct format *owner; /* keeps what it cannot read */
+	uint32_t tried[TRIED_MAX];
+	unsigned n_tried;
+};
+
+struct normalizer *
+normalizer_new(struct normalizer_set *s)
+{
+	struct normalizer *n = xzalloc(sizeof(*n));
+
+	n->set = normalizer_set_ref(s);
+	scratch_init(&n->scratch);
+	return n;
+}
+
+void
+normalizer_free(struct normalizer *n)
+{
+	if (n == NULL)
+		return;
+	scratch_fini(&n->scratch);
+	normalizer_set_unref(n->set);
+	free(n);
+}
+
+/* "error: " and the like before a message, and spaces. */
+static struct slice
+skip_lead(const struct format *f, struct slice text)
+{
+	for (unsigned round = 0; round < SKIP_ROUNDS; round++) {
+		size_t before = text.len;
+
+		while (text.len > 0 && text.ptr[0] == ' ') {
+			text.ptr++;
+			text.len--;
+		}
+		for (uint32_t i = 0; i < f->n_skip; i++) {
+			struct slice s = f->skip[i];
+
+			if (text.len > s.len &&
+			    memcmp(text.ptr, s.ptr, s.len) == 0) {
+				text.ptr += s.len;
+				text.len -= s.len;
+				break;
+			}
+		}
+		if (text.len == before)
+			break;
+	}
+	return text;
+}
+
+static bool
+try_format(struct job *j, const struct format *f)
+{
+	struct slice text = skip_lead(f, j->text);
+	bool hinted =
+	    j->module.len > 0 && slice_eq(f->dataset, j->hints->dataset);
+
+	j->pattern = format_match(f, &j->n->scratch, text, hinted);
+	if (j->pattern == NULL)
+		return false;
+	j->found = f;
+	j->matched = text;
+	return true;
+}
+
+/* Each format once for each text. */
+static bool
+try_once(void *ctx, uint32_t format)
+{
+	struct job *j = ctx;
+	const struct format *f = j->n->set->formats[format];
+
+	/* a named dataset may be wrong about the file, not about the module */
+	if (j->module.len > 0 && !slice_eq(j->module, f->module))
+		return false;
+	for (unsigned i = 0; i < j->n_tried; i++)
+		if (j->tried[i] == format)
+			return false;
+	if (j->n_tried == TRIED_MAX)
+		return true;
+	j->tried[j->n_tried++] = format;
+	return try_format(j, f);
+}
+
+static bool
+try_ways(struct job *j, const struct way *ways, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (try_once(j, ways[i].format))
+			return j->found != NULL;
+	return false;
+}
+
+static void
+begin_text(struct job *j, struct slice text)
+{
+	j->text = text;
+	j->n_tried = 0;
+}
+
+static bool
+by_program(struct job *j, struct slice program)
+{
+	const struct normalizer_set *s = j->n->set;
+	const char *slash;
+	const struct way *w;
+	uint32_t n;
+
+	if (program.len == 0)
+		return false;
+	w = ways_find(&s->programs, program, &n);
+	slash = n == 0 ? memchr(program.ptr, '/', program.len) : NULL;
+	if (slash != NULL) /* postfix/smtpd, httpd/backend */
+		w = ways_find(&s->programs,
+		    (struct slice){ program.ptr,
+			(size_t)(slash - program.ptr) },
+		    &n);
+	for (uint32_t i = 0; i < n && j->owner == NULL; i++)
+		if (s->formats[w[i].format]->keep)
+			j->owner = s->formats[w[i].format];
+	return try_ways(j, w, n);
+}
+
+static bool
+by_line(struct job *j)
+{
+	const struct normalizer_set *s = j->n->set;
+	struct slice path = event_get_string(j->ev, FIELD_LOG_FILE_PATH);
+
+	begin_text(j, j->line);
+	if (path.len > 0 &&
+	    literals_scan(s->path, path, path.len, try_once, j) &&
+	    j->found != NULL)
+		return true;
+	return literals_scan(s->line, j->line, SCAN_BYTES, try_once, j) &&
+	    j->found != NULL;
+}
+
+static bool
+by_message(struct job *j)
+{
+	const struct normalizer_set *s = j->n->set;
+	struct slice text = j->text;
+
+	while (text.len > 0 && text.ptr[0] == ' ') {
+		text.ptr++;
+		text.len--;
+	}
+	return literals_scan(s->message, text, SCAN_BYTES, try_once, j) &&
+	    j->found != NULL;
+}
+
+/* The text behind the header, or all of what a header-less source says. */
+static bool
+by_header(struct job *j)
+{
+	struct slice program =
+	    j->header.program.len > 0 ? j->header.program : j->hints->program;
+
+	begin_text(j,
+	    j->header.kind != HEADER_NONE ? j->header.message : j->line);
+	return by_program(j, program) || by_message(j);
+}
+
+static bool
+by_dataset(struct job *j, const struct way *ways, uint32_t n)
+{
+	begin_text(j, j->line);
+	if (try_ways(j, ways, n))
+		return true;
+	if (j->header.kind == HEADER_NONE)
+		return false;
+	begin_text(j, j->header.message);
+	return try_ways(j, ways, n);
+}
+
+/* "sshd[1]: …" without a time is a header only if sshd is known. */
+static void
+drop_unknown_bare_header(struct job *j)
+{
+	uint32_t n;
+
+	if (j->header.kind != HEADER_BARE)
+		return;
+	(void)ways_find(&j->n->set->programs, j->header.program, &n);
+	if (n == 0)
+		j->header = (struct syslog_header){ .kind = HEADER_NONE,
+			.priority = -1 };
+}
+
+static bool
+route(struct job *j)
+{
+	const struct normalizer_set *s = j->n->set;
+	struct slice dataset = j->hints->dataset;
+	const struct way *ways = NULL;
+	bool headed;
+	uint32_t n = 0;
+
+	if (dataset.len > 0)
+		ways = ways_find(&s->datasets, dataset, &n);
+	if (n > 0)
+		j->module = s->formats[ways[0].format]->module;
+	headed = syslog_header_read(j->line, &j->hints->time, &j->n->time_cache,
+	    &j->header);
+	if (headed)
+		drop_unknown_bare_header(j);
+	headed = j->header.kind != HEADER_NONE;
+	if (headed || j->hints->program.len > 0) {
+		if (by_header(j))
+			return true;
+		/* a known program's unknown message */
+		if (j->owner != NULL)
+			return true;
+	}
+	if (n > 0 && by_dataset(j, ways, n))
+		return true;
+	if (by_line(j))
+		return true;
+	if (headed && s->fallback != UINT32_MAX)
+		j->owner = s->formats[s->fallback];
+	return j->owner != NULL;
+}
+
+/* A time at the start of a line that is otherwise unknown. */
+static void
+guess_time(struct job *j)
+{
+	static time_parser *const parsers[] = { timestamp_parse_rfc3339,
+		timestamp_parse_ctime, timestamp_parse_slashed,
+		timestamp_parse_clf };
+	struct slice s = j->line;
+	int64_t time_ns;
+
+	if (s.len > 0 && s.ptr[0] == '[') {
+		s.ptr++;
+		s.len--;
+	}
+	for (size_t i = 0; i < sizeof(parsers) / sizeof(parsers[0]); i++) {
+		if (parsers[i](s, &j->hints->time, &time_ns) > 0) {
+			j->ev->time_ns = time_ns;
+			return;
+		}
+	}
+}
+
+static void
+set_dataset(struct job *j, const struct format *f)
+{
+	/* the dataset of a syslog file is the file's, whatever program wrote */
+	bool named = j->module.len > 0 &&
+	    (j->header.kind != HEADER_NONE || j->hints->program.len > 0);
+	struct slice dataset = named ? j->hints->dataset : f->dataset;
+
+	event_set_string(j->ev, FIELD_EVENT_DATASET, dataset);
+	event_set_string(j->ev, FIELD_EVENT_MODULE,
+	    named ? j->module : f->module);
+}
+
+static void
+apply_constants(const struct format *f, struct event *ev)
+{
+	for (uint32_t i = 0; i < f->n_constants; i++)
+		event_set(ev, f->constants[i].id, f->constants[i].value);
+}
+
+static bool
+finish(struct job *j, bool known)
+{
+	struct event *ev = j->ev;
+	struct apply apply = { ev, &j->hints->time, false };
+	bool headed = j->header.kind != HEADER_NONE;
+	bool on_line = j->found != NULL && j->text.ptr == j->line.ptr;
+
+	if (headed && !on_line)
+		syslog_header_apply(&j->header, ev);
+	else if (j->hints->program.len > 0)
+		event_set_string(ev, FIELD_PROCESS_NAME, j->hints->program);
+	event_set_string(ev, FIELD_MESSAGE,
+	    headed && !on_line ? j->header.message : j->line);
+	event_set_string(ev, FIELD_EVENT_KIND,
+	    known ? SLICE("event") : SLICE("pipeline_error"));
+	if (!known) {
+		if (j->hints->dataset.len > 0)
+			event_set_string(ev, FIELD_EVENT_DATASET,
+			    j->hints->dataset);
+		guess_time(j);
+		return false;
+	}
+	set_dataset(j, j->found != NULL ? j->found : j->owner);
+	if (j->found != NULL)
+		pattern_apply(j->found, j->pattern, &j->n->scratch, j->matched,
+		    &apply);
+	else
+		apply_constants(j->owner, ev);
+	return true;
+}
+
+static bool
+starts_with(struct slice name, const char *head)
+{
+	size_t n = strlen(head);
+
+	return name.len >= n && memcmp(name.ptr, head, n) == 0;
+}
+
+/* What a line of text may not say about itself: who sent it, who owns it. */
+static bool
+is_ours(uint32_t field)
+{
+	struct slice name = field_name(field);
+
+	return starts_with(name, "kuzet.") ||
+	    starts_with(name, "organization.") ||
+	    field == FIELD_EVENT_ORIGINAL || field == FIELD_AGENT_ID;
+}
+
+/* Adds the fields of `from` that `ev` does not have. */
+static void
+merge(struct event *ev, const struct event *from)
+{
+	for (uint32_t i = 0; i < from->n; i++)
+		if (event_get(ev, from->fields[i].id) == NULL)
+			event_set(ev, from->fields[i].id,
+			    from->fields[i].value);
+	ev->dropped += from->dropped;
+}
+
+/* A line that is one JSON object. */
+static bool
+json_line(struct event *ev, struct slice line,
+    const struct normalize_hints *hints)
+{
+	struct event object;
+	struct error err;
+
+	event_init(&object, ev->arena);
+	object.time_ns = ev->time_ns;
+	if (json_read_event(line, &json_limits_default, &object, &err) != RC_OK)
+		return false;
+	for (uint32_t i = object.n; i > 0; i--)
+		if (is_ours(object.fields[i - 1].id))
+			event_unset(&object, object.fields[i - 1].id);
+	ev->time_ns = object.time_ns;
+	merge(ev, &object);
+	if (event_get(ev, FIELD_EVENT_KIND) == NULL)
+		event_set_string(ev, FIELD_EVENT_KIND, SLICE("event"));
+	if (hints->dataset.len > 0 &&
+	    event_get(ev, FIELD_EVENT_DATASET) == NULL)
+		event_set_string(ev, FIELD_EVENT_DATASET, hints->dataset);
+	return true;
+}
+
+static struct slice
+trim(struct slice s)
+{
+	while (
+	    s.len > 0 && (s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == '\n'))
+		s.len--;
+	return s;
+}
+
+static bool
+normalize(struct normalizer *n, struct event *ev, struct slice line,
+    const struct normalize_hints *hints)
+{
+	struct job job = { .n = n, .ev = ev, .hints = hints, .line = line };
+	bool known;
+
+	job.header.priority = -1;
+	known = line.len > 0 && route(&job);
+	return finish(&job, known);
+}
+
+bool
+normalizer_line(struct normalizer *n, struct event *ev, struct slice line,
+    const struct normalize_hints *hints)
+{
+	struct slice original = utf8_repair(ev->arena, line);
+	struct slice text = trim(original);
+
+	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
+	if (text.len > 1 && text.ptr[0] == '{' &&
+	    text.ptr[text.len - 1] == '}' && json_line(ev, text, hints))
+		return true;
+	return normalize(n, ev, text, hints);
+}
+
+bool
+normalizer_syslog(struct normalizer *n, struct event *ev, struct slice frame,
+    const struct normalize_hints *hints)
+{
+	struct slice original = utf8_repair(ev->arena, frame);
+
+	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
+	return normalize(n, ev, trim(original), hints);
+}
+
+bool
+normalizer_event(struct normalizer *n, struct event *ev,
+    const struct normalize_hints *hints)
+{
+	struct slice text = event_get_string(ev, FIELD_MESSAGE);
+	struct slice path = event_get_string(ev, FIELD_LOG_FILE_PATH);
+	struct normalize_hints own = *hints;
+	struct event parsed;
+	uint32_t known = 0;
+
+	if (own.dataset.len == 0)
+		own.dataset = event_get_string(ev, FIELD_EVENT_DATASET);
+	if (own.dataset.len > 0)
+		(void)ways_find(&n->set->datasets, own.dataset, &known);
+	/* whoever filled these has parsed it already */
+	if (text.len == 0 || event_get(ev, FIELD_EVENT_CATEGORY) != NULL ||
+	    event_get(ev, FIELD_WINLOG_EVENT_ID) != NULL ||
+	    (known == 0 && path.len == 0))
+		return true;
+	event_init(&parsed, ev->arena);
+	parsed.time_ns = ev->time_ns;
+	if (path.len > 0)
+		event_set_string(&parsed, FIELD_LOG_FILE_PATH, path);
+	if (!normalizer_line(n, &parsed, text, &own)) {
+		if (known == 0)
+			return true; /* text that nobody promised to know */
+		event_set_string(ev, FIELD_EVENT_KIND, SLICE("pipeline_error"));
+		return false;
+	}
+	ev->time_ns = parsed.time_ns;
+	merge(ev, &parsed);
+	return true;
+}

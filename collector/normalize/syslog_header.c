@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "syslog_header.h"
+
+enum {
+	TAG_MAX = 128,
+	HOST_MAX = 255,
+	STAMP_MIN = 15,           /* "Nov 22 01:02:03" */
+	SAME_NOW_NS = 1000000000, /* see cached_rfc3164() */
+	PID_DIGITS = 10,
+	STRUCTURED_PARAMS_MAX = 64, /* of one event */
+	STRUCTURED_NAME_MAX = 200,
+};
+
+static bool
+is_digit(char c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static struct slice
+skip(struct slice s, size_t n)
+{
+	return (struct slice){ s.ptr + n, s.len - n };
+}
+
+static struct slice
+skip_spaces(struct slice s)
+{
+	while (s.len > 0 && s.ptr[0] == ' ')
+		s = skip(s, 1);
+	return s;
+}
+
+/* "<38>", RFC 3164 section 4.1.1: 0 to 191. */
+static size_t
+read_priority(struct slice s, int *priority)
+{
+	int value = 0;
+	size_t i = 1;
+
+	if (s.len < 3 || s.ptr[0] != '<')
+		return 0;
+	for (; i < s.len && i < 4 && is_digit(s.ptr[i]); i++)
+		value = value * 10 + (s.ptr[i] - '0');
+	if (i == 1 || i == s.len || s.ptr[i] != '>' || value > 191)
+		return 0;
+	*priority = value;
+	return i + 1;
+}
+
+/* The text up to the next space; false at the end of `s`. */
+static bool
+word(struct slice *s, struct slice *out)
+{
+	const char *space = s->len > 0 ? memchr(s->ptr, ' ', s->len) : NULL;
+	size_t n = space != NULL ? (size_t)(space - s->ptr) : s->len;
+
+	if (n == 0)
+		return false;
+	*out = (struct slice){ s->ptr, n };
+	*s = skip(*s, space != NULL ? n + 1 : n);
+	return true;
+}
+
+static struct slice
+nil(struct slice s)
+{
+	return s.len == 1 && s.ptr[0] == '-' ? (struct slice){ NULL, 0 } : s;
+}
+
+/* Length of one "[ID NAME="VALUE"…]" (RFC 5424 section 6.3), 0 if broken. */
+static size_t
+element_length(struct slice s)
+{
+	bool quoted = false;
+
+	for (size_t i = 1; i < s.len; i++) {
+		if (quoted && s.ptr[i] == '\\')
+			i++;
+		else if (s.ptr[i] == '"')
+			quoted = !quoted;
+		else if (s.ptr[i] == ']' && !quoted)
+			return i + 1;
+	}
+	return 0;
+}
+
+static bool
+read_structured_data(struct slice *s, struct slice *out)
+{
+	size_t n = 0;
+
+	if (s->len > 0 && s->ptr[0] == '-') {
+		*s = skip(*s, 1);
+		return s->len == 0 || s->ptr[0] == ' ';
+	}
+	while (n < s->len && s->ptr[n] == '[') {
+		size_t one = element_length(skip(*s, n));
+
+		if (one == 0)
+			return false;
+		n += one;
+	}
+	if (n == 0 || (n < s->len && s->ptr[n] != ' '))
+		return false;
+	*out = (struct slice){ s->ptr, n };
+	*s = skip(*s, n);
+	return true;
+}
+
+/* "/usr/sbin/cron" -> cron; "sshd(pam_unix)" -> sshd; "[sshd]" -> sshd */
+static struct slice
+program_name(struct slice s)
+{
+	const char *open;
+
+	if (s.len > 2 && s.ptr[0] == '[' && s.ptr[s.len - 1] == ']')
+		s = (struct slice){ s.ptr + 1, s.len - 2 };
+	if (s.len > 0 && s.ptr[s.len - 1] == ')') {
+		open = memchr(s.ptr, '(', s.len);
+		if (open != NULL && open > s.ptr)
+			s.len = (size_t)(open - s.ptr);
+	}
+	if (s.len > 1 && s.ptr[0] == '/') {
+		const char *slash = memrchr(s.ptr, '/', s.len);
+		size_t n = (size_t)(slash + 1 - s.ptr);
+
+		if (n < s.len)
+			s = skip(s, n);
+	}
+	return s;
+}
+
+/* RFC 5424 section 6, behind "<PRI>". */
+static bool
+read_5424(struct slice s, const struct timestamp_hints *hints,
+    struct syslog_header *h)
+{
+	struct slice version, time;
+
+	if (!word(&s, &version) || version.len > 3 || version.ptr[0] == '0')
+		return false;
+	for (size_t i = 0; i < version.len; i++) {
+		if (!is_digit(version.ptr[i]))
+			return false;
+		h->version = h->version * 10 + (version.ptr[i] - '0');
+	}
+	if (!word(&s, &time) || !word(&s, &h->hostname) ||
+	    !word(&s, &h->appname) || !word(&s, &h->procid) ||
+	    !word(&s, &h->msgid) ||
+	    !read_structured_data(&s, &h->structured_data))
+		return false;
+	if (nil(time).len > 0) {
+		if (timestamp_parse_rfc3339(time, hints, &h->time_ns) !=
+		    time.len)
+			return false;
+		h->time_set = true;
+	}
+	h->hostname = nil(h->hostname);
+	h->appname = nil(h->appname);
+	h->procid = nil(h->procid);
+	h->msgid = nil(h->msgid);
+	h->program = program_name(h->appname);
+	if (s.len > 0) /* the space before MSG */
+		s = skip(s, 1);
+	if (s.len >= 3 && memcmp(s.ptr, "\xef\xbb\xbf", 3) == 0)
+		s = skip(s, 3);
+	h->message = s;
+	h->kind = HEADER_5424;
+	return true;
+}
+
+/* "[123]" at `s`: its length, the number in *pid; 0 if it is none. */
+static size_t
+read_pid(struct slice s, struct slice *pid)
+{
+	size_t i = 1;
+
+	if (s.len < 3 || s.ptr[0] != '[')
+		return 0;
+	while (i < s.len && is_digit(s.ptr[i]) && i <= PID_DIGITS)
+		i++;
+	if (i == 1 || i == s.len || s.ptr[i] != ']')
+		return 0;
+	*pid = (struct slice){ s.ptr + 1, i - 1 };
+	return i + 1;
+}
+
+/*
+ * "TAG[PID]: ", "TAG: ", "TAG[PID] "; the tag ends at '[', ':' before a space
+ * or the end, or a space.  False if no ':' and no pid says that it is one.
+ */
+static bool
+read_tag(struct slice s, struct syslog_header *h, struct slice *rest)
+{
+	size_t i = s.len > 0 && s.ptr[0] == '[' ? 1 : 0, n;
+	struct slice tag;
+
+	while (i < s.len && i < TAG_MAX && s.ptr[i] != ' ' &&
+	    (s.ptr[i] != '[' || i == 0) &&
+	    !(s.ptr[i] == ':' && (i + 1 == s.len || s.ptr[i + 1] == ' ')))
+		i++;
+	tag = (struct slice){ s.ptr, i };
+	s = skip(s, i);
+	n = read_pid(s, &h->procid);
+	s = skip(s, n);
+	if (tag.len == 0 || (n == 0 && (s.len == 0 || s.ptr[0] != ':'))) {
+		h->procid = (struct slice){ NULL, 0 };
+		return false;
+	}
+	if (s.len > 0 && s.ptr[0] == ':')
+		s = skip(s, 1);
+	else if (s.len > 0 && s.ptr[0] != ' ')
+		return false;
+	if (s.len > 0 && s.ptr[0] == ' ')
+		s = skip(s, 1);
+	h->program = program_name(tag);
+	*rest = s;
+	return true;
+}
+
+static bool
+is_host(struct slice s)
+{
+	if (s.len == 0 || s.len > HOST_MAX)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		if (!is_digit(c) && !(c >= 'a' && c <= 'z') &&
+		    !(c >= 'A' && c <= 'Z') && strchr("-._:%", c) == NULL &&
+		    (unsigned char)c < 0x80)
+			return false;
+	}
+	return true;
+}
+
+/* Chrome OS and others write a level where a host belongs. */
+static bool
+is_level(struct slice s)
+{
+	static const char *const levels[] = { "DEBUG", "INFO", "NOTICE",
+		"WARNING", "WARN", "ERR", "ERROR", "CRIT", "CRITICAL", "ALERT",
+		"EMERG", NULL };
+
+	for (size_t i = 0; levels[i] != NULL; i++)
+		if (s.len == strlen(levels[i]) &&
+		    memcmp(s.ptr, levels[i], s.len) == 0)
+			return true;
+	return false;
+}
+
+static void
+set_host(struct slice s, struct syslog_header *h)
+{
+	if (is_level(s))
+		h->level = s;
+	else
+		h->hostname = s;
+}
+
+/* "[HOST] TAG[PID]: MSG"; false if there is no tag. */
+static bool
+read_host_and_tag(struct slice s, struct syslog_header *h)
+{
+	struct slice pid = { NULL, 0 }, first, rest = s;
+
+	if (read_tag(s, h, &h->message))
+		return true;
+	if (!word(&rest, &first))
+		return false;
+	rest = skip_spaces(rest);
+	/* "sogod [26818]: …": a tag, and a space before its pid */
+	if (read_pid(rest, &pid) > 0 && read_tag(rest, h, &h->message)) {
+		h->program = program_name(first);
+		h->procid = pid;
+		return true;
+	}
+	if (!is_host(first) || !read_tag(rest, h, &h->message))
+		return false;
+	set_host(first, h);
+	return true;
+}
+
+static size_t
+cached_rfc3164(struct slice s, const struct timestamp_hints *hints,
+    struct time_cache *c, int64_t *time_ns)
+{
+	int64_t age = hints->now_ns - c->now_ns;
+	/* a digit may be the year behind the time: the parser decides */
+	bool plain = s.len > STAMP_MIN + 1 && s.ptr[STAMP_MIN] == ' ' &&
+	    !is_digit(s.ptr[STAMP_MIN + 1]);
+	size_t n;
+
+	if (plain && c->len > 0 && c->tz == hints->tz &&
+	    c->year == hints->year && age > -SAME_NOW_NS && age < SAME_NOW_NS &&
+	    memcmp(s.ptr, c->text, c->len) == 0) {
+		*time_ns = c->time_ns;
+		return c->len;
+	}
+	n = timestamp_parse_rfc3164(s, hints, time_ns);
+	c->len = 0;
+	if (plain && n == STAMP_MIN) {
+		memcpy(c->text, s.ptr, n);
+		c->len = (uint8_t)n;
+		c->time_ns = *time_ns;
+		c->tz = hints->tz;
+		c->year = hints->year;
+		c->now_ns = hints->now_ns;
+	}
+	return n;
+}
+
+/* "2026 Nov 22 01:02:03": the year is known, the rest as ever. */
+static size_t
+year_first(struct slice s, const struct timestamp_hints *hints,
+    int64_t *time_ns)
+{
+	struct timestamp_hints own = *hints;
+	size_t n;
+
+	if (s.len < STAMP_MIN + 5 || s.ptr[4] != ' ')
+		return 0;
+	own.year = 0;
+	for (size_t i = 0; i < 4; i++) {
+		if (!is_digit(s.ptr[i]))
+			return 0;
+		own.year = own.year * 10 + (s.ptr[i] - '0');
+	}
+	n = own.year > 0 ? timestamp_parse_rfc3164(skip(s, 5), &own, time_ns)
+			 : 0;
+	return n > 0 ? n + 5 : 0;
+}
+
+/* What stands behind a time of RFC 3164. */
+static void
+read_bsd_rest(struct slice s, struct syslog_header *h)
+{
+	struct slice first;
+
+	if (s.len > 0 && s.ptr[0] == ':') {
+		/* "Mar 11 09:39:39: --- last message repeated 5 times ---" */
+		h->message = skip_spaces(skip(s, 1));
+		return;
+	}
+	s = skip_spaces(s);
+	if (read_host_and_tag(s, h))
+		return;
+	h->message = s;
+	if (word(&s, &first) && is_host(first) && s.len > 0) {
+		set_host(first, h);
+		h->message = s;
+	}
+}
+
+static bool
+read_bsd(struct slice s, const struct timestamp_hints *hints,
+    struct time_cache *cache, struct syslog_header *h)
+{
+	size_t n = is_digit(s.ptr[0])
+	    ? year_first(s, hints, &h->time_ns)
+	    : cached_rfc3164(s, hints, cache, &h->time_ns);
+
+	if (n == 0 || (n < s.len && s.ptr[n] != ' ' && s.ptr[n] != ':'))
+		return false;
+	h->time_set = true;
+	h->kind = HEADER_BSD;
+	read_bsd_rest(skip(s, n), h);
+	return true;
+}
+
+/* 'T' or, where a "[PID]" follows, a space between date and time. */
+static bool
+read_iso(struct slice s, const struct timestamp_hints *hints,
+    struct syslog_header *h)
+{
+	bool strict;
+	size_t n;
+
+	if (s.len < 20 || s.ptr[4] != '-')
+		return false;
+	strict = s.ptr[10] != 'T';
+	n = timestamp_parse_rfc3339(s, hints, &h->time_ns);
+	if (n == 0 || n == s.len || s.ptr[n] != ' ')
+		return false;
+	s = skip_spaces(skip(s, n));
+	if (!read_host_and_tag(s, h) || (strict && h->procid.len == 0))
+		return false;
+	h->time_set = true;
+	h->kind = HEADER_BSD;
+	return true;
+}
+
+/* No time: "host sshd[123]: …" or "sshd[123]: …". */
+static bool
+read_bare(struct slice s, struct syslog_header *h)
+{
+	if (!read_host_and_tag(s, h))
+		return false;
+	h->kind = h->procid.len > 0 ? HEADER_BARE : HEADER_NONE;
+	return h->kind != HEADER_NONE;
+}
+
+static bool
+read_any(struct slice s, const struct timestamp_hints *hints,
+    struct time_cache *cache, struct syslog_header *h)
+{
+	const struct syslog_header empty = *h;
+	size_t n = read_priority(s, &h->priority);
+
+	s = skip(s, n);
+	if (s.len == 0)
+		return false;
+	if (n > 0 && is_digit(s.ptr[0]) && read_5424(s, hints, h))
+		return true;
+	if (n > 0) {
+		h->version = 0;
+		h->structured_data = empty.structured_data;
+		h->appname = h->msgid = h->procid = h->hostname =
+		    empty.hostname;
+	}
+	if (is_digit(s.ptr[0]) && read_iso(s, hints, h))
+		return true;
+	if (read_bsd(s, hints, cache, h))
+		return true;
+	if (!read_bare(s, h) && n > 0) {
+		/* RFC 3164 section 4.3.3: all of it is MSG */
+		h->kind = HEADER_BSD;
+		h->message = s;
+	}
+	return h->kind != HEADER_NONE;
+}
+
+bool
+syslog_header_read(struct slice line, const struct timestamp_hints *hints,
+    struct time_cache *cache, struct syslog_header *out)
+{
+	const struct syslog_header none = { .kind = HEADER_NONE,
+		.priority = -1 };
+
+	*out = none;
+	if (read_any(line, hints, cache, out))
+		return true;
+	*out = none;
+	return false;
+}
+
+static const char *const facilities[] = { "kern", "user", "mail", "daemon",
+	"auth", "syslog", "lpr", "news", "uucp", "cron", "authpriv", "ftp",
+	"ntp", "security", "console", "clock", "local0", "local1", "local2",
+	"local3", "local4", "local5", "local6", "local7" };
+static const char *const severities[] = { "emergency", "alert", "critical",
+	"error", "warning", "notice", "informational", "debug" };
+
+static void
+apply_priority(int priority, struct event *ev)
+{
+	const char *facility = facilities[priority / 8];
+	const char *severity = severities[priority % 8];
+
+	event_set_int(ev, FIELD_LOG_SYSLOG_PRIORITY, priority);
+	event_set_int(ev, FIELD_LOG_SYSLOG_FACILITY_CODE, priority / 8);
+	event_set_string(ev, FIELD_LOG_SYSLOG_FACILITY_NAME,
+	    (struct slice){ facility, strlen(facility) });
+	event_set_int(ev, FIELD_LOG_SYSLOG_SEVERITY_CODE, priority % 8);
+	event_set_string(ev, FIELD_LOG_SYSLOG_SEVERITY_NAME,
+	    (struct slice){ severity, strlen(severity) });
+}
+
+/* \" \\ \] (RFC 5424 section 6.3.3); anything else behind '\' stays. */
+static struct slice
+unescape(struct arena *arena, struct slice s)
+{
+	char *copy;
+	size_t n = 0;
+
+	if (s.len == 0 || memchr(s.ptr, '\\', s.len) == NULL)
+		return s;
+	copy = arena_alloc(arena, s.len);
+	for (size_t i = 0; i < s.len; i++) {
+		if (s.ptr[i] == '\\' && i + 1 < s.len &&
+		    strchr("\"\\]", s.ptr[i + 1]) != NULL)
+			i++;
+		copy[n++] = s.ptr[i];
+	}
+	return (struct slice){ copy, n };
+}
+
+static void
+set_parameter(struct slice id, struct slice name, struct slice value,
+    struct event *ev)
+{
+	static const struct slice head =
+	    SLICE_INIT("log.syslog.structured_data.");
+	char text[STRUCTURED_NAME_MAX];
+	size_t n = 0;
+
+	if (head.len + id.len + 1 + name.len > sizeof(text)) {
+		ev->dropped++;
+		return;
+	}
+	memcpy(text, head.ptr, head.len);
+	n = head.len;
+	memcpy(text + n, id.ptr, id.len);
+	n += id.len;
+	text[n++] = '.';
+	memcpy(text + n, name.ptr, name.len);
+	n += name.len;
+	event_set_string(ev, field_intern((struct slice){ text, n }),
+	    unescape(ev->arena, value));
+}
+
+/* One "[ID NAME="VALUE"…]"; its brackets are checked, what is within is not. */
+static void
+apply_element(struct slice s, unsigned *params, struct event *ev)
+{
+	struct slice id;
+
+	s = (struct slice){ s.ptr + 1, s.len - 2 };
+	if (!word(&s, &id))
+		return;
+	while (s.len > 0 && *params < STRUCTURED_PARAMS_MAX) {
+		const char *equals = memchr(s.ptr, '=', s.len);
+		struct slice name;
+		size_t i = 1;
+
+		if (equals == NULL)
+			break;
+		name = (struct slice){ s.ptr, (size_t)(equals - s.ptr) };
+		s = skip(s, name.len + 1);
+		if (name.len == 0 || s.len < 2 || s.ptr[0] != '"')
+			break;
+		while (i < s.len && s.ptr[i] != '"')
+			i += s.ptr[i] == '\\' && i + 1 < s.len ? 2 : 1;
+		if (i >= s.len)
+			break;
+		set_parameter(id, name, (struct slice){ s.ptr + 1, i - 1 }, ev);
+		(*params)++;
+		s = skip_spaces(skip(s, i + 1));
+	}
+}
+
+static void
+apply_structured_data(struct slice s, struct event *ev)
+{
+	unsigned params = 0;
+
+	while (s.len > 0 && s.ptr[0] == '[') {
+		size_t n = element_length(s);
+
+		if (n == 0)
+			break;
+		apply_element((struct slice){ s.ptr, n }, &params, ev);
+		s = skip(s, n);
+	}
+}
+
+static void
+set_if(struct event *ev, uint32_t field, struct slice s)
+{
+	if (s.len > 0)
+		event_set_string(ev, field, s);
+}
+
+static void
+apply_pid(struct slice s, struct event *ev)
+{
+	int64_t pid = 0;
+
+	if (s.len == 0 || s.len > PID_DIGITS)
+		return;
+	for (size_t i = 0; i < s.len; i++) {
+		if (!is_digit(s.ptr[i]))
+			return;
+		pid = pid * 10 + (s.ptr[i] - '0');
+	}
+	event_set_int(ev, FIELD_PROCESS_PID, pid);
+}
+
+void
+syslog_header_apply(const struct syslog_header *h, struct event *ev)
+{
+	if (h->time_set)
+		ev->time_ns = h->time_ns;
+	if (h->hostname.len > 0) {
+		event_set_string(ev, FIELD_HOST_HOSTNAME, h->hostname);
+		if (event_get(ev, FIELD_HOST_NAME) == NULL)
+			event_set_string(ev, FIELD_HOST_NAME, h->hostname);
+	}
+	set_if(ev, FIELD_PROCESS_NAME, h->program);
+	apply_pid(h->procid, ev);
+	set_if(ev, FIELD_LOG_LEVEL, h->level);
+	if (h->priority >= 0) {
+		apply_priority(h->priority, ev);
+		set_if(ev, FIELD_LOG_SYSLOG_APPNAME, h->program);
+	}
+	if (h->kind != HEADER_5424)
+		return;
+	event_set_int(ev, FIELD_LOG_SYSLOG_VERSION, h->version);
+	set_if(ev, FIELD_LOG_SYSLOG_HOSTNAME, h->hostname);
+	set_if(ev, FIELD_LOG_SYSLOG_APPNAME, h->appname);
+	set_if(ev, FIELD_LOG_SYSLOG_PROCID, h->procid);
+	set_if(ev, FIELD_LOG_SYSLOG_MSGID, h->msgid);
+	apply_structured_data(h->structured_data, ev);
+}

@@ -1,0 +1,132 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A log file, offline: each line through the normalizers. */
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "arena.h"
+#include "datadir.h"
+#include "input.h"
+#include "line_splitter.h"
+#include "normalize.h"
+#include "xalloc.h"
+
+enum {
+	READ_BYTES = 256 * 1024,
+	LINE_MAX_BYTES = 1 << 20,
+	ARENA_BLOCK = 256 * 1024,
+};
+
+struct reading {
+	struct normalizer_set *set;
+	struct normalizer *normalizer;
+	struct timezone_info *tz;
+	struct arena *arena;
+	struct normalize_hints hints;
+	input_event_cb *cb;
+	void *ctx;
+	bool stopped;
+};
+
+static void
+on_finding(void *ctx, const struct normalizer_finding *finding)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "kuzetctl: %s:%u: %s\n", finding->file,
+	    finding->line, finding->message);
+}
+
+static void
+on_line(void *ctx, struct slice line, bool truncated)
+{
+	struct reading *r = ctx;
+	struct event ev;
+
+	if (r->stopped)
+		return;
+	arena_reset(r->arena);
+	event_init(&ev, r->arena);
+	ev.arrival_ns = r->hints.time.now_ns;
+	ev.time_ns = ev.arrival_ns;
+	if (truncated)
+		event_add_string(&ev, FIELD_LOG_FLAGS, SLICE("truncated"));
+	(void)normalizer_line(r->normalizer, &ev, line, &r->hints);
+	if (!r->cb(r->ctx, &ev))
+		r->stopped = true;
+}
+
+static struct slice
+text_of(const char *s)
+{
+	return s != NULL ? (struct slice){ s, strlen(s) } : SLICE("");
+}
+
+static enum rc
+prepare(struct reading *r, const struct input_options *options,
+    struct error *err)
+{
+	char dir[PATH_MAX];
+	enum rc rc;
+
+	if (!datadir_path("normalizers", dir, sizeof(dir)))
+		return error_set(err, RC_INVALID,
+		    "the path of the data files is too long");
+	rc = normalizer_set_load(dir, on_finding, NULL, &r->set, err);
+	if (rc != RC_OK)
+		return error_prefix(err, "normalizers");
+	if (options->timezone != NULL &&
+	    timezone_open(options->timezone, &r->tz, err) != RC_OK)
+		return err->code;
+	r->normalizer = normalizer_new(r->set);
+	r->arena = arena_new(ARENA_BLOCK);
+	r->hints.dataset = text_of(options->dataset);
+	r->hints.program = text_of(options->program);
+	r->hints.time.tz = r->tz;
+	r->hints.time.year = options->year;
+	r->hints.time.now_ns = timestamp_now();
+	return RC_OK;
+}
+
+static enum rc
+read_lines(struct reading *r, FILE *f, const char *path, struct error *err)
+{
+	struct line_splitter *lines =
+	    line_splitter_new(LINE_MAX_BYTES, on_line, r);
+	char *bytes = xreallocarray(NULL, READ_BYTES, 1);
+	enum rc rc = RC_OK;
+	size_t n;
+
+	while (!r->stopped && (n = fread(bytes, 1, READ_BYTES, f)) > 0)
+		line_splitter_feed(lines, (struct slice){ bytes, n });
+	if (ferror(f))
+		rc = error_set_errno(err, errno, "%s", path);
+	else
+		line_splitter_flush(lines);
+	free(bytes);
+	line_splitter_free(lines);
+	return rc;
+}
+
+enum rc
+input_log(const char *path, const struct input_options *options,
+    input_event_cb *cb, void *ctx, struct error *err)
+{
+	struct reading r = { .cb = cb, .ctx = ctx };
+	bool standard = strcmp(path, "-") == 0;
+	FILE *f = standard ? stdin : fopen(path, "rbe");
+	enum rc rc;
+
+	if (f == NULL)
+		return error_set_errno(err, errno, "%s", path);
+	rc = prepare(&r, options, err);
+	if (rc == RC_OK)
+		rc = read_lines(&r, f, path, err);
+	if (!standard)
+		(void)fclose(f);
+	normalizer_free(r.normalizer);
+	normalizer_set_unref(r.set);
+	timezone_close(r.tz);
+	arena_free(r.arena);
+	return rc;
+}
