@@ -118,25 +118,26 @@ set_address(const struct target *t, struct slice s, struct event *ev)
 		event_set_string(ev, t->domain_field, s);
 }
 
+/* Pieces between any characters of `split`; empty ones are left out. */
 static void
 add_list(const struct target *t, struct slice s, struct event *ev)
 {
-	size_t cut = t->split != NULL ? strlen(t->split) : 0;
+	unsigned pieces = 0;
+	size_t from = 0;
 
-	for (unsigned n = 0; cut > 0 && n < SPLIT_MAX; n++) {
-		const char *at = memmem(s.ptr, s.len, t->split, cut);
-		size_t len;
-
-		if (at == NULL)
-			break;
-		len = (size_t)(at - s.ptr);
-		if (len > 0)
+	for (size_t i = 0; t->split != NULL && i < s.len; i++) {
+		if (strchr(t->split, s.ptr[i]) == NULL || s.ptr[i] == '\0')
+			continue;
+		if (i > from && ++pieces < SPLIT_MAX)
 			event_add_string(ev, t->field,
-			    (struct slice){ s.ptr, len });
-		s = (struct slice){ at + cut, s.len - len - cut };
+			    (struct slice){ s.ptr + from, i - from });
+		from = i + 1;
+		if (pieces >= SPLIT_MAX)
+			return;
 	}
-	if (s.len > 0)
-		event_add_string(ev, t->field, s);
+	if (from < s.len)
+		event_add_string(ev, t->field,
+		    (struct slice){ s.ptr + from, s.len - from });
 }
 
 /* Behind "scheme://": HOST[:PORT]; userinfo is not split off. */

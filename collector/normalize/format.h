@@ -62,7 +62,7 @@ struct target {
 	uint32_t ip_field;           /* ADDRESS */
 	uint32_t domain_field;       /* ADDRESS */
 	const struct lookup *lookup; /* may be NULL */
-	char *split;                 /* LIST: separator, may be NULL */
+	char *split;                 /* LIST: separating characters, or NULL */
 	time_parser *parse_time;     /* TIME: a known format, or */
 	char *time_format;           /* … a pattern of strptime's */
 };

@@ -173,7 +173,7 @@ read_target_map(struct loader *l, const struct yaml_node *node,
 		if (split->kind != YAML_SCALAR || split->text.len == 0 ||
 		    t->type != TARGET_LIST) {
 			loader_fail(l, split,
-			    "split is the text between the items of a list");
+			    "split is the characters between the items of a list");
 			return;
 		}
 		t->split = arena_alloc(l->format->arena, split->text.len + 1);
