@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The API: what kuzetctl, the console and other programs ask the collector.
+ *
+ * One route table (api.c), served as HTTP/1.1 on the control socket: a UNIX
+ * socket of mode 0600 whose peers must be of our user or root.  One thread for
+ * the sockets, a few for the queries; an answer is streamed as JSON lines and a
+ * slow reader makes its query wait, so memory does not grow with the answer.
+ */
+#pragma once
+
+#include "store.h"
+
+struct api;
+
+/* What only the pipeline knows; the rest is read from the store. */
+struct api_status {
+	bool ready; /* everything is up and the backlog is correlated */
+	int64_t uptime_ns;
+	uint64_t received;   /* events since the start */
+	uint64_t unparsed;   /* of them */
+	uint64_t correlated; /* commits that are in soc.db */
+	uint64_t agents_connected;
+	uint64_t outbox_pending, outbox_delivered;
+	uint64_t rules_loaded, rules_refused;
+};
+
+struct api_options {
+	const char *control_path; /* of the socket; its folder exists */
+	struct store *store;      /* borrowed: outlives the api */
+	/* Called in any of the API's threads; *out is zeroed before. */
+	void (*status)(void *ctx, struct api_status *out);
+	void *ctx;
+	unsigned query_threads; /* 0: 2 */
+};
+
+/*
+ * RC_DENIED: another collector answers on that socket.  A socket that nobody
+ * answers on is replaced; anything else of that name is not: RC_INVALID.
+ */
+enum rc api_start(const struct api_options *options, struct api **out,
+    struct error *err);
+
+/* Breaks off what is being answered and removes the socket; NULL is fine. */
+void api_stop(struct api *api);
