@@ -1,0 +1,557 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <assert.h>
+
+#include "collector/store/internal.h"
+
+enum { RECORD_ARENA = 16 * 1024 };
+
+static const uint32_t dropped = UINT32_MAX;
+
+/* One commit while it is made. */
+struct append {
+	struct store *s;
+	struct sql *day;
+	bool new_day;
+	int32_t day_number;
+	uint64_t next_block;
+	struct log_record *record;
+	uint64_t detections;
+	/* of the block under way */
+	uint32_t row;
+	struct stored_hit *hits; /* room for every hit of the commit */
+	size_t n_hits;
+	struct error *err;
+};
+
+/* ---- rules -------------------------------------------------------------- */
+
+static void
+rules_cut(struct store *s, uint32_t n)
+{
+	while (s->n_rules > n) {
+		struct day_rule *r = &s->rules[--s->n_rules];
+
+		free((char *)r->id.ptr);
+		free((char *)r->title.ptr);
+	}
+	if (s->ruleset != NULL)
+		ruleset_unref(s->ruleset);
+	s->ruleset = NULL;
+	free(s->rule_ids);
+	s->rule_ids = NULL;
+}
+
+static void
+rules_add(struct store *s, const struct day_rule *r)
+{
+	struct day_rule *copy;
+
+	if ((s->n_rules & (s->n_rules - 1)) == 0)
+		s->rules = xreallocarray(s->rules,
+		    s->n_rules > 0 ? 2 * (size_t)s->n_rules : 1,
+		    sizeof(s->rules[0]));
+	copy = &s->rules[s->n_rules++];
+	*copy = *r;
+	copy->id = (struct slice){ xmemdupz(r->id.ptr, r->id.len), r->id.len };
+	copy->title = (struct slice){ xmemdupz(r->title.ptr, r->title.len),
+		r->title.len };
+}
+
+static enum rc
+rules_load(struct store *s, struct sql *day, struct error *err)
+{
+	struct arena *arena = arena_new(RECORD_ARENA);
+	struct rule_rows rows = { 0 };
+	enum rc rc = rules_read(day, arena, &rows, err);
+
+	rules_cut(s, 0);
+	for (size_t i = 0; rc == RC_OK && i < rows.n; i++)
+		rules_add(s, &rows.list[i]);
+	s->final_rules = s->n_rules;
+	s->rules_loaded = rc == RC_OK;
+	arena_free(arena);
+	return rc;
+}
+
+static uint32_t
+rule_id_make(struct store *s, const struct rule_info *info)
+{
+	struct day_rule r = { .id = info->id,
+		.title = info->title,
+		.visible = info->visible };
+
+	memcpy(r.digest, info->digest, sizeof(r.digest));
+	for (uint32_t i = 0; i < s->n_rules; i++)
+		if (memcmp(s->rules[i].digest, r.digest, sizeof(r.digest)) ==
+			0 &&
+		    slice_eq(s->rules[i].id, r.id) &&
+		    slice_eq(s->rules[i].title, r.title) &&
+		    s->rules[i].visible == r.visible)
+			return i + 1;
+	rules_add(s, &r);
+	return s->n_rules;
+}
+
+/* What the open day calls the rule. */
+static uint32_t
+rule_id_of(struct store *s, struct ruleset *rs, uint32_t index)
+{
+	assert(rs != NULL && index < ruleset_count(rs));
+	if (s->ruleset != rs) {
+		if (s->ruleset != NULL)
+			ruleset_unref(s->ruleset);
+		s->ruleset = ruleset_ref(rs);
+		free(s->rule_ids);
+		s->rule_ids =
+		    xcalloc(ruleset_count(rs), sizeof(s->rule_ids[0]));
+	}
+	if (s->rule_ids[index] == 0)
+		s->rule_ids[index] = rule_id_make(s, ruleset_rule(rs, index));
+	return s->rule_ids[index];
+}
+
+static enum rc
+rules_save(struct append *a)
+{
+	struct store *s = a->s;
+	sqlite3_stmt *q;
+
+	for (uint32_t i = s->final_rules; i < s->n_rules; i++) {
+		const struct day_rule *r = &s->rules[i];
+
+		q = sql_prepare(a->day,
+		    "INSERT INTO rules(id, digest, rule, title, visible)"
+		    " VALUES(?1, ?2, ?3, ?4, ?5)",
+		    a->err);
+		if (q == NULL)
+			return a->err->code;
+		sql_bind_int(q, 1, (int64_t)i + 1);
+		sql_bind_blob(q, 2,
+		    (struct slice){ (const char *)r->digest,
+			sizeof(r->digest) });
+		sql_bind_text(q, 3, r->id);
+		sql_bind_text(q, 4, r->title);
+		sql_bind_int(q, 5, r->visible);
+		if (sql_run(a->day, q, a->err) != RC_OK)
+			return a->err->code;
+	}
+	return RC_OK;
+}
+
+/* ---- begin and end ------------------------------------------------------ */
+
+static void
+arrival_of(const struct event *list, uint32_t n, int64_t *arrival_ns)
+{
+	for (uint32_t i = 0; i < n; i++)
+		if (list[i].arrival_ns > *arrival_ns)
+			*arrival_ns = list[i].arrival_ns;
+}
+
+/* The transaction; in a new day's file if the day is new. */
+static enum rc
+begin(struct append *a)
+{
+	struct store *s = a->s;
+
+	a->day_number = day_of(a->record->arrival_ns);
+	a->new_day = s->day == NULL || a->day_number > s->day_number;
+	if (!a->new_day) {
+		a->day = s->day;
+		a->day_number = s->day_number;
+		a->next_block = s->next_block;
+		if (!s->rules_loaded && rules_load(s, s->day, a->err) != RC_OK)
+			return a->err->code;
+		return sql_begin(a->day, a->err);
+	}
+	rules_cut(s, 0);
+	s->final_rules = 0;
+	s->rules_loaded = false;
+	a->next_block = 1;
+	state_drop_ended(&s->state, a->record->arrival_ns - ENDED_KEPT_NS);
+	if (day_open(s->dir, a->day_number, SQL_WRITE, &a->day, a->err) !=
+		RC_OK ||
+	    sql_begin(a->day, a->err) != RC_OK)
+		return a->err->code;
+	return day_create(a->day, a->err);
+}
+
+static enum rc
+insert_commit(struct append *a)
+{
+	struct log_record *r = a->record;
+	struct store *s = a->s;
+	sqlite3_stmt *q = sql_prepare(a->day,
+	    "INSERT INTO commits(number, arrival, stored, duplicates,"
+	    " detections, total_events, total_detections, watermarks)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	    a->err);
+
+	if (q == NULL)
+		return a->err->code;
+	watermarks_write(&s->watermarks, r->watermarks, r->n_watermarks);
+	sql_bind_int(q, 1, (int64_t)r->commit);
+	sql_bind_int(q, 2, r->arrival_ns);
+	sql_bind_int(q, 3, (int64_t)r->stored);
+	sql_bind_int(q, 4, (int64_t)r->duplicates);
+	sql_bind_int(q, 5, (int64_t)a->detections);
+	sql_bind_int(q, 6, (int64_t)(atomic_load(&s->events) + r->stored));
+	sql_bind_int(q, 7,
+	    (int64_t)(atomic_load(&s->detections) + a->detections));
+	sql_bind_blob(q, 8, bytes_slice(&s->watermarks));
+	return sql_run(a->day, q, a->err);
+}
+
+/* What the record says of the sources that this commit moved. */
+static void
+record_watermarks(struct append *a)
+{
+	const struct state *st = &a->s->state;
+	struct log_record *r = a->record;
+
+	r->n_watermarks = st->touched_sources.n;
+	r->watermarks = arena_alloc(r->arena,
+	    (r->n_watermarks + 1) * sizeof(r->watermarks[0]));
+	for (size_t i = 0; i < r->n_watermarks; i++) {
+		uint32_t x = st->touched_sources.list[i];
+		const struct source_values *v = &st->sources[x].now;
+
+		r->watermarks[i] = (struct log_watermark){ x + 1, v->time_ns,
+			v->arrival_ns, v->live };
+	}
+}
+
+static enum rc
+end(struct append *a)
+{
+	struct store *s = a->s;
+
+	record_watermarks(a);
+	if (rules_save(a) != RC_OK || insert_commit(a) != RC_OK ||
+	    day_save_state(a->day, &s->state, a->new_day, a->err) != RC_OK)
+		return a->err->code;
+	return sql_commit(a->day, a->err);
+}
+
+/* It is on disk: what was tentative is final. */
+static void
+settle(struct append *a)
+{
+	struct store *s = a->s;
+	const struct log_record *r = a->record;
+
+	if (a->new_day) {
+		sql_close(s->day);
+		s->day = a->day;
+		s->day_number = a->day_number;
+	}
+	s->rules_loaded = true;
+	s->final_rules = s->n_rules;
+	s->next_block = a->next_block;
+	state_commit(&s->state);
+	atomic_store(&s->commits, r->commit);
+	atomic_fetch_add(&s->events, r->stored);
+	atomic_fetch_add(&s->duplicates, r->duplicates);
+	atomic_fetch_add(&s->detections, a->detections);
+}
+
+static void
+undo(struct append *a)
+{
+	struct store *s = a->s;
+
+	sql_rollback(a->day);
+	if (a->new_day) {
+		sql_close(a->day);
+		rules_cut(s, 0); /* the old day's are read again */
+	} else {
+		rules_cut(s, s->final_rules);
+	}
+	state_rollback(&s->state);
+	log_record_fini(a->record);
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+/* False: it was here before. */
+static bool
+is_new(struct store *s, uint32_t agent, const struct event *ev)
+{
+	struct mark *m;
+	uint32_t i;
+
+	if (ev->own_id)
+		return true;
+	if (!event_has_stream(ev))
+		return ev->foreign.len == 0 ||
+		    state_add_identity(&s->state, agent, ev->foreign);
+	i = state_mark(&s->state, agent, ev->id.stream);
+	m = &s->state.marks[i];
+	if (m->now.set && ev->id.offset <= m->now.offset)
+		return false;
+	m = state_touch_mark(&s->state, i);
+	m->now = (struct mark_values){ ev->id.offset, 0, true };
+	return true;
+}
+
+static uint32_t
+source_of(struct store *s, const struct source *from, uint32_t agent,
+    const struct event *ev)
+{
+	struct slice input = event_get_string(ev, FIELD_KUZET_INPUT);
+
+	if (from->kind == SOURCE_SYSLOG)
+		input = SLICE("syslog");
+	else if (from->kind == SOURCE_FOREIGN &&
+	    (input.len == 0 || !event_has_stream(ev) || ev->own_id))
+		input = SLICE("beats");
+	return state_source(&s->state, agent, input);
+}
+
+/* Only the future is clamped. */
+static int64_t
+event_time(const struct event *ev)
+{
+	return ev->time_ns > ev->arrival_ns + CLAMP_NS ? ev->arrival_ns
+						       : ev->time_ns;
+}
+
+static void
+move_watermark(struct source_state *x, int64_t time_ns, int64_t arrival_ns)
+{
+	if (x->now.time_ns == 0 || time_ns >= x->now.time_ns) {
+		x->now.time_ns = time_ns;
+		x->now.live = arrival_ns - time_ns < LIVE_NS;
+	}
+	if (arrival_ns > x->now.arrival_ns)
+		x->now.arrival_ns = arrival_ns;
+}
+
+/* What correlation is told of a hit: copies, never pointers into the batch. */
+static void
+record_hit(struct append *a, const struct batch *b, const struct hit *h,
+    uint32_t rule_id)
+{
+	struct log_record *r = a->record;
+	const struct event *ev = &b->events[h->event];
+	const struct day_rule *rule = &a->s->rules[rule_id - 1];
+	struct log_hit *hit = &r->hits[r->n_hits++];
+	const uint32_t *fields;
+	struct value *values;
+	uint32_t *ids;
+
+	*hit = (struct log_hit){
+		.rule_id = arena_copy(r->arena, rule->id),
+		.visible = rule->visible,
+		.time_ns = event_time(ev),
+		.arrival_ns = ev->arrival_ns,
+		.id = ev->id,
+		.id_text = id_text_copy(r->arena, &ev->id, ev->foreign,
+		    event_get(ev, FIELD_EVENT_ID)),
+		.owner = arena_copy(r->arena, b->source.owner),
+		.agent = arena_copy(r->arena, b->source.agent),
+	};
+	memcpy(hit->rule_digest, rule->digest, sizeof(hit->rule_digest));
+	fields = ruleset_hit_fields(b->rules, h->rule, &hit->n_fields);
+	ids = arena_alloc(r->arena, hit->n_fields * sizeof(ids[0]));
+	values = arena_alloc(r->arena, hit->n_fields * sizeof(values[0]));
+	for (uint32_t i = 0; i < hit->n_fields; i++) {
+		ids[i] = fields[i];
+		values[i] = value_copy(r->arena,
+		    fields[i] == FIELD_KUZET_INPUT ? NULL
+						   : event_get(ev, fields[i]));
+	}
+	hit->fields = ids;
+	hit->values = values;
+}
+
+static void
+take_hits(struct append *a, const struct batch *b, const uint32_t *sources)
+{
+	for (uint32_t i = 0; i < b->n_hits; i++) {
+		const struct hit *h = &b->hits[i];
+		uint32_t row, rule;
+
+		assert(h->event < b->n);
+		row = a->s->rows[h->event];
+		if (row == dropped)
+			continue;
+		rule = rule_id_of(a->s, b->rules, h->rule);
+		a->hits[a->n_hits++] = (struct stored_hit){ row, rule };
+		a->detections += a->s->rules[rule - 1].visible;
+		record_hit(a, b, h, rule);
+		a->record->hits[a->record->n_hits - 1].source =
+		    sources[h->event];
+	}
+}
+
+static void
+take_control(struct store *s, const struct source *from, uint32_t agent,
+    const struct event *c)
+{
+	struct slice what = event_get_string(c, FIELD_KUZET_CONTROL);
+	struct slice text = event_get_string(c, FIELD_KUZET_STREAM);
+	struct source_state *x;
+	uint8_t stream[16];
+	uint32_t i;
+
+	if (slice_eq(what, SLICE("heartbeat"))) {
+		i = source_of(s, from, agent, c);
+		x = state_touch_source(&s->state, i);
+		if (c->arrival_ns > x->now.arrival_ns)
+			x->now.arrival_ns = c->arrival_ns;
+		/* idle, and all it read is here: its clock goes on */
+		if (x->now.live && event_time(c) > x->now.time_ns)
+			x->now.time_ns = event_time(c);
+	} else if (slice_eq(what, SLICE("stream_end")) &&
+	    uuid_parse(text, stream)) {
+		i = state_find_mark(&s->state, agent, stream);
+		if (i != UINT32_MAX && s->state.marks[i].now.set)
+			state_touch_mark(&s->state, i)->now.ended_ns =
+			    c->arrival_ns;
+	}
+}
+
+static void
+take_batch(struct append *a, const struct batch *b)
+{
+	struct store *s = a->s;
+	uint32_t agent =
+	    state_agent(&s->state, b->source.owner, b->source.agent);
+	struct agent_state *who = state_touch_agent(&s->state, agent);
+	uint32_t sources[BATCH_EVENTS];
+
+	assert(b->n <= BATCH_EVENTS);
+	arrival_of(b->events, b->n, &who->now.last_seen_ns);
+	arrival_of(b->controls, b->n_controls, &who->now.last_seen_ns);
+	for (uint32_t i = 0; i < b->n; i++) {
+		const struct event *ev = &b->events[i];
+		uint32_t source = source_of(s, &b->source, agent, ev);
+		struct source_state *x = state_touch_source(&s->state, source);
+
+		sources[i] = source + 1;
+		if (!is_new(s, agent, ev)) {
+			s->rows[i] = dropped;
+			a->record->duplicates++;
+			if (ev->arrival_ns > x->now.arrival_ns)
+				x->now.arrival_ns = ev->arrival_ns;
+			continue;
+		}
+		s->rows[i] = a->row++;
+		who->now.events++;
+		move_watermark(x, event_time(ev), ev->arrival_ns);
+		block_encoder_add(s->encoder, ev, event_time(ev), source + 1);
+	}
+	take_hits(a, b, sources);
+	for (uint32_t i = 0; i < b->n_controls; i++)
+		take_control(s, &b->source, agent, &b->controls[i]);
+}
+
+/* ---- blocks ------------------------------------------------------------- */
+
+static enum rc
+insert_block(struct append *a, struct slice owner)
+{
+	struct store *s = a->s;
+	struct block_encoded block;
+	sqlite3_stmt *q;
+
+	if (block_encoder_finish(s->encoder, &block, a->err) != RC_OK)
+		return a->err->code;
+	q = sql_prepare(a->day,
+	    "INSERT INTO blocks(id, commit_number, owner, first_time,"
+	    " last_time, n, hits, bloom)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	    a->err);
+	if (q == NULL)
+		return a->err->code;
+	sql_bind_int(q, 1, (int64_t)a->next_block);
+	sql_bind_int(q, 2, (int64_t)a->record->commit);
+	sql_bind_text(q, 3, owner);
+	sql_bind_int(q, 4, block.first_ns);
+	sql_bind_int(q, 5, block.last_ns);
+	sql_bind_int(q, 6, block.n);
+	if (a->n_hits > 0) {
+		hits_write(&s->hits, a->hits, a->n_hits);
+		sql_bind_blob(q, 7, bytes_slice(&s->hits));
+	}
+	sql_bind_blob(q, 8, block.bloom);
+	if (sql_run(a->day, q, a->err) != RC_OK)
+		return a->err->code;
+	q = sql_prepare(a->day,
+	    "INSERT INTO block_data(id, data) VALUES(?1, ?2)", a->err);
+	if (q == NULL)
+		return a->err->code;
+	sql_bind_int(q, 1, (int64_t)a->next_block);
+	sql_bind_blob(q, 2, block.data);
+	a->next_block++;
+	return sql_run(a->day, q, a->err);
+}
+
+/* The batches of one owner become one block. */
+static enum rc
+take_owner(struct append *a, struct batch *const *batches, size_t n,
+    struct slice owner)
+{
+	block_encoder_begin(a->s->encoder);
+	a->row = 0;
+	a->n_hits = 0;
+	for (size_t i = 0; i < n; i++)
+		if (slice_eq(batches[i]->source.owner, owner))
+			take_batch(a, batches[i]);
+	a->record->stored += a->row;
+	return a->row > 0 ? insert_block(a, owner) : RC_OK;
+}
+
+static bool
+owner_came_before(struct batch *const *batches, size_t i)
+{
+	for (size_t k = 0; k < i; k++)
+		if (slice_eq(batches[k]->source.owner,
+			batches[i]->source.owner))
+			return true;
+	return false;
+}
+
+static enum rc
+take_all(struct append *a, struct batch *const *batches, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		if (!owner_came_before(batches, i) &&
+		    take_owner(a, batches, n, batches[i]->source.owner) !=
+			RC_OK)
+			return a->err->code;
+	return RC_OK;
+}
+
+enum rc
+store_append(struct store *s, struct batch *const *batches, size_t n,
+    struct log_record *out, struct error *err)
+{
+	struct append a = { .s = s, .record = out, .err = err };
+	size_t n_hits = 0, n_events = 0;
+
+	assert(s->dir_fd >= 0);
+	*out = (struct log_record){ .arena = arena_new(RECORD_ARENA),
+		.commit = atomic_load(&s->commits) };
+	for (size_t i = 0; i < n; i++) {
+		n_hits += batches[i]->n_hits;
+		n_events += batches[i]->n + batches[i]->n_controls;
+		arrival_of(batches[i]->events, batches[i]->n, &out->arrival_ns);
+		arrival_of(batches[i]->controls, batches[i]->n_controls,
+		    &out->arrival_ns);
+	}
+	if (n_events == 0)
+		return RC_OK;
+	out->commit++;
+	out->hits =
+	    arena_alloc(out->arena, (n_hits + 1) * sizeof(out->hits[0]));
+	a.hits = arena_alloc(out->arena, (n_hits + 1) * sizeof(a.hits[0]));
+	if (begin(&a) != RC_OK || take_all(&a, batches, n) != RC_OK ||
+	    end(&a) != RC_OK) {
+		undo(&a);
+		return error_prefix(err, "cannot store %zu events", n_events);
+	}
+	settle(&a);
+	return RC_OK;
+}

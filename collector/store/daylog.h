@@ -1,0 +1,46 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Day files: DIR/YYYY-MM-DD.db, one for each UTC day of arrival.
+ *
+ *   commits      number, arrival, what it stored, totals so far, watermarks
+ *   blocks       owner, least and greatest event time, n, bloom, hits
+ *   block_data   the block itself (block.h)
+ *   rules        what the numbers in hits mean
+ *   agents, sources, marks, seen   the appender's state (state.h) after the
+ *                last commit; copied by a day's first transaction
+ *
+ * Closed days are never changed.  The format's number is user_version: a file
+ * with 0 was never committed to.
+ */
+#pragma once
+
+#include "collector/store/sql.h"
+#include "collector/store/state.h"
+
+enum { DAY_FORMAT = 1, DAY_NAME_LEN = 13 /* YYYY-MM-DD.db */ };
+
+/* Days since 1970-01-01. */
+int32_t day_of(int64_t time_ns);
+
+/* Ascending; the caller frees *days. */
+enum rc day_list(const char *dir, int32_t **days, size_t *n, struct error *err);
+
+/*
+ * RC_EOF: nothing was ever committed to it (READ), or it is not there.
+ * RC_INVALID: a newer version wrote it.
+ */
+enum rc day_open(const char *dir, int32_t day, enum sql_mode mode,
+    struct sql **out, struct error *err);
+
+/* In a transaction: makes the tables. */
+enum rc day_create(struct sql *s, struct error *err);
+
+struct day_totals {
+	uint64_t commit, events, detections;
+};
+enum rc day_totals(struct sql *s, struct day_totals *out, struct error *err);
+
+enum rc day_load_state(struct sql *s, struct state *st, struct error *err);
+/* In a transaction: what the commit under way touched, or everything. */
+enum rc day_save_state(struct sql *s, const struct state *st, bool all,
+    struct error *err);

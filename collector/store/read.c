@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/store/internal.h"
+
+enum rc
+days_begin(struct store *s, struct days *d, struct error *err)
+{
+	*d = (struct days){ .store = s };
+	return day_list(s->dir, &d->list, &d->n, err);
+}
+
+enum rc
+days_next(struct days *d, struct sql **day, struct error *err)
+{
+	enum rc rc = RC_EOF;
+
+	*day = NULL;
+	while (rc == RC_EOF && d->at < d->n)
+		rc = day_open(d->store->dir, d->list[d->at++], SQL_READ, day,
+		    err);
+	return rc;
+}
+
+void
+days_end(struct days *d)
+{
+	free(d->list);
+	*d = (struct days){ 0 };
+}
+
+enum rc
+rules_read(struct sql *day, struct arena *arena, struct rule_rows *out,
+    struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(day,
+	    "SELECT id, digest, rule, title, visible FROM rules ORDER BY id",
+	    err);
+	struct day_rule *list = NULL;
+	size_t n = 0, cap = 0;
+	enum rc rc;
+
+	if (q == NULL)
+		return err->code;
+	while ((rc = sql_step(day, q, err)) == RC_OK) {
+		struct slice digest = sql_blob(q, 1);
+
+		if (sqlite3_column_int64(q, 0) != (int64_t)n + 1 ||
+		    digest.len != SHA256_BYTES) {
+			(void)sqlite3_reset(q);
+			rc = error_set(err, RC_LIBRARY,
+			    "%s: damaged: its rules do not agree", day->path);
+			break;
+		}
+		if (n == cap) {
+			cap = cap > 0 ? 2 * cap : 64;
+			list = xreallocarray(list, cap, sizeof(list[0]));
+		}
+		memcpy(list[n].digest, digest.ptr, SHA256_BYTES);
+		list[n].id = arena_copy(arena, sql_text(q, 2));
+		list[n].title = arena_copy(arena, sql_text(q, 3));
+		list[n++].visible = sqlite3_column_int(q, 4) != 0;
+	}
+	if (rc == RC_EOF) {
+		out->n = n;
+		out->list = arena_alloc(arena, (n + 1) * sizeof(list[0]));
+		if (n > 0)
+			memcpy(out->list, list, n * sizeof(list[0]));
+		rc = RC_OK;
+	}
+	free(list);
+	return rc;
+}
+
+enum rc
+rules_follow(struct sql *day, struct arena *arena, struct rule_rows *rows,
+    struct error *err)
+{
+	sqlite3_stmt *q =
+	    sql_prepare(day, "SELECT coalesce(max(id), 0) FROM rules", err);
+	int64_t n;
+	enum rc rc;
+
+	if (q == NULL)
+		return err->code;
+	rc = sql_step(day, q, err);
+	if (rc != RC_OK)
+		return rc;
+	n = sqlite3_column_int64(q, 0);
+	(void)sqlite3_reset(q);
+	if (n == (int64_t)rows->n)
+		return RC_OK;
+	return rules_read(day, arena, rows, err);
+}

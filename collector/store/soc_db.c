@@ -1,0 +1,89 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <stdio.h>
+
+#include "collector/store/internal.h"
+
+enum { SOC_FORMAT = 1 };
+
+/*
+ * `status`, `reason` are what correlation says; edited_* what a person said,
+ * who has the last word.  `grp` is the group.  outbox: a row an incident; due
+ * NULL: its newest state is out (or nobody wants it).
+ */
+static const char schema[] =
+    "CREATE TABLE cursor(one INTEGER PRIMARY KEY CHECK(one = 1),"
+    " commit_number INTEGER NOT NULL, rebuild_from INTEGER NOT NULL);"
+    "CREATE TABLE incidents(id TEXT PRIMARY KEY, owner TEXT NOT NULL,"
+    " rule TEXT NOT NULL, title TEXT NOT NULL, author TEXT NOT NULL,"
+    " tags TEXT NOT NULL, digest BLOB NOT NULL, level TEXT NOT NULL,"
+    " status TEXT NOT NULL, reason TEXT NOT NULL, edited_status TEXT,"
+    " edited_reason TEXT, first_seen INTEGER NOT NULL,"
+    " last_seen INTEGER NOT NULL, fired INTEGER NOT NULL,"
+    " grp TEXT NOT NULL, events INTEGER NOT NULL, agents TEXT NOT NULL,"
+    " revision INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX incidents_by_time ON incidents(first_seen, id);"
+    "CREATE TABLE outbox(incident TEXT PRIMARY KEY, due INTEGER,"
+    " urgent INTEGER NOT NULL, sent INTEGER NOT NULL,"
+    " sent_digest BLOB NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX outbox_by_due ON outbox(due) WHERE due IS NOT NULL;"
+    "CREATE TABLE counters(name TEXT PRIMARY KEY, value INTEGER NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE publisher_notes(name TEXT PRIMARY KEY,"
+    " text TEXT NOT NULL) WITHOUT ROWID;";
+
+enum rc
+soc_connect(const char *dir, enum sql_mode mode, struct sql **out,
+    struct error *err)
+{
+	char path[4096];
+	int version = 0;
+	enum rc rc;
+
+	*out = NULL;
+	if ((size_t)snprintf(path, sizeof(path), "%s/soc.db", dir) >=
+	    sizeof(path))
+		return error_set(err, RC_INVALID, "%s: the path is too long",
+		    dir);
+	rc = sql_open(path, mode, out, err);
+	if (rc == RC_OK)
+		rc = sql_version(*out, &version, err);
+	if (rc == RC_OK && version > SOC_FORMAT)
+		rc = error_set(err, RC_INVALID,
+		    "%s: written by a newer version of kuzet (format %d, this "
+		    "one knows %d): use that version",
+		    path, version, SOC_FORMAT);
+	if (rc != RC_OK) {
+		sql_close(*out);
+		*out = NULL;
+	}
+	return rc;
+}
+
+enum rc
+soc_prepare(const char *dir, struct error *err)
+{
+	struct sql *db;
+	char text[64];
+	int version = 0;
+	enum rc rc;
+
+	if (soc_connect(dir, SQL_WRITE, &db, err) != RC_OK)
+		return err->code;
+	rc = sql_version(db, &version, err);
+	if (rc != RC_OK || version == SOC_FORMAT)
+		goto out;
+	(void)snprintf(text, sizeof(text), "PRAGMA user_version=%d",
+	    SOC_FORMAT);
+	rc = sql_begin(db, err);
+	if (rc == RC_OK)
+		rc = sql_exec(db, schema, err);
+	if (rc == RC_OK)
+		rc = sql_exec(db, text, err);
+	if (rc == RC_OK)
+		rc = sql_commit(db, err);
+	if (rc != RC_OK)
+		sql_rollback(db);
+out:
+	sql_close(db);
+	return rc;
+}

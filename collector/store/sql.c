@@ -1,0 +1,228 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/store/sql.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+#include "xalloc.h"
+
+enum { BUSY_MS = 10000 };
+
+static enum rc
+code_of(int sqlite)
+{
+	switch (sqlite & 0xff) {
+	case SQLITE_FULL:
+	case SQLITE_IOERR:
+	case SQLITE_CANTOPEN:
+	case SQLITE_NOMEM:
+	case SQLITE_READONLY:
+	case SQLITE_PERM:
+	case SQLITE_AUTH:
+		return RC_SYSTEM;
+	case SQLITE_BUSY:
+	case SQLITE_LOCKED:
+		return RC_AGAIN;
+	default:
+		return RC_LIBRARY;
+	}
+}
+
+enum rc
+sql_fail(struct sql *s, const char *what, struct error *err)
+{
+	int code = sqlite3_extended_errcode(s->db);
+	int errnum = sqlite3_system_errno(s->db);
+	char why[128] = "";
+
+	if (errnum != 0 && code_of(code) == RC_SYSTEM)
+		return error_set(err, RC_SYSTEM, "%s: %s: %s: %s", s->path,
+		    what, sqlite3_errmsg(s->db),
+		    strerror_r(errnum, why, sizeof(why)));
+	return error_set(err, code_of(code), "%s: %s: %s", s->path, what,
+	    sqlite3_errmsg(s->db));
+}
+
+enum rc
+sql_exec(struct sql *s, const char *text, struct error *err)
+{
+	if (sqlite3_exec(s->db, text, NULL, NULL, NULL) != SQLITE_OK)
+		return sql_fail(s, "cannot run SQL", err);
+	return RC_OK;
+}
+
+enum rc
+sql_open(const char *path, enum sql_mode mode, struct sql **out,
+    struct error *err)
+{
+	struct sql *s = xzalloc(sizeof(*s));
+	int flags = SQLITE_OPEN_NOMUTEX;
+	enum rc rc;
+
+	s->path = xstrdup(path);
+	flags |= mode == SQL_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
+				   : SQLITE_OPEN_READONLY;
+	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
+		rc = sql_fail(s, "cannot open", err);
+		goto out;
+	}
+	(void)sqlite3_extended_result_codes(s->db, 1);
+	(void)sqlite3_busy_timeout(s->db, BUSY_MS);
+	if (mode == SQL_WRITE)
+		rc = sql_exec(s,
+		    "PRAGMA page_size=8192; PRAGMA journal_mode=WAL;"
+		    "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"
+		    "PRAGMA journal_size_limit=67108864;"
+		    "PRAGMA trusted_schema=OFF;",
+		    err);
+	else
+		rc = sql_exec(s,
+		    "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;", err);
+out:
+	if (rc != RC_OK) {
+		sql_close(s);
+		s = NULL;
+	}
+	*out = s;
+	return rc;
+}
+
+void
+sql_close(struct sql *s)
+{
+	if (s == NULL)
+		return;
+	for (unsigned i = 0; i < s->n_cache; i++)
+		(void)sqlite3_finalize(s->cache[i].stmt);
+	(void)sqlite3_close(s->db);
+	free(s->path);
+	free(s);
+}
+
+sqlite3_stmt *
+sql_prepare(struct sql *s, const char *text, struct error *err)
+{
+	sqlite3_stmt *stmt = NULL;
+
+	for (unsigned i = 0; i < s->n_cache; i++) {
+		if (s->cache[i].text != text)
+			continue;
+		stmt = s->cache[i].stmt;
+		(void)sqlite3_reset(stmt);
+		(void)sqlite3_clear_bindings(stmt);
+		return stmt;
+	}
+	if (sqlite3_prepare_v3(s->db, text, -1, SQLITE_PREPARE_PERSISTENT,
+		&stmt, NULL) != SQLITE_OK) {
+		(void)sql_fail(s, "cannot prepare SQL", err);
+		return NULL;
+	}
+	if (s->n_cache == SQL_STATEMENTS) {
+		/* never on our own texts: their number is known */
+		(void)sqlite3_finalize(s->cache[--s->n_cache].stmt);
+	}
+	s->cache[s->n_cache].text = text;
+	s->cache[s->n_cache++].stmt = stmt;
+	return stmt;
+}
+
+enum rc
+sql_step(struct sql *s, sqlite3_stmt *stmt, struct error *err)
+{
+	int step = sqlite3_step(stmt);
+	enum rc rc;
+
+	if (step == SQLITE_ROW)
+		return RC_OK;
+	rc = step == SQLITE_DONE ? RC_EOF : sql_fail(s, "SQL failed", err);
+	(void)sqlite3_reset(stmt);
+	return rc;
+}
+
+enum rc
+sql_run(struct sql *s, sqlite3_stmt *stmt, struct error *err)
+{
+	enum rc rc;
+
+	do
+		rc = sql_step(s, stmt, err);
+	while (rc == RC_OK);
+	return rc == RC_EOF ? RC_OK : rc;
+}
+
+void
+sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s)
+{
+	(void)sqlite3_bind_text(stmt, at, s.ptr != NULL ? s.ptr : "",
+	    (int)s.len, SQLITE_STATIC);
+}
+
+void
+sql_bind_blob(sqlite3_stmt *stmt, int at, struct slice s)
+{
+	(void)sqlite3_bind_blob(stmt, at, s.ptr != NULL ? s.ptr : "",
+	    (int)s.len, SQLITE_STATIC);
+}
+
+void
+sql_bind_int(sqlite3_stmt *stmt, int at, int64_t v)
+{
+	(void)sqlite3_bind_int64(stmt, at, v);
+}
+
+struct slice
+sql_text(sqlite3_stmt *stmt, int column)
+{
+	const char *p = (const char *)sqlite3_column_text(stmt, column);
+
+	if (p == NULL)
+		return SLICE("");
+	return (struct slice){ p, (size_t)sqlite3_column_bytes(stmt, column) };
+}
+
+struct slice
+sql_blob(sqlite3_stmt *stmt, int column)
+{
+	const char *p = sqlite3_column_blob(stmt, column);
+
+	if (p == NULL)
+		return SLICE("");
+	return (struct slice){ p, (size_t)sqlite3_column_bytes(stmt, column) };
+}
+
+enum rc
+sql_begin(struct sql *s, struct error *err)
+{
+	return sql_exec(s, "BEGIN IMMEDIATE", err);
+}
+
+enum rc
+sql_commit(struct sql *s, struct error *err)
+{
+	return sql_exec(s, "COMMIT", err);
+}
+
+void
+sql_rollback(struct sql *s)
+{
+	if (s != NULL && sqlite3_get_autocommit(s->db) == 0)
+		(void)sqlite3_exec(s->db, "ROLLBACK", NULL, NULL, NULL);
+}
+
+enum rc
+sql_version(struct sql *s, int *version, struct error *err)
+{
+	sqlite3_stmt *stmt = sql_prepare(s, "PRAGMA user_version", err);
+	enum rc rc;
+
+	if (stmt == NULL)
+		return err->code;
+	rc = sql_step(s, stmt, err);
+	if (rc != RC_OK)
+		return rc == RC_EOF
+		    ? error_set(err, RC_LIBRARY, "%s: no user_version", s->path)
+		    : rc;
+	*version = sqlite3_column_int(stmt, 0);
+	(void)sqlite3_reset(stmt);
+	return RC_OK;
+}

@@ -1,0 +1,70 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * SQLite, thinly: connections as this store wants them, statements prepared
+ * once, codes that callers branch on.  One connection belongs to one thread.
+ *
+ * RC_SYSTEM: the disk (full, failing, no descriptors): try again later.
+ * RC_AGAIN: somebody else holds the lock for longer than the time-out.
+ * RC_LIBRARY: everything else; damaged files too.
+ */
+#pragma once
+
+#include <sqlite3.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "slice.h"
+
+enum sql_mode {
+	SQL_READ,  /* no writes; the file must exist */
+	SQL_WRITE, /* made if it is missing; WAL, synchronous=FULL */
+};
+
+enum { SQL_STATEMENTS = 48 };
+
+struct sql {
+	sqlite3 *db;
+	char *path; /* for messages */
+	/* prepared once: by the address of their text, which is a literal */
+	struct {
+		const char *text;
+		sqlite3_stmt *stmt;
+	} cache[SQL_STATEMENTS];
+	unsigned n_cache;
+};
+
+enum rc sql_open(const char *path, enum sql_mode mode, struct sql **out,
+    struct error *err);
+void sql_close(struct sql *s); /* NULL is fine */
+
+/* What SQLite said last, as rc, with the file's name. */
+enum rc sql_fail(struct sql *s, const char *what, struct error *err);
+
+/* Statements without parameters and results, one or several. */
+enum rc sql_exec(struct sql *s, const char *text, struct error *err);
+
+/*
+ * A statement, reset and without bindings; it belongs to the connection.
+ * `text` must be a literal.  NULL: err is filled.
+ */
+sqlite3_stmt *sql_prepare(struct sql *s, const char *text, struct error *err);
+
+/* One row: RC_OK.  No more: RC_EOF, and the statement is reset. */
+enum rc sql_step(struct sql *s, sqlite3_stmt *stmt, struct error *err);
+/* For statements that give no row. */
+enum rc sql_run(struct sql *s, sqlite3_stmt *stmt, struct error *err);
+
+/* Borrowed until the statement runs or is reset. */
+void sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s);
+void sql_bind_blob(sqlite3_stmt *stmt, int at, struct slice s);
+void sql_bind_int(sqlite3_stmt *stmt, int at, int64_t v);
+/* Valid until the next step. */
+struct slice sql_text(sqlite3_stmt *stmt, int column);
+struct slice sql_blob(sqlite3_stmt *stmt, int column);
+
+enum rc sql_begin(struct sql *s, struct error *err); /* IMMEDIATE */
+enum rc sql_commit(struct sql *s, struct error *err);
+void sql_rollback(struct sql *s);
+
+/* PRAGMA user_version: 0 for a file without a schema. */
+enum rc sql_version(struct sql *s, int *version, struct error *err);

@@ -1,0 +1,217 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "store_fixture.h"
+
+#include <dirent.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "xalloc.h"
+
+struct ruleset {
+	unsigned refs;
+};
+
+static struct ruleset the_rules;
+static const struct rule_info infos[] = {
+	{ .id = SLICE_INIT("rule-zero"),
+	    .title = SLICE_INIT("Zero"),
+	    .visible = true,
+	    .digest = { 1 } },
+	{ .id = SLICE_INIT("rule-one"),
+	    .title = SLICE_INIT("One"),
+	    .digest = { 2 } },
+};
+
+struct ruleset *
+fixture_rules(void)
+{
+	return ruleset_ref(&the_rules);
+}
+
+struct ruleset *
+ruleset_ref(struct ruleset *rs)
+{
+	(void)__atomic_add_fetch(&rs->refs, 1, __ATOMIC_SEQ_CST);
+	return rs;
+}
+
+void
+ruleset_unref(struct ruleset *rs)
+{
+	if (rs != NULL)
+		(void)__atomic_sub_fetch(&rs->refs, 1, __ATOMIC_SEQ_CST);
+}
+
+uint32_t
+ruleset_count(const struct ruleset *rs)
+{
+	(void)rs;
+	return 2;
+}
+
+const struct rule_info *
+ruleset_rule(const struct ruleset *rs, uint32_t index)
+{
+	(void)rs;
+	return &infos[index];
+}
+
+const uint32_t *
+ruleset_hit_fields(const struct ruleset *rs, uint32_t index, uint32_t *n)
+{
+	static const uint32_t fields[] = { FIELD_SOURCE_IP, FIELD_USER_NAME };
+
+	(void)rs;
+	*n = index == 0 ? 2 : 0;
+	return fields;
+}
+
+char *
+fixture_folder(void)
+{
+	const char *tmp = getenv("TMPDIR");
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/kuzet-store-XXXXXX",
+	    tmp != NULL ? tmp : "/tmp");
+	if (mkdtemp(path) == NULL)
+		abort();
+	return xstrdup(path);
+}
+
+void
+fixture_remove(char *dir)
+{
+	DIR *d = opendir(dir);
+	struct dirent *e;
+
+	while (d != NULL && (e = readdir(d)) != NULL) {
+		char path[8192];
+
+		(void)snprintf(path, sizeof(path), "%s/%s", dir, e->d_name);
+		(void)unlink(path);
+	}
+	if (d != NULL)
+		(void)closedir(d);
+	(void)rmdir(dir);
+	free(dir);
+}
+
+static struct slice
+print(struct arena *arena, const char *fmt, unsigned long long v)
+{
+	char text[256];
+	int n = snprintf(text, sizeof(text), fmt, v);
+
+	return arena_copy(arena, (struct slice){ text, (size_t)n });
+}
+
+static void
+fill(struct event *ev, const struct fixture_batch *f, unsigned i)
+{
+	struct slice line = print(ev->arena,
+	    "Nov 22 01:02:03 web sshd[4711]: Failed password for root from "
+	    "192.0.2.7 port %llu ssh2",
+	    f->offset + i);
+
+	ev->id.stream[0] = f->stream;
+	ev->id.offset = f->stream != 0 ? f->offset + 100 * (uint64_t)i : 0;
+	ev->time_ns = (f->time_ns != 0 ? f->time_ns : T0) + i * SECOND;
+	ev->arrival_ns = f->arrival_ns != 0 ? f->arrival_ns : ev->time_ns;
+	ev->size = (uint32_t)line.len;
+	event_set_string(ev, FIELD_EVENT_ORIGINAL, line);
+	event_set_string(ev, FIELD_MESSAGE,
+	    (struct slice){ line.ptr + 32, line.len - 32 });
+	event_set_string(ev, FIELD_SOURCE_IP, SLICE("192.0.2.7"));
+	event_set_int(ev, FIELD_SOURCE_PORT, (int64_t)(f->offset + i));
+	event_set_string(ev, FIELD_USER_NAME,
+	    print(ev->arena, "user%llu", i % 7));
+	event_add_string(ev, FIELD_EVENT_CATEGORY, SLICE("authentication"));
+	event_add_string(ev, FIELD_EVENT_CATEGORY, SLICE("session"));
+	if (f->kind == SOURCE_FOREIGN && f->stream == 0)
+		ev->foreign = print(ev->arena, "beat-%llu", f->offset + i);
+}
+
+struct batch *
+fixture_batch(const struct fixture_batch *f)
+{
+	struct batch *b = batch_new();
+
+	b->source.kind = f->kind;
+	b->source.owner = arena_copy(b->arena,
+	    f->owner != NULL ? (struct slice){ f->owner, strlen(f->owner) }
+			     : SLICE("default"));
+	b->source.agent = arena_copy(b->arena,
+	    f->agent != NULL ? (struct slice){ f->agent, strlen(f->agent) }
+			     : SLICE("web-1"));
+	b->rules = fixture_rules();
+	for (unsigned i = 0; i < f->n; i++) {
+		struct event *ev = batch_add_event(b);
+
+		fill(ev, f, i);
+		b->bytes += ev->size;
+		if (f->kind == SOURCE_AGENT)
+			event_set_string(ev, FIELD_KUZET_INPUT, SLICE("auth"));
+		if (f->hits_every > 0 && i % f->hits_every == 0) {
+			batch_add_hit(b, i, 0);
+			batch_add_hit(b, i, 1);
+		}
+	}
+	return b;
+}
+
+struct event *
+fixture_control(struct batch *b, const char *what, uint8_t stream,
+    int64_t time_ns)
+{
+	struct event *c = batch_add_control(b);
+	uint8_t id[16] = { stream };
+	char text[UUID_TEXT];
+
+	uuid_text(id, text);
+	c->time_ns = time_ns;
+	c->arrival_ns = time_ns;
+	event_set_string(c, FIELD_KUZET_CONTROL,
+	    arena_copy(b->arena, (struct slice){ what, strlen(what) }));
+	event_set_string(c, FIELD_KUZET_INPUT, SLICE("auth"));
+	if (stream != 0)
+		event_set_string(c, FIELD_KUZET_STREAM,
+		    arena_copy(b->arena,
+			(struct slice){ text, UUID_TEXT - 1 }));
+	return c;
+}
+
+void
+fixture_batch_free(struct batch *b)
+{
+	if (b->rules != NULL)
+		ruleset_unref(b->rules);
+	b->rules = NULL;
+	batch_free(b);
+}
+
+enum rc
+fixture_append(struct store *s, const struct fixture_batch *f,
+    struct log_record *r, struct error *err)
+{
+	struct batch *b = fixture_batch(f);
+	enum rc rc = store_append(s, &b, 1, r, err);
+
+	fixture_batch_free(b);
+	return rc;
+}
+
+uint64_t
+fixture_count(struct store *s)
+{
+	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
+	struct error err;
+	uint64_t n = 0;
+
+	if (store_count(s, &q, &n, &err) != RC_OK) {
+		(void)printf("# %s\n", err.text);
+		return UINT64_MAX;
+	}
+	return n;
+}
