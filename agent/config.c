@@ -1,0 +1,328 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/config.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "agent/inputs/input.h"
+#include "agent/output/sender.h"
+#include "timestamp.h"
+#include "xalloc.h"
+
+#define MS INT64_C(1000000)
+#define S  (1000 * MS)
+
+enum { TEXT_MAX = 256 }; /* of what goes into each event */
+
+static const char *const input_types[] = { "file", "fim", NULL };
+static const char *const rescan_kinds[] = { "metadata", "full", NULL };
+
+/* clang-format off */
+static const struct conf_option input_options[] = {
+	{ .key = "type", .type = CONF_CHOICE, .choices = input_types,
+	    .offset = offsetof(struct agent_input, type), .required = true,
+	    .help = "What kind of input it is." },
+	{ .key = "name", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, name),
+	    .help = "Its name at the collector; by default type and first path." },
+	{ .key = "paths", .type = CONF_PATHS, .required = true,
+	    .offset = offsetof(struct agent_input, paths),
+	    .help = "Files to follow; glob patterns are allowed." },
+	{ .key = "exclude", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, exclude),
+	    .help = "Patterns of paths or names that are left out." },
+	{ .key = "dataset", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, dataset),
+	    .help = "Chooses the normalizer; otherwise found from the content." },
+	{ .key = "timezone", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, timezone),
+	    .help = "For time stamps that carry none." },
+	{ .key = "year", .type = CONF_INT, .min = 1970, .max = 9999,
+	    .offset = offsetof(struct agent_input, year),
+	    .help = "For time stamps that carry none." },
+	{ .key = "max_line", .type = CONF_SIZE, .def = "1MiB",
+	    .min = 64, .max = MAX_LINE_DEFAULT,
+	    .offset = offsetof(struct agent_input, max_line),
+	    .help = "Longer lines are cut and marked." },
+	{ .key = "realtime", .type = CONF_BOOL, .def = "true",
+	    .offset = offsetof(struct agent_input, realtime),
+	    .help = "fim: look when something changes." },
+	{ .key = "interval", .type = CONF_DURATION, .def = "12h",
+	    .min = 1 * S, .max = INT64_MAX,
+	    .offset = offsetof(struct agent_input, interval),
+	    .help = "fim: between two full scans." },
+	{ .key = "rescan", .type = CONF_CHOICE, .choices = rescan_kinds,
+	    .def = "metadata", .offset = offsetof(struct agent_input, rescan),
+	    .help = "fim: what makes a file be hashed again." },
+	{ .key = "rate", .type = CONF_STRING, .def = "20MB/s",
+	    .offset = offsetof(struct agent_input, rate),
+	    .help = "fim: reading pace; 0: as fast as it goes." },
+	{ .key = NULL },
+};
+
+const struct conf_option agent_options[] = {
+	{ .key = "collector.hosts", .type = CONF_ADDRESSES, .required = true,
+	    .offset = offsetof(struct agent_config, hosts),
+	    .help = "HOST:PORT of the collector; others take over in turn." },
+	{ .key = "collector.compression_level", .type = CONF_INT, .def = "1",
+	    .min = 0, .max = 9,
+	    .offset = offsetof(struct agent_config, compression_level),
+	    .help = "zlib's level; 0: no compression." },
+	{ .key = "collector.pipelining", .type = CONF_INT, .def = "3",
+	    .min = 1, .max = SENDER_WINDOWS_MAX,
+	    .offset = offsetof(struct agent_config, pipelining),
+	    .help = "Windows that may wait for their acknowledgement." },
+	{ .key = "collector.ack_timeout", .type = CONF_DURATION, .def = "30s",
+	    .min = 100 * MS, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, ack_timeout),
+	    .help = "Silence of the collector before another connection." },
+	{ .key = "collector.connect_timeout", .type = CONF_DURATION,
+	    .def = "10s", .min = 100 * MS, .max = 600 * S,
+	    .offset = offsetof(struct agent_config, connect_timeout),
+	    .help = "For connection and TLS handshake together." },
+	{ .key = "collector.backoff_min", .type = CONF_DURATION,
+	    .def = "200ms", .min = 10 * MS, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, backoff_min),
+	    .help = "First pause before another connection; doubles." },
+	{ .key = "collector.backoff_max", .type = CONF_DURATION, .def = "30s",
+	    .min = 10 * MS, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, backoff_max),
+	    .help = "Longest pause before another connection." },
+	{ .key = "tls.ca", .type = CONF_PATH, .required = true,
+	    .offset = offsetof(struct agent_config, tls.ca),
+	    .help = "Certificates that may sign the collector's (PEM)." },
+	{ .key = "tls.certificate", .type = CONF_PATH, .required = true,
+	    .offset = offsetof(struct agent_config, tls.certificate),
+	    .help = "The agent's certificate; its CN is the agent's id (PEM)." },
+	{ .key = "tls.key", .type = CONF_PATH, .required = true,
+	    .offset = offsetof(struct agent_config, tls.key),
+	    .help = "The agent's private key, readable by it alone (PEM)." },
+	{ .key = "tls.crl", .type = CONF_PATH,
+	    .offset = offsetof(struct agent_config, tls.crl),
+	    .help = "Revoked certificates (PEM)." },
+	{ .key = "state_dir", .type = CONF_PATH, .required = true,
+	    .offset = offsetof(struct agent_config, state_dir),
+	    .help = "Folder of the positions; made if it is not there." },
+	{ .key = "user", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_config, user),
+	    .help = "Started by root, the agent becomes this user." },
+	{ .key = "host_name", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_config, host_name),
+	    .help = "host.name of the events; by default the machine's." },
+	{ .key = "heartbeat", .type = CONF_DURATION, .def = "30s",
+	    .min = 100 * MS, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, heartbeat),
+	    .help = "How often an idle input says that it lives." },
+	{ .key = "scan_interval", .type = CONF_DURATION, .def = "5s",
+	    .min = 50 * MS, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, scan_interval),
+	    .help = "Between two looks at all paths, beside inotify." },
+	{ .key = "report_interval", .type = CONF_DURATION, .def = "60s",
+	    .min = 1 * S, .max = 86400 * S,
+	    .offset = offsetof(struct agent_config, report_interval),
+	    .help = "How often the counters are logged." },
+	{ .key = "inputs", .type = CONF_LIST, .items = input_options,
+	    .item_size = sizeof(struct agent_input), .required = true,
+	    .offset = offsetof(struct agent_config, inputs),
+	    .help = "What is read." },
+	{ .key = NULL },
+};
+/* clang-format on */
+
+struct tls_files
+agent_tls_files(const struct agent_config *c)
+{
+	return (struct tls_files){
+		.ca = c->tls.ca,
+		.certificate = c->tls.certificate,
+		.key = c->tls.key,
+		.crl = c->tls.crl,
+	};
+}
+
+static struct agent_input *
+input_at(const struct agent_config *c, size_t i)
+{
+	return (struct agent_input *)c->inputs.items + i;
+}
+
+static enum rc
+check_text(const char *file, unsigned line, const char *key, const char *text,
+    struct error *err)
+{
+	if (text != NULL && (strlen(text) > TEXT_MAX || text[0] == '\0'))
+		return error_set(err, RC_INVALID,
+		    "%s:%u: inputs.%s: must be 1 to %d characters", file, line,
+		    key, TEXT_MAX);
+	return RC_OK;
+}
+
+/* "file:/var/log/auth.log": stays the same when other inputs come and go. */
+static void
+name_input(struct agent_input *in)
+{
+	const char *type = input_types[in->type];
+	size_t room = strlen(type) + strlen(in->paths.items[0]) + 2;
+
+	if (in->name != NULL)
+		return;
+	in->name = xzalloc(room);
+	(void)snprintf(in->name, room, "%s:%s", type, in->paths.items[0]);
+	if (strlen(in->name) > TEXT_MAX)
+		in->name[TEXT_MAX] = '\0';
+}
+
+/* Events and the state name files by their whole paths. */
+static void
+make_absolute(struct conf_strings *paths)
+{
+	char here[PATH_MAX];
+
+	if (getcwd(here, sizeof(here)) == NULL)
+		return;
+	for (size_t i = 0; i < paths->n; i++) {
+		const char *path = paths->items[i];
+		size_t room;
+		char *whole;
+
+		if (path[0] == '/')
+			continue;
+		while (path[0] == '.' && path[1] == '/')
+			path += 2;
+		room = strlen(here) + strlen(path) + 2;
+		whole = xzalloc(room);
+		(void)snprintf(whole, room, "%s/%s", here, path);
+		free(paths->items[i]);
+		paths->items[i] = whole;
+	}
+}
+
+static enum rc
+check_input(const char *file, const struct agent_config *c, size_t i,
+    struct error *err)
+{
+	struct agent_input *in = input_at(c, i);
+	unsigned line = c->inputs.lines[i];
+	enum rc rc;
+
+	if (in->type != AGENT_INPUT_FILE)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: inputs.type: %s is not in this version; there is: "
+		    "file",
+		    file, line, input_types[in->type]);
+	if (in->paths.n == 0)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: inputs.paths: at least one is needed", file, line);
+	rc = check_text(file, line, "name", in->name, err);
+	if (rc == RC_OK)
+		rc = check_text(file, line, "dataset", in->dataset, err);
+	if (rc == RC_OK)
+		rc = check_text(file, line, "timezone", in->timezone, err);
+	if (rc != RC_OK)
+		return rc;
+	make_absolute(&in->paths);
+	name_input(in);
+	for (size_t k = 0; k < i; k++) {
+		if (strcmp(in->name, input_at(c, k)->name) == 0)
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.name: \"%s\" is the name of another "
+			    "input (line %u): each needs its own",
+			    file, line, in->name, c->inputs.lines[k]);
+	}
+	return RC_OK;
+}
+
+static enum rc
+check_hosts(const char *file, const struct agent_config *c, struct error *err)
+{
+	if (c->hosts.n == 0)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: collector.hosts: at least one is needed", file,
+		    c->hosts.line);
+	for (size_t i = 0; i < c->hosts.n; i++) {
+		for (size_t k = 0; k < i; k++) {
+			if (strcmp(c->hosts.items[i], c->hosts.items[k]) == 0)
+				return error_set(err, RC_INVALID,
+				    "%s:%u: collector.hosts: %s is there twice",
+				    file, c->hosts.line, c->hosts.items[i]);
+		}
+	}
+	if (c->backoff_min > c->backoff_max)
+		return error_set(err, RC_INVALID,
+		    "%s: collector.backoff_min: must not be above "
+		    "collector.backoff_max",
+		    file);
+	return RC_OK;
+}
+
+static void
+default_host_name(struct agent_config *c)
+{
+	char name[TEXT_MAX] = "";
+
+	if (c->host_name != NULL)
+		return;
+	if (gethostname(name, sizeof(name) - 1) != 0 || name[0] == '\0')
+		(void)snprintf(name, sizeof(name), "localhost");
+	c->host_name = xstrdup(name);
+}
+
+enum rc
+agent_config_load(const char *path, struct agent_config *c, struct error *err)
+{
+	enum rc rc = conf_load(path, agent_options, c, err);
+
+	if (rc != RC_OK)
+		return rc;
+	rc = check_hosts(path, c, err);
+	if (rc == RC_OK && c->inputs.n == 0)
+		rc = error_set(err, RC_INVALID,
+		    "%s: inputs: at least one is needed", path);
+	for (size_t i = 0; rc == RC_OK && i < c->inputs.n; i++)
+		rc = check_input(path, c, i, err);
+	if (rc == RC_OK && c->host_name != NULL)
+		rc =
+		    strlen(c->host_name) > 0 && strlen(c->host_name) <= TEXT_MAX
+		    ? RC_OK
+		    : error_set(err, RC_INVALID,
+			  "%s: host_name: must be 1 to %d characters", path,
+			  TEXT_MAX);
+	default_host_name(c);
+	return rc;
+}
+
+void
+agent_config_free(struct agent_config *c)
+{
+	conf_free(agent_options, c);
+}
+
+enum rc
+agent_config_check(const char *path, const struct agent_config *c,
+    struct error *err)
+{
+	struct tls_files files = agent_tls_files(c);
+	struct tls_context *tls = NULL;
+	enum rc rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
+
+	tls_context_free(tls);
+	if (rc != RC_OK)
+		return error_prefix(err, "%s: tls", path);
+	for (size_t i = 0; i < c->inputs.n; i++) {
+		const struct agent_input *in = input_at(c, i);
+		struct timezone_info *tz = NULL;
+
+		if (in->timezone == NULL)
+			continue;
+		rc = timezone_open(in->timezone, &tz, err);
+		timezone_close(tz);
+		if (rc != RC_OK)
+			return error_prefix(err, "%s:%u: inputs.timezone", path,
+			    c->inputs.lines[i]);
+	}
+	return RC_OK;
+}

@@ -1,0 +1,60 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* agent.yaml(5): the option table and what it fills. */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "conf.h"
+#include "error.h"
+#include "tls.h"
+
+enum agent_input_type { AGENT_INPUT_FILE, AGENT_INPUT_FIM };
+
+struct agent_input {
+	int type; /* enum agent_input_type */
+	char *name;
+	struct conf_strings paths;
+	struct conf_strings exclude;
+	char *dataset;
+	char *timezone;
+	int64_t year;
+	int64_t max_line;
+	/* of `fim` */
+	bool realtime;
+	int64_t interval;
+	int rescan;
+	char *rate;
+};
+
+struct agent_config {
+	struct conf_strings hosts;
+	struct {
+		char *ca, *certificate, *key, *crl;
+	} tls;
+	char *state_dir;
+	char *user;
+	char *host_name;
+	int64_t compression_level;
+	int64_t pipelining;
+	int64_t ack_timeout;
+	int64_t connect_timeout;
+	int64_t backoff_min, backoff_max;
+	int64_t heartbeat;
+	int64_t scan_interval;
+	int64_t report_interval;
+	struct conf_list inputs; /* struct agent_input */
+};
+
+extern const struct conf_option agent_options[];
+
+/* Reads and checks everything the file says by itself; *c is zeroed before. */
+enum rc agent_config_load(const char *path, struct agent_config *c,
+    struct error *err);
+void agent_config_free(struct agent_config *c);
+
+/* Opens and parses everything it names; binds and creates nothing. */
+enum rc agent_config_check(const char *path, const struct agent_config *c,
+    struct error *err);
+
+struct tls_files agent_tls_files(const struct agent_config *c);

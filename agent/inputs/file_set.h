@@ -1,0 +1,125 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Every generation of every file that the `file` inputs follow, in one set: a
+ * file that several globs, links or inputs name is in it once.
+ *
+ *   file_set.c    the set: find, add, forget, the state on disk
+ *   file_scan.c   which files there are; which were renamed, came or went
+ *   file_match.c  which one a file is, where the inode does not say it: copies,
+ *                 compressed ones, truncated ones
+ *   input_file.c  whose turn it is; when one is finished; heartbeats
+ */
+#pragma once
+
+#include "agent/inputs/file_state.h"
+#include "agent/inputs/tail.h"
+#include "agent/roles/opener.h"
+
+enum {
+	FILE_BUCKETS = 4096,
+	FILE_SPECS_MAX = 1000,
+	OPEN_IDLE_MAX = 512, /* above it, quiet files are closed */
+};
+
+struct file_set {
+	struct input_setup setup;
+	struct file_spec *specs;
+	size_t n_specs;
+	struct tail_list tails; /* oldest first */
+	struct tail_list ready; /* by ready_link */
+	size_t n_tails;
+	size_t n_ready;
+	size_t n_open;
+	struct tail *by_inode[FILE_BUCKETS];
+	struct tail_scratch scratch;
+	struct input_counts counts;
+	struct loop_timer *poll;
+	struct loop_timer *scan;
+	struct loop_timer *save;
+	struct tail *gzip_owner; /* one at a time is being read */
+	uint32_t scan_id;
+	int64_t scanned_ns;
+	int64_t scan_gap_ns; /* between two scans, at least */
+	bool scan_soon;
+	bool dirty; /* the state on disk is behind */
+	bool save_armed;
+	bool save_failed; /* said so */
+	bool full_said;
+	bool draining;
+};
+
+void file_set_say(struct file_set *s, enum log_level level, const char *fmt,
+    ...) PRINTF_LIKE(3, 4);
+
+void file_set_specs(struct file_set *s, const struct input_setup *setup);
+void file_set_load(struct file_set *s);
+/* Positions to disk; what is new in them may be sent from then on. */
+void file_set_save(struct file_set *s);
+void file_set_dirty(struct file_set *s);
+void file_set_clear(struct file_set *s);
+
+/* The generation that has this inode now, if it is known. */
+struct tail *file_set_find(const struct file_set *s, const struct file_id *id);
+void file_set_index(struct file_set *s, struct tail *t);
+void file_set_unindex(struct file_set *s, struct tail *t);
+
+/*
+ * A generation found at `path`, with a stream of its own; takes `fd`.  NULL:
+ * there are too many (said and counted), fd is closed.
+ */
+struct tail *file_set_add(struct file_set *s, const char *path,
+    const struct file_spec *spec, int fd, const struct opener_stat *st);
+void file_set_forget(struct file_set *s, struct tail *t);
+
+/* Whose lines its events are from now on. */
+void file_set_assign(struct file_set *s, struct tail *t,
+    const struct file_spec *spec);
+/* The input whose globs name `path`, or NULL. */
+const struct file_spec *file_set_spec_of(const struct file_set *s,
+    const char *path);
+
+void file_set_ready(struct file_set *s, struct tail *t);
+void file_set_unready(struct file_set *s, struct tail *t);
+void file_set_close(struct file_set *s, struct tail *t);
+void file_set_opened(struct file_set *s, struct tail *t, int fd,
+    const struct opener_stat *st);
+void file_set_set_path(struct tail *t, const char *path);
+
+/* file_scan.c */
+void file_scan(struct file_set *s);
+void file_scan_soon(struct file_set *s);
+/* Looks at an open file again: grown, truncated, deleted? */
+void file_refresh(struct file_set *s, struct tail *t);
+/* Its bytes are gone; what the file holds now is another generation. */
+void file_replaced(struct file_set *s, struct tail *t);
+
+/* file_match.c */
+/* A file that nobody reads yet. */
+struct stranger {
+	const char *path;
+	int fd;
+	struct opener_stat st;
+	bool is_gzip;
+	size_t head_len;
+	char head[PRINT_BYTES_MAX]; /* uncompressed */
+};
+
+/* Opens it and reads its head; false: not now (said where it matters). */
+bool stranger_open(struct file_set *s, const char *path, struct stranger *out);
+void stranger_close(struct stranger *f);
+
+enum match {
+	MATCH_NONE, /* it holds something else */
+	MATCH_COPY, /* all it holds is or was read from `of` */
+	MATCH_HEIR, /* it holds what `of` has lost before it was read */
+};
+enum match stranger_match(struct file_set *s, struct stranger *f,
+    struct tail **of);
+/* Whether `f` holds the bytes that `t` has read, and those after them. */
+bool stranger_continues(struct stranger *f, const struct tail *t);
+/* `t` goes on in that file; its descriptor is taken. */
+void file_adopt(struct file_set *s, struct tail *t, struct stranger *f);
+/* An open file of the state: is it what the state speaks of? */
+bool file_verify(struct tail *t, int fd, const struct opener_stat *st);
+/* A generation without a file looks for one beside its old name. */
+bool file_relocate(struct file_set *s, struct tail *t);

@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What every input of the agent offers.  One kind of input is one .c file that
+ * ends with one `const struct input_kind`; registry.c lists them all.
+ *
+ * Inputs are pulled: when the output has room, the pipeline gives each a window
+ * to fill.  With each event goes a receipt; it comes back when the collector
+ * acknowledged the event, in the order of the events.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "buf.h"
+#include "error.h"
+#include "log.h"
+#include "loop.h"
+
+struct opener;
+
+enum {
+	WINDOW_EVENTS = 2048,
+	WINDOW_BYTES = 1024 * 1024,    /* of J frames; filled up to there */
+	FRAMES_MAX = 8 * 1024 * 1024,  /* one event can be long */
+	MAX_LINE_DEFAULT = 1024 * 1024 /* and largest: 6 MiB of JSON */
+};
+
+struct receipt {
+	const void *input; /* who gets it back */
+	void *stream;      /* his */
+	uint64_t mark;     /* his */
+};
+
+struct window {
+	struct buf frames;        /* J frames, seq from 1 */
+	struct receipt *receipts; /* WINDOW_EVENTS of them */
+	uint32_t n;
+};
+
+static inline bool
+window_full(const struct window *w)
+{
+	return w->n >= WINDOW_EVENTS || w->frames.len >= WINDOW_BYTES;
+}
+
+/* One `inputs` entry of agent.yaml; everything is borrowed. */
+struct input_config {
+	const char *name; /* unique; the watermark's name at the collector */
+	const char *const *paths;
+	size_t n_paths;
+	const char *const *exclude;
+	size_t n_exclude;
+	const char *dataset;  /* NULL: none */
+	const char *timezone; /* NULL: none */
+	int year;             /* 0: none */
+	size_t max_line;      /* bytes */
+};
+
+struct input_setup {
+	struct loop *loop;
+	struct opener *opener;
+	const char *state_dir;
+	const char *host_name;
+	const struct input_config *inputs; /* those of this kind */
+	size_t n_inputs;
+	int64_t heartbeat_ns;
+	int64_t scan_ns; /* between two looks at all names */
+	/* There is something to fill a window with. */
+	void (*wake)(void *ctx);
+	/* For the operator's log. */
+	void (*say)(void *ctx, enum log_level level, const char *text);
+	void *ctx;
+};
+
+struct input_counts {
+	uint64_t files;   /* followed now */
+	uint64_t read;    /* events put into windows */
+	uint64_t acked;   /* events acknowledged */
+	uint64_t cut;     /* events cut at max_line */
+	uint64_t skipped; /* bytes that were gone before they could be read */
+	uint64_t dropped; /* files that a bound left out */
+};
+
+struct input_kind {
+	const char *name; /* as written in agent.yaml(5) */
+	const char *help; /* one line */
+
+	/* On RC_OK *out is owned by the caller, who gives it to close(). */
+	enum rc (*open)(const struct input_setup *setup, void **out,
+	    struct error *err);
+	/* Other entries from now on; what goes on keeps its positions. */
+	void (*reload)(void *self, const struct input_setup *setup);
+	/* Adds what there is; true: there is more. */
+	bool (*fill)(void *self, struct window *w);
+	void (*acked)(void *self, const struct receipt *receipts, size_t n);
+	/* From now on nothing is read that was not there by now. */
+	void (*drain)(void *self);
+	/* Everything there is has been read and acknowledged. */
+	bool (*idle)(const void *self);
+	void (*counts)(const void *self, struct input_counts *counts);
+	/* Positions go to disk now. */
+	void (*save)(void *self);
+	void (*close)(void *self); /* NULL is fine; saves */
+};
+
+/* Ends with NULL. */
+extern const struct input_kind *const input_kinds[];

@@ -1,0 +1,567 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Read this first.
+ *
+ *   inputs --fill--> window --put--> sender ==TLS==> collector
+ *     ^                                |
+ *     '----------- receipts ---acked---'
+ *
+ * One thread.  pump() pulls: as long as the sender has room, each input adds
+ * what it has to the window.  A window that is not full waits as long as
+ * another one is on its way, so that slow writers make few windows and a lone
+ * line goes at once.  Nothing is read ahead of the windows: while the collector
+ * is away, the files are the buffer.
+ */
+#include "agent/pipeline.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pwd.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "agent/inputs/input.h"
+#include "agent/output/sender.h"
+#include "agent/roles/opener.h"
+#include "log.h"
+#include "loop.h"
+#include "privileges.h"
+#include "timestamp.h"
+#include "tls.h"
+#include "xalloc.h"
+
+/* SIGTERM: reading goes on for so long, then ACKs are waited for. */
+static const int64_t drain_read_ns = 5 * NS_PER_SEC;
+static const int64_t drain_total_ns = 10 * NS_PER_SEC;
+static const int64_t drain_away_ns = 2 * NS_PER_SEC;
+static const int64_t drain_look_ns = 20 * NS_PER_MS;
+
+enum { FRAMES_KEEP = 3 * WINDOW_BYTES };
+enum { KINDS_MAX = 8, RECEIPT_SETS = SENDER_WINDOWS_MAX + 1 };
+
+struct active_input {
+	const struct input_kind *kind;
+	void *self;
+};
+
+struct pipeline {
+	const char *path; /* of the configuration */
+	struct agent_config config;
+	struct loop *loop;
+	struct opener *opener;
+	struct tls_context *tls;
+	struct sender *sender;
+	struct active_input inputs[KINDS_MAX];
+	size_t n_inputs;
+	struct input_config *input_configs;
+	int lock_fd;
+
+	struct window window; /* being filled */
+	struct receipt *spare[RECEIPT_SETS];
+	size_t n_spare;
+	bool pump_posted;
+	bool closing;
+
+	struct loop_timer *report;
+	uint64_t reported; /* what the last report summed up to */
+	struct loop_timer *drain;
+	int64_t drain_began_ns; /* 0: not draining */
+	bool drain_reading;
+};
+
+static void
+say(void *ctx, enum log_level level, const char *text)
+{
+	(void)ctx;
+	log_line(level, "%s", text);
+}
+
+static bool
+fill_window(struct pipeline *p)
+{
+	bool more = false;
+
+	if (p->drain_began_ns != 0 && !p->drain_reading)
+		return false;
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		struct active_input *in = &p->inputs[i];
+
+		if (window_full(&p->window))
+			return true;
+		more = in->kind->fill(in->self, &p->window) || more;
+	}
+	return more;
+}
+
+static void
+put_window(struct pipeline *p)
+{
+	struct window *w = &p->window;
+
+	sender_put(p->sender, buf_slice(&w->frames), w->n, w->receipts);
+	buf_clear(&w->frames);
+	/* one long line must not hold its memory for ever */
+	if (w->frames.cap > FRAMES_KEEP)
+		buf_fini(&w->frames);
+	w->n = 0;
+	w->receipts = p->spare[--p->n_spare];
+}
+
+static void
+pump(void *ctx)
+{
+	struct pipeline *p = ctx;
+	bool more = true;
+
+	p->pump_posted = false;
+	while (!p->closing && more && sender_has_room(p->sender)) {
+		more = fill_window(p);
+		if (p->window.n == 0)
+			return;
+		if (!window_full(&p->window) && sender_in_flight(p->sender) > 0)
+			return; /* the next ACK comes back here */
+		put_window(p);
+	}
+}
+
+static void
+wake(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (p->pump_posted || p->loop == NULL)
+		return;
+	p->pump_posted = true;
+	loop_post(p->loop, pump, p);
+}
+
+static const struct active_input *
+input_of(const struct pipeline *p, const struct receipt *r)
+{
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		if (p->inputs[i].self == r->input)
+			return &p->inputs[i];
+	}
+	return NULL;
+}
+
+static void
+on_acked(void *ctx, void *cookie, uint32_t from, uint32_t to, bool done)
+{
+	struct pipeline *p = ctx;
+	struct receipt *receipts = cookie;
+
+	while (from < to) {
+		const struct active_input *in = input_of(p, &receipts[from]);
+		uint32_t n = 1;
+
+		while (from + n < to &&
+		    receipts[from + n].input == receipts[from].input)
+			n++;
+		if (in != NULL)
+			in->kind->acked(in->self, receipts + from, n);
+		from += n;
+	}
+	if (done)
+		p->spare[p->n_spare++] = receipts;
+	wake(p);
+}
+
+static void
+log_report(struct pipeline *p, bool always)
+{
+	struct input_counts sum = { 0 }, one;
+	struct sender_counts sent;
+
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		p->inputs[i].kind->counts(p->inputs[i].self, &one);
+		sum.files += one.files;
+		sum.read += one.read;
+		sum.acked += one.acked;
+		sum.cut += one.cut;
+		sum.skipped += one.skipped;
+		sum.dropped += one.dropped;
+	}
+	sender_counts(p->sender, &sent);
+	if (!always && sum.read + sum.acked + sent.failures == p->reported)
+		return;
+	p->reported = sum.read + sum.acked + sent.failures;
+	log_info("files open %llu, lines read %llu, acknowledged %llu, cut "
+		 "%llu; bytes skipped %llu, files dropped %llu; events sent "
+		 "%llu, again %llu, bytes sent %llu, connections %llu, failed "
+		 "%llu",
+	    (unsigned long long)sum.files, (unsigned long long)sum.read,
+	    (unsigned long long)sum.acked, (unsigned long long)sum.cut,
+	    (unsigned long long)sum.skipped, (unsigned long long)sum.dropped,
+	    (unsigned long long)sent.sent, (unsigned long long)sent.resent,
+	    (unsigned long long)sent.bytes,
+	    (unsigned long long)sent.connections,
+	    (unsigned long long)sent.failures);
+}
+
+static void
+on_report(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	log_report(p, false);
+	loop_timer_start(p->report, p->config.report_interval);
+}
+
+static void
+on_report_signal(void *ctx, int signo)
+{
+	(void)signo;
+	log_report(ctx, true);
+}
+
+static bool
+inputs_idle(const struct pipeline *p)
+{
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		if (!p->inputs[i].kind->idle(p->inputs[i].self))
+			return false;
+	}
+	return p->window.n == 0;
+}
+
+static void
+on_drain(void *ctx)
+{
+	struct pipeline *p = ctx;
+	int64_t since_ns = loop_now() - p->drain_began_ns;
+	bool over = inputs_idle(p) && sender_in_flight(p->sender) == 0;
+
+	if (!sender_connected(p->sender) && since_ns >= drain_away_ns)
+		over = true;
+	if (since_ns >= drain_read_ns)
+		p->drain_reading = false;
+	if (over || since_ns >= drain_total_ns) {
+		loop_stop(p->loop);
+		return;
+	}
+	wake(p);
+	loop_timer_start(p->drain, drain_look_ns);
+}
+
+static void
+on_stop_signal(void *ctx, int signo)
+{
+	struct pipeline *p = ctx;
+
+	if (p->drain_began_ns != 0) {
+		if (signo == SIGINT)
+			loop_stop(p->loop); /* twice: at once */
+		return;
+	}
+	log_info("stopping: sending what is there");
+	p->drain_began_ns = loop_now();
+	p->drain_reading = true;
+	for (size_t i = 0; i < p->n_inputs; i++)
+		p->inputs[i].kind->drain(p->inputs[i].self);
+	on_drain(p);
+}
+
+/* The entries of one kind, as the inputs take them. */
+static struct input_config *
+input_configs(const struct agent_config *c)
+{
+	struct input_config *out = xcalloc(c->inputs.n, sizeof(*out));
+
+	for (size_t i = 0; i < c->inputs.n; i++) {
+		const struct agent_input *in =
+		    (const struct agent_input *)c->inputs.items + i;
+
+		out[i] = (struct input_config){
+			.name = in->name,
+			.paths = (const char *const *)in->paths.items,
+			.n_paths = in->paths.n,
+			.exclude = (const char *const *)in->exclude.items,
+			.n_exclude = in->exclude.n,
+			.dataset = in->dataset,
+			.timezone = in->timezone,
+			.year = (int)in->year,
+			.max_line = (size_t)in->max_line,
+		};
+	}
+	return out;
+}
+
+static struct input_setup
+input_setup(struct pipeline *p)
+{
+	return (struct input_setup){
+		.loop = p->loop,
+		.opener = p->opener,
+		.state_dir = p->config.state_dir,
+		.host_name = p->config.host_name,
+		.inputs = p->input_configs,
+		.n_inputs = p->config.inputs.n,
+		.heartbeat_ns = p->config.heartbeat,
+		.scan_ns = p->config.scan_interval,
+		.wake = wake,
+		.say = say,
+		.ctx = p,
+	};
+}
+
+static void
+configure_sender(struct pipeline *p)
+{
+	const struct agent_config *c = &p->config;
+
+	sender_configure(p->sender,
+	    &(struct sender_config){
+		.hosts = (const char *const *)c->hosts.items,
+		.n_hosts = c->hosts.n,
+		.tls = p->tls,
+		.compression_level = (int)c->compression_level,
+		.pipelining = (unsigned)c->pipelining,
+		.ack_timeout_ns = c->ack_timeout,
+		.connect_timeout_ns = c->connect_timeout,
+		.backoff_min_ns = c->backoff_min,
+		.backoff_max_ns = c->backoff_max,
+	    });
+}
+
+static enum rc
+reload(struct pipeline *p, struct error *err)
+{
+	struct agent_config fresh = { 0 }, old;
+	struct tls_context *tls = NULL, *old_tls = p->tls;
+	struct input_config *old_inputs = p->input_configs;
+	struct tls_files files;
+	struct input_setup setup;
+	enum rc rc = agent_config_load(p->path, &fresh, err);
+
+	if (rc == RC_OK)
+		rc = agent_config_check(p->path, &fresh, err);
+	files = agent_tls_files(&fresh);
+	if (rc == RC_OK)
+		rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
+	if (rc != RC_OK) {
+		agent_config_free(&fresh);
+		return rc;
+	}
+	if (strcmp(fresh.state_dir, p->config.state_dir) != 0)
+		log_warn("state_dir changes with the next start only");
+	free(fresh.state_dir);
+	fresh.state_dir = xstrdup(p->config.state_dir);
+	old = p->config;
+	p->config = fresh;
+	p->tls = tls;
+	p->input_configs = input_configs(&p->config);
+	setup = input_setup(p);
+	for (size_t i = 0; i < p->n_inputs; i++)
+		p->inputs[i].kind->reload(p->inputs[i].self, &setup);
+	configure_sender(p);
+	tls_context_free(old_tls);
+	free(old_inputs);
+	agent_config_free(&old);
+	wake(p);
+	return RC_OK;
+}
+
+static void
+on_reload_signal(void *ctx, int signo)
+{
+	struct pipeline *p = ctx;
+	struct error err;
+
+	(void)signo;
+	if (p->drain_began_ns != 0)
+		return;
+	if (reload(p, &err) == RC_OK)
+		log_info("configuration reloaded");
+	else
+		log_error("the configuration stays as it was: %s", err.text);
+}
+
+/* Two agents with one state would both be wrong. */
+static enum rc
+lock_state(struct pipeline *p, struct error *err)
+{
+	char path[4200];
+
+	(void)snprintf(path, sizeof(path), "%s/lock", p->config.state_dir);
+	p->lock_fd =
+	    open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	if (p->lock_fd == -1) {
+		log_warn("%s cannot be written: positions will not be saved",
+		    p->config.state_dir);
+		return RC_OK;
+	}
+	if (flock(p->lock_fd, LOCK_EX | LOCK_NB) != 0)
+		return error_set(err, RC_DENIED,
+		    "%s is in use by another agent", p->config.state_dir);
+	return RC_OK;
+}
+
+static void
+make_state_dir(struct pipeline *p)
+{
+	const char *dir = p->config.state_dir;
+	char text[4096];
+	struct passwd pw, *found = NULL;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		log_warn("cannot make %s", dir);
+		return;
+	}
+	if (geteuid() != 0 || p->config.user == NULL)
+		return;
+	(void)getpwnam_r(p->config.user, &pw, text, sizeof(text), &found);
+	if (found != NULL && lchown(dir, pw.pw_uid, pw.pw_gid) != 0)
+		log_warn("cannot give %s to %s", dir, p->config.user);
+}
+
+static void
+raise_file_limit(void)
+{
+	struct rlimit limit;
+
+	if (getrlimit(RLIMIT_NOFILE, &limit) != 0)
+		return;
+	limit.rlim_cur = limit.rlim_max;
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+}
+
+static enum rc
+open_inputs(struct pipeline *p, struct error *err)
+{
+	struct input_setup setup = input_setup(p);
+	enum rc rc;
+
+	for (size_t i = 0; input_kinds[i] != NULL; i++) {
+		struct active_input *in = &p->inputs[p->n_inputs];
+
+		in->kind = input_kinds[i];
+		rc = in->kind->open(&setup, &in->self, err);
+		if (rc != RC_OK)
+			return error_prefix(err, "input %s", in->kind->name);
+		p->n_inputs++;
+	}
+	return RC_OK;
+}
+
+static enum rc
+watch_signals(struct pipeline *p, struct error *err)
+{
+	static const struct {
+		int signo;
+		loop_signal_cb *cb;
+	} signals[] = {
+		{ SIGTERM, on_stop_signal },
+		{ SIGINT, on_stop_signal },
+		{ SIGHUP, on_reload_signal },
+		{ SIGUSR1, on_report_signal },
+	};
+	enum rc rc = RC_OK;
+
+	(void)signal(SIGPIPE, SIG_IGN);
+	for (size_t i = 0;
+	     rc == RC_OK && i < sizeof(signals) / sizeof(*signals); i++)
+		rc = loop_on_signal(p->loop, signals[i].signo, signals[i].cb, p,
+		    err);
+	return rc;
+}
+
+static void
+make_parts(struct pipeline *p)
+{
+	raise_file_limit();
+	p->loop = loop_new();
+	p->opener = opener_new(p->loop);
+	p->report = loop_timer_new(p->loop, on_report, p);
+	p->drain = loop_timer_new(p->loop, on_drain, p);
+	p->sender = sender_new(p->loop,
+	    &(struct sender_events){ .ctx = p, .acked = on_acked, .say = say });
+	buf_init(&p->window.frames, FRAMES_MAX);
+	for (size_t i = 0; i < RECEIPT_SETS; i++)
+		p->spare[p->n_spare++] =
+		    xcalloc(WINDOW_EVENTS, sizeof(struct receipt));
+	p->window.receipts = p->spare[--p->n_spare];
+	p->input_configs = input_configs(&p->config);
+}
+
+enum rc
+pipeline_open(const char *path, struct agent_config *config,
+    struct pipeline **out, struct error *err)
+{
+	struct pipeline *p = xzalloc(sizeof(*p));
+	struct tls_files files;
+	enum rc rc;
+
+	p->path = path;
+	p->config = *config;
+	*config = (struct agent_config){ 0 };
+	p->lock_fd = -1;
+	make_parts(p);
+	files = agent_tls_files(&p->config);
+	rc = tls_context_new(TLS_CLIENT, &files, false, &p->tls, err);
+	if (rc != RC_OK)
+		goto out;
+	make_state_dir(p);
+	rc = privileges_drop(p->config.user, err);
+	if (rc == RC_OK)
+		rc = lock_state(p, err);
+	if (rc == RC_OK)
+		rc = watch_signals(p, err);
+	if (rc != RC_OK)
+		goto out;
+	configure_sender(p);
+	rc = open_inputs(p, err);
+	if (rc != RC_OK)
+		goto out;
+	*out = p;
+	p = NULL;
+out:
+	pipeline_close(p);
+	return rc;
+}
+
+void
+pipeline_run(struct pipeline *p)
+{
+	sender_start(p->sender);
+	loop_timer_start(p->report, p->config.report_interval);
+	wake(p);
+	loop_run(p->loop);
+	log_report(p, true);
+	if (sender_in_flight(p->sender) > 0 || p->window.n > 0)
+		log_warn("stopped with lines that are not acknowledged: they "
+			 "will be sent again");
+}
+
+void
+pipeline_close(struct pipeline *p)
+{
+	if (p == NULL)
+		return;
+	p->closing = true;
+	for (size_t i = 0; i < p->n_inputs; i++)
+		p->inputs[i].kind->close(p->inputs[i].self);
+	for (unsigned i = sender_in_flight(p->sender); i > 0; i--)
+		free(sender_cookie(p->sender, i - 1));
+	sender_free(p->sender);
+	tls_context_free(p->tls);
+	opener_free(p->opener);
+	loop_timer_free(p->report);
+	loop_timer_free(p->drain);
+	loop_free(p->loop);
+	while (p->n_spare > 0)
+		free(p->spare[--p->n_spare]);
+	free(p->window.receipts);
+	buf_fini(&p->window.frames);
+	free(p->input_configs);
+	agent_config_free(&p->config);
+	if (p->lock_fd != -1)
+		(void)close(p->lock_fd);
+	free(p);
+}

@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The only way of the agent to files of the machine: list, watch, open, stat.
+ *
+ * It lives in the agent's own process for now.  Its face is kept to what can be
+ * asked over a socket (paths and small structs go in; paths, structs and a
+ * descriptor come out), so that it can become a process of its own which keeps
+ * CAP_DAC_READ_SEARCH and serves only what the configuration lists.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stdint.h>
+
+#include "error.h"
+#include "loop.h"
+
+struct opener;
+
+struct opener_stat {
+	uint64_t dev, ino;
+	uint64_t size;
+	uint64_t links;
+	int64_t mtime_ns, ctime_ns;
+	int64_t btime_ns; /* 0: the file system does not say */
+	bool regular;
+};
+
+struct opener_events {
+	void *ctx;
+	/* `name` in `dir` was written to. */
+	void (*written)(void *ctx, const char *dir, const char *name);
+	/* Names came, went or changed somewhere, or events were lost. */
+	void (*names)(void *ctx);
+};
+
+enum {
+	OPENER_PATHS_MAX = 65536, /* of one pattern */
+	OPENER_WATCHES_MAX = 4096 /* folders */
+};
+
+struct opener *opener_new(struct loop *l);
+void opener_free(struct opener *o); /* NULL is fine */
+
+/*
+ * Calls back for each file that a glob(7) pattern names, sorted; symbolic links
+ * are followed.  RC_LIMIT: more than OPENER_PATHS_MAX, the rest is left out.
+ */
+typedef void opener_path_cb(void *ctx, const char *path,
+    const struct opener_stat *st);
+enum rc opener_list(struct opener *o, const char *pattern, opener_path_cb *cb,
+    void *ctx, struct error *err);
+
+/*
+ * Calls back for each file beside `path` whose name says that it was `path`
+ * once: see rotation_name().
+ */
+void opener_rotated(struct opener *o, const char *path, opener_path_cb *cb,
+    void *ctx);
+
+/* Regular files only; *fd is the caller's. */
+enum rc opener_open(struct opener *o, const char *path, int *fd,
+    struct opener_stat *st, struct error *err);
+enum rc opener_stat(struct opener *o, const char *path, struct opener_stat *st);
+bool opener_stat_fd(int fd, struct opener_stat *st);
+
+/*
+ * Watches a folder from now on; asking again costs little.  A folder that
+ * cannot be watched (no more inotify watches, a file system without them) is
+ * left to polling: opener_watches_all() says so.
+ */
+void opener_watch(struct opener *o, const char *dir);
+/* Who is told; one at a time. */
+void opener_listen(struct opener *o, const struct opener_events *events);
+bool opener_watches_all(const struct opener *o);
+
+/*
+ * Whether `name` is what a log rotation makes of `base` ("app.log" becomes
+ * "app.log.1", "app.log-20261122.gz", "app-20261122.log", "app.1.log"): what
+ * was added is made of numbers and a few words, never another log's name.
+ */
+bool rotation_name(const char *base, const char *name);
