@@ -215,17 +215,29 @@ by_dataset(struct job *j, const struct way *ways, uint32_t n)
 	return try_ways(j, ways, n);
 }
 
-/* "sshd[1]: …" without a time is a header only if sshd is known. */
+/*
+ * What only the set knows: "sshd[1]: …" without a time is a header only if sshd
+ * is a program, and so is the word where a host could be, if no tag follows.
+ */
 static void
-drop_unknown_bare_header(struct job *j)
+doubt_header(struct job *j)
 {
+	struct syslog_header *h = &j->header;
 	uint32_t n;
 
-	if (j->header.kind != HEADER_BARE)
+	if (h->kind == HEADER_BSD && h->program.len == 0 &&
+	    h->hostname.len > 0) {
+		(void)ways_find(&j->n->set->programs, h->hostname, &n);
+		if (n > 0) {
+			h->program = h->hostname;
+			h->hostname = (struct slice){ NULL, 0 };
+		}
+	}
+	if (h->kind != HEADER_BARE)
 		return;
-	(void)ways_find(&j->n->set->programs, j->header.program, &n);
+	(void)ways_find(&j->n->set->programs, h->program, &n);
 	if (n == 0)
-		j->header = (struct syslog_header){ .kind = HEADER_NONE,
+		*h = (struct syslog_header){ .kind = HEADER_NONE,
 			.priority = -1 };
 }
 
@@ -245,7 +257,7 @@ route(struct job *j)
 	headed = syslog_header_read(j->line, &j->hints->time, &j->n->time_cache,
 	    &j->header);
 	if (headed)
-		drop_unknown_bare_header(j);
+		doubt_header(j);
 	headed = j->header.kind != HEADER_NONE;
 	if (headed || j->hints->program.len > 0) {
 		if (by_header(j))
@@ -367,6 +379,26 @@ merge(struct event *ev, const struct event *from)
 	ev->dropped += from->dropped;
 }
 
+/* Loggers that write JSON name their time so; RFC 3339 in all of it. */
+static void
+guess_json_time(struct event *object, const struct timestamp_hints *hints)
+{
+	static const struct slice names[] = { SLICE_INIT("timestamp"),
+		SLICE_INIT("time"), SLICE_INIT("ts") };
+	int64_t time_ns;
+
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		struct slice s =
+		    event_get_string(object, field_intern(names[i]));
+
+		if (s.len > 0 &&
+		    timestamp_parse_rfc3339(s, hints, &time_ns) == s.len) {
+			object->time_ns = time_ns;
+			return;
+		}
+	}
+}
+
 /* A line that is one JSON object. */
 static bool
 json_line(struct event *ev, struct slice line,
@@ -382,6 +414,8 @@ json_line(struct event *ev, struct slice line,
 	for (uint32_t i = object.n; i > 0; i--)
 		if (is_ours(object.fields[i - 1].id))
 			event_unset(&object, object.fields[i - 1].id);
+	if (object.time_ns == ev->time_ns)
+		guess_json_time(&object, &hints->time);
 	ev->time_ns = object.time_ns;
 	merge(ev, &object);
 	if (event_get(ev, FIELD_EVENT_KIND) == NULL)
