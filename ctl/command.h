@@ -26,3 +26,9 @@ struct command {
 
 /* Ends with NULL; in kuzetctl.c. */
 extern const struct command *const commands[];
+
+/* Each in its cmd_NAME.c. */
+extern const struct command cmd_detections;
+extern const struct command cmd_events;
+extern const struct command cmd_incidents;
+extern const struct command cmd_status;

@@ -8,6 +8,10 @@
 extern const struct command cmd_parse;
 
 const struct command *const commands[] = {
+	&cmd_status,
+	&cmd_events,
+	&cmd_incidents,
+	&cmd_detections,
 	&cmd_parse,
 	NULL,
 };

@@ -1,0 +1,392 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "client.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "arena.h"
+#include "conf.h"
+#include "control.h"
+#include "json.h"
+#include "line_splitter.h"
+#include "xalloc.h"
+
+enum {
+	READ_BYTES = 64 * 1024,
+	HEAD_MAX = 64 * 1024,
+	LINE_BYTES_MAX = 64 * 1024 * 1024,
+	TARGET_MAX = 64 * 1024,
+	SILENCE_SECONDS = 300,
+	STATUS_OK = 200,
+	STATUS_CLIENT_ERROR = 400,
+	STATUS_SERVER_ERROR = 500,
+};
+
+static const char error_start[] = "{\"error\":";
+
+/* The transfer coding "chunked" (RFC 9112, 7.1), a byte or a run at a time. */
+enum chunk_state {
+	IN_SIZE,
+	IN_EXTENSION,
+	IN_DATA,
+	BEHIND_DATA,
+	IN_TRAILER,
+	DONE
+};
+
+struct answer {
+	int fd;
+	int status;
+	bool chunked;
+	enum chunk_state state;
+	uint64_t left; /* of the chunk */
+	unsigned digits;
+	bool trailer_empty;
+	struct line_splitter *lines;
+	client_line_cb *cb;
+	void *ctx;
+	bool stopped;      /* by the callback */
+	char failure[512]; /* the collector's own words */
+};
+
+void
+client_param(struct buf *target, const char *name, struct slice value)
+{
+	static const char plain[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZ"
+				    "abcdefghijklmnopqrstuvwxyz"
+				    "0123456789-._~:@/";
+	bool first =
+	    target->len == 0 || memchr(target->ptr, '?', target->len) == NULL;
+
+	(void)buf_printf(target, "%c%s=", first ? '?' : '&', name);
+	for (size_t i = 0; i < value.len; i++) {
+		unsigned char c = (unsigned char)value.ptr[i];
+
+		if (c != '\0' && strchr(plain, c) != NULL)
+			(void)buf_add_char(target, (char)c);
+		else
+			(void)buf_printf(target, "%%%02X", c);
+	}
+}
+
+/* {"error":"..."} */
+static void
+keep_failure(struct answer *a, struct slice line)
+{
+	struct arena *arena = arena_new(1024);
+	struct json_reader r;
+
+	json_reader_init(&r, line, arena, 2);
+	if (json_next(&r) == JSON_OBJECT_BEGIN && json_next(&r) == JSON_KEY &&
+	    json_next(&r) == JSON_STRING)
+		(void)snprintf(a->failure, sizeof(a->failure), "%.*s",
+		    (int)(r.text.len < 500 ? r.text.len : 500), r.text.ptr);
+	else
+		(void)snprintf(a->failure, sizeof(a->failure), "it failed");
+	arena_free(arena);
+}
+
+static void
+on_line(void *ctx, struct slice line, bool truncated)
+{
+	struct answer *a = ctx;
+
+	(void)truncated;
+	if (a->stopped || line.len == 0)
+		return;
+	if (line.len >= sizeof(error_start) - 1 &&
+	    memcmp(line.ptr, error_start, sizeof(error_start) - 1) == 0) {
+		keep_failure(a, line);
+		return;
+	}
+	if (a->status == STATUS_OK && !a->cb(a->ctx, line))
+		a->stopped = true;
+}
+
+static bool
+size_byte(struct answer *a, char c)
+{
+	unsigned digit;
+
+	if (c >= '0' && c <= '9')
+		digit = (unsigned)(c - '0');
+	else if ((c | 0x20) >= 'a' && (c | 0x20) <= 'f')
+		digit = (unsigned)((c | 0x20) - 'a' + 10);
+	else {
+		a->state = c == '\n' ? IN_DATA : IN_EXTENSION;
+		if (a->state == IN_DATA && a->left == 0)
+			a->state = IN_TRAILER;
+		return a->digits > 0;
+	}
+	a->left = a->left * 16 + digit;
+	return ++a->digits <= 8;
+}
+
+/* One byte outside of the data; false: malformed. */
+static bool
+frame_byte(struct answer *a, char c)
+{
+	switch (a->state) {
+	case IN_SIZE:
+		return size_byte(a, c);
+	case IN_EXTENSION:
+		if (c == '\n') {
+			a->state = a->left > 0 ? IN_DATA : IN_TRAILER;
+			a->trailer_empty = true;
+		}
+		return true;
+	case BEHIND_DATA:
+		if (c == '\n') {
+			a->state = IN_SIZE;
+			a->digits = 0;
+		}
+		return c == '\r' || c == '\n';
+	case IN_TRAILER:
+		if (c == '\n' && a->trailer_empty)
+			a->state = DONE;
+		else if (c == '\n')
+			a->trailer_empty = true;
+		else if (c != '\r')
+			a->trailer_empty = false;
+		return true;
+	case IN_DATA:
+	case DONE:
+	default:
+		return false;
+	}
+}
+
+static bool
+take_body(struct answer *a, struct slice s)
+{
+	if (!a->chunked) {
+		/* with its length, or until the end: an error's one line */
+		line_splitter_feed(a->lines, s);
+		return true;
+	}
+	while (s.len > 0 && a->state != DONE && !a->stopped) {
+		size_t n = 1;
+
+		if (a->state == IN_DATA) {
+			n = s.len < a->left ? s.len : (size_t)a->left;
+			line_splitter_feed(a->lines,
+			    (struct slice){ s.ptr, n });
+			a->left -= n;
+			if (a->left == 0)
+				a->state = BEHIND_DATA;
+		} else if (!frame_byte(a, *s.ptr)) {
+			return false;
+		}
+		s.ptr += n;
+		s.len -= n;
+	}
+	return true;
+}
+
+/* Waits for bytes; 0: the end; -1: err says. */
+static ssize_t
+receive(struct answer *a, char *out, size_t room, struct error *err)
+{
+	struct pollfd p = { .fd = a->fd, .events = POLLIN };
+	int ready;
+	ssize_t n;
+
+	do
+		ready = poll(&p, 1, SILENCE_SECONDS * 1000);
+	while (ready < 0 && errno == EINTR);
+	if (ready == 0) {
+		(void)error_set(err, RC_SYSTEM,
+		    "the collector said nothing for %d seconds",
+		    (int)SILENCE_SECONDS);
+		return -1;
+	}
+	do
+		n = read(a->fd, out, room);
+	while (n < 0 && errno == EINTR);
+	if (n < 0)
+		(void)error_set_errno(err, errno,
+		    "cannot read the collector's answer");
+	return n;
+}
+
+/* The head, and what of the body came with it. */
+static enum rc
+read_head(struct answer *a, char *piece, struct error *err)
+{
+	struct buf head;
+	const char *end = NULL;
+	enum rc rc = RC_OK;
+
+	buf_init(&head, HEAD_MAX);
+	while (end == NULL) {
+		ssize_t n = receive(a, piece, READ_BYTES, err);
+
+		if (n < 0) {
+			rc = err->code;
+			goto out;
+		}
+		if (n == 0 || !buf_add(&head, piece, (size_t)n)) {
+			rc = error_set(err, RC_SYSTEM,
+			    "what answers there does not speak HTTP, or closed "
+			    "the connection");
+			goto out;
+		}
+		end = memmem(head.ptr, head.len, "\r\n\r\n", 4);
+	}
+	if (head.len < 12 || memcmp(head.ptr, "HTTP/1.1 ", 9) != 0) {
+		rc = error_set(err, RC_SYSTEM,
+		    "what answers there does not speak HTTP/1.1");
+		goto out;
+	}
+	for (size_t i = 9; i < 12; i++)
+		a->status = a->status * 10 + (head.ptr[i] - '0');
+	a->chunked = memmem(head.ptr, (size_t)(end - head.ptr),
+			 "\r\nTransfer-Encoding: chunked", 28) != NULL;
+	end += 4;
+	if (!take_body(a,
+		(struct slice){ end, head.len - (size_t)(end - head.ptr) }))
+		rc = error_set(err, RC_SYSTEM,
+		    "the collector's answer is malformed");
+out:
+	buf_fini(&head);
+	return rc;
+}
+
+static enum rc
+read_answer(struct answer *a, struct error *err)
+{
+	char *piece = xzalloc(READ_BYTES);
+	enum rc rc = read_head(a, piece, err);
+	ssize_t n;
+
+	while (rc == RC_OK && !a->stopped && a->state != DONE) {
+		n = receive(a, piece, READ_BYTES, err);
+		if (n < 0)
+			rc = err->code;
+		else if (n == 0 && !a->chunked)
+			break;
+		else if (n == 0)
+			rc = error_set(err, RC_SYSTEM,
+			    "the collector's answer broke off; is it being "
+			    "stopped?");
+		else if (!take_body(a, (struct slice){ piece, (size_t)n }))
+			rc = error_set(err, RC_SYSTEM,
+			    "the collector's answer is malformed");
+	}
+	free(piece);
+	if (rc != RC_OK || a->stopped)
+		return rc;
+	line_splitter_flush(a->lines);
+	if (a->status >= STATUS_CLIENT_ERROR && a->status < STATUS_SERVER_ERROR)
+		return error_set(err, RC_INVALID, "the collector refuses: %s",
+		    a->failure);
+	if (a->failure[0] != '\0' || a->status != STATUS_OK)
+		return error_set(err, RC_LIBRARY,
+		    "the collector could not answer: %s",
+		    a->failure[0] != '\0' ? a->failure : "no reason given");
+	return RC_OK;
+}
+
+/* The `control` key of a collector.yaml; *path is the caller's. */
+static enum rc
+path_from_config(const char *config, char **path, struct error *err)
+{
+	struct yaml_file *yaml = NULL;
+	const struct yaml_node *root, *control;
+	const char *slash = strrchr(config, '/');
+	struct buf joined;
+
+	if (yaml_load(config, &yaml, err) != RC_OK)
+		return err->code = RC_INVALID;
+	root = yaml_documents(yaml) > 0 ? yaml_root(yaml, 0) : NULL;
+	control = root != NULL && root->kind == YAML_MAPPING
+	    ? yaml_get(root, "control")
+	    : NULL;
+	if (control == NULL || control->kind != YAML_SCALAR ||
+	    control->text.len == 0) {
+		yaml_file_free(yaml);
+		return error_set(err, RC_INVALID,
+		    "%s: no key `control` with the path of the socket", config);
+	}
+	buf_init(&joined, TARGET_MAX);
+	if (control->text.ptr[0] != '/' && slash != NULL)
+		(void)buf_add(&joined, config, (size_t)(slash + 1 - config));
+	(void)buf_add_slice(&joined, control->text);
+	*path = xmemdupz(joined.ptr, joined.len);
+	buf_fini(&joined);
+	yaml_file_free(yaml);
+	return RC_OK;
+}
+
+static enum rc
+socket_path(const struct global_options *global, char **path, struct error *err)
+{
+	if (global->socket != NULL)
+		*path = xstrdup(global->socket);
+	else if (global->config != NULL)
+		return path_from_config(global->config, path, err);
+	else
+		*path = xstrdup(CONTROL_DEFAULT_PATH);
+	return RC_OK;
+}
+
+static enum rc
+send_request(int fd, const char *target, struct error *err)
+{
+	struct buf request;
+	enum rc rc = RC_OK;
+
+	buf_init(&request, 2 * TARGET_MAX);
+	(void)buf_printf(&request,
+	    "GET %s HTTP/1.1\r\nHost: kuzet\r\nConnection: close\r\n\r\n",
+	    target);
+	for (size_t at = 0; at < request.len && rc == RC_OK;) {
+		ssize_t n =
+		    send(fd, request.ptr + at, request.len - at, MSG_NOSIGNAL);
+
+		if (n > 0)
+			at += (size_t)n;
+		else if (errno != EINTR)
+			rc = error_set_errno(err, errno,
+			    "cannot ask the collector");
+	}
+	buf_fini(&request);
+	return rc;
+}
+
+enum rc
+client_get(const struct global_options *global, const char *target,
+    client_line_cb *cb, void *ctx, struct error *err)
+{
+	struct answer a = { .fd = -1, .cb = cb, .ctx = ctx };
+	char *path = NULL;
+	enum rc rc = socket_path(global, &path, err);
+
+	if (rc != RC_OK)
+		return rc;
+	a.trailer_empty = true;
+	a.lines = line_splitter_new(LINE_BYTES_MAX, on_line, &a);
+	rc = control_connect(path, &a.fd, err);
+	if (rc != RC_OK) {
+		struct error why = *err;
+
+		rc = error_set(err, RC_SYSTEM,
+		    "cannot reach the collector at %s: %s; is it running? "
+		    "use --socket or --config",
+		    path, why.text);
+		goto out;
+	}
+	rc = send_request(a.fd, target, err);
+	if (rc == RC_OK)
+		rc = read_answer(&a, err);
+out:
+	if (a.fd >= 0)
+		(void)close(a.fd);
+	line_splitter_free(a.lines);
+	free(path);
+	return rc;
+}
