@@ -77,6 +77,7 @@ enum rc outbox_due(struct outbox *o, int64_t now_ns, size_t limit,
 enum rc outbox_delivered(struct outbox *o, struct slice id, uint64_t revision,
     struct slice json, int64_t now_ns, struct error *err);
 /* Everything that is due within the minute becomes due now: at shutdown. */
+enum rc outbox_flush(struct outbox *o, int64_t now_ns, struct error *err);
 enum rc outbox_counts(struct outbox *o, uint64_t *pending, uint64_t *delivered,
     struct error *err);
 /* Small notes of the publisher (end offsets before a send), by name. */

@@ -1,0 +1,17 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* An incident's row, as soc.c and outbox.c read it. */
+#pragma once
+
+#include "collector/store/sql.h"
+#include "soc.h"
+
+/* A person's word on status and reason goes before the machine's. */
+#define INCIDENT_COLUMNS                                                       \
+ "i.id, i.owner, i.rule, i.title, i.author, i.tags, i.digest,"                 \
+ " i.level, coalesce(i.edited_status, i.status),"                              \
+ " coalesce(i.edited_reason, i.reason), i.first_seen,"                         \
+ " i.last_seen, i.fired, i.grp, i.events, i.agents, i.revision"
+enum { N_INCIDENT_COLUMNS = 17 };
+
+/* Its texts belong to the statement: valid until the next step. */
+void incident_of_row(sqlite3_stmt *q, struct incident *out);
