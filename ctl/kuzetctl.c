@@ -13,6 +13,7 @@ const struct command *const commands[] = {
 	&cmd_incidents,
 	&cmd_detections,
 	&cmd_parse,
+	&cmd_rules,
 	NULL,
 };
 

@@ -1,0 +1,341 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "command.h"
+#include "engine.h"
+#include "input.h"
+#include "json.h"
+#include "rules.h"
+#include "timestamp.h"
+#include "xalloc.h"
+
+enum { LINE_MAX_BYTES = 64 << 20 };
+
+struct arguments {
+	const char **rules;
+	size_t n_rules;
+	const char *events, *log;
+	struct input_options input;
+	struct logsource logsource;
+	bool json, stats;
+};
+
+struct matching {
+	const struct arguments *arguments;
+	struct ruleset *rules;
+	struct matcher *matcher;
+	struct buf out;
+	uint64_t index; /* of the next event */
+	bool failed;
+};
+
+/* ---- arguments --------------------------------------------------------- */
+
+static void
+usage(FILE *out)
+{
+	(void)fputs(
+	    "usage: kuzetctl rules match --rules PATH... (--events FILE | "
+	    "--log FILE)\n"
+	    "           [--logsource product=P,category=C,service=S] "
+	    "[--stats] [--json]\n\n"
+	    "Prints which rules match which events.  Events are counted from "
+	    "0.\n\n"
+	    "  --rules PATH...    files, or folders of *.yml\n"
+	    "  --events FILE      one JSON object a line: ECS, Winlogbeat, "
+	    "Windows events\n"
+	    "  --log FILE         a log, through the normalizers; with "
+	    "--dataset NAME,\n"
+	    "                     --year YEAR, --timezone ZONE\n"
+	    "  --logsource ...    what the events are, where they do not say "
+	    "it themselves\n"
+	    "  --stats            last, how many events a second\n",
+	    out);
+}
+
+static bool
+read_logsource(const char *text, struct logsource *ls)
+{
+	static const char *const names[] = { "product", "category", "service" };
+	struct slice *parts[] = { &ls->product, &ls->category, &ls->service };
+
+	while (*text != '\0') {
+		size_t len = strcspn(text, ",");
+		bool known = false;
+
+		for (size_t i = 0; i < 3; i++) {
+			size_t n = strlen(names[i]);
+
+			if (len <= n || strncmp(text, names[i], n) != 0 ||
+			    text[n] != '=')
+				continue;
+			*parts[i] = (struct slice){ text + n + 1, len - n - 1 };
+			known = true;
+		}
+		if (!known)
+			return false;
+		text += len;
+		text += *text == ',' ? 1 : 0;
+	}
+	return true;
+}
+
+static bool
+read_year(const char *text, int *year)
+{
+	char *end;
+	long value;
+
+	errno = 0;
+	value = strtol(text, &end, 10);
+	if (errno != 0 || *text == '\0' || *end != '\0' || value < 1970 ||
+	    value > 9999)
+		return false;
+	*year = (int)value;
+	return true;
+}
+
+static int
+wrong(const char *option, const char *allowed)
+{
+	(void)fprintf(stderr, "kuzetctl rules match: %s takes %s\n", option,
+	    allowed);
+	return EXIT_USAGE;
+}
+
+/* One option; -1 to go on, else an exit status. */
+static int
+take_option(struct arguments *a, int c)
+{
+	switch (c) {
+	case 'r':
+		a->rules[a->n_rules++] = optarg;
+		break;
+	case 'e':
+		a->events = optarg;
+		break;
+	case 'l':
+		a->log = optarg;
+		break;
+	case 'd':
+		a->input.dataset = optarg;
+		break;
+	case 'p':
+		a->input.program = optarg;
+		break;
+	case 'y':
+		if (!read_year(optarg, &a->input.year))
+			return wrong("--year", "a year, as 2026");
+		break;
+	case 'z':
+		a->input.timezone = optarg;
+		break;
+	case 's':
+		if (!read_logsource(optarg, &a->logsource))
+			return wrong("--logsource",
+			    "product=P,category=C,service=S");
+		break;
+	case 'S':
+		a->stats = true;
+		break;
+	case 'j':
+		a->json = true;
+		break;
+	case 'h':
+		usage(stdout);
+		return EXIT_GOOD;
+	default:
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+static int
+read_arguments(struct arguments *a, int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "rules", required_argument, NULL, 'r' },
+		{ "events", required_argument, NULL, 'e' },
+		{ "log", required_argument, NULL, 'l' },
+		{ "dataset", required_argument, NULL, 'd' },
+		{ "program", required_argument, NULL, 'p' },
+		{ "year", required_argument, NULL, 'y' },
+		{ "timezone", required_argument, NULL, 'z' },
+		{ "logsource", required_argument, NULL, 's' },
+		{ "stats", no_argument, NULL, 'S' },
+		{ "json", no_argument, NULL, 'j' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	int c;
+
+	a->rules = xcalloc((size_t)argc + 1, sizeof(a->rules[0]));
+	optind = 0;
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		int status = take_option(a, c);
+
+		if (status != -1)
+			return status;
+	}
+	/* --rules A B: what is no option is one more path */
+	while (optind < argc)
+		a->rules[a->n_rules++] = argv[optind++];
+	if (a->n_rules == 0 || (a->events == NULL) == (a->log == NULL)) {
+		usage(stderr);
+		return EXIT_USAGE;
+	}
+	return -1;
+}
+
+/* ---- events ------------------------------------------------------------ */
+
+static void
+put_line(struct matching *m)
+{
+	(void)buf_add_char(&m->out, '\n');
+	if (fwrite(m->out.ptr, 1, m->out.len, stdout) != m->out.len)
+		m->failed = true;
+}
+
+static void
+print_match(struct matching *m, uint64_t index, const struct rule_info *info)
+{
+	struct json_writer w;
+
+	buf_clear(&m->out);
+	if (!m->arguments->json) {
+		(void)buf_printf(&m->out, "%llu\t%s\t%.*s\t%.*s",
+		    (unsigned long long)index, rule_level_name(info->level),
+		    SLICE_ARG(info->id), SLICE_ARG(info->title));
+		put_line(m);
+		return;
+	}
+	json_begin(&w, &m->out);
+	json_open(&w, '{');
+	json_key(&w, "event");
+	json_uint(&w, index);
+	json_key(&w, "rule");
+	json_string(&w, info->id);
+	json_key(&w, "title");
+	json_string(&w, info->title);
+	json_key(&w, "level");
+	json_str(&w, rule_level_name(info->level));
+	json_close(&w, '}');
+	put_line(m);
+}
+
+static bool
+on_event(void *ctx, struct event *ev)
+{
+	struct matching *m = ctx;
+	uint32_t n;
+	const uint32_t *hits =
+	    matcher_run(m->matcher, ev, &m->arguments->logsource, &n);
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct rule_info *info = ruleset_rule(m->rules, hits[i]);
+
+		if (info->visible)
+			print_match(m, m->index, info);
+	}
+	m->index++;
+	return !m->failed;
+}
+
+/* ---- all of it --------------------------------------------------------- */
+
+static void
+on_finding(void *ctx, const struct rule_finding *f)
+{
+	(void)ctx;
+	if (f->severity == RULE_ERROR)
+		(void)fprintf(stderr, "%s:%u: refused: %s\n", f->file, f->line,
+		    f->message);
+}
+
+static double
+seconds_now(void)
+{
+	struct timespec ts;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &ts);
+	return (double)ts.tv_sec + (double)ts.tv_nsec / 1e9;
+}
+
+static void
+print_stats(struct matching *m, double load_seconds, double seconds)
+{
+	uint32_t rules = ruleset_loaded(m->rules);
+	double rate = seconds > 0 ? (double)m->index / seconds : 0;
+
+	buf_clear(&m->out);
+	if (m->arguments->json)
+		(void)buf_printf(&m->out,
+		    "{\"events\":%llu,\"rules\":%u,\"load_seconds\":%.3f,"
+		    "\"seconds\":%.3f,\"events_per_second\":%.0f}",
+		    (unsigned long long)m->index, rules, load_seconds, seconds,
+		    rate);
+	else
+		(void)buf_printf(&m->out,
+		    "%llu events, %u rules, loaded in %.3f s, run in %.3f s, "
+		    "%.0f events/s",
+		    (unsigned long long)m->index, rules, load_seconds, seconds,
+		    rate);
+	put_line(m);
+}
+
+static int
+match_all(struct matching *m)
+{
+	const struct arguments *a = m->arguments;
+	struct rule_options load = {
+		.paths = a->rules,
+		.n_paths = a->n_rules,
+		.on_finding = on_finding,
+	};
+	struct error err;
+	double start = seconds_now(), loaded;
+	enum rc rc;
+
+	if (ruleset_load(&load, &m->rules, &err) != RC_OK) {
+		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
+		return EXIT_USAGE;
+	}
+	m->matcher = matcher_new(m->rules);
+	loaded = seconds_now();
+	rc = a->events != NULL
+	    ? input_jsonl(a->events, on_event, m, &err)
+	    : input_log(a->log, &a->input, on_event, m, &err);
+	if (rc != RC_OK)
+		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
+	if (a->stats)
+		print_stats(m, loaded - start, seconds_now() - loaded);
+	if (fflush(stdout) != 0 || m->failed) {
+		(void)fputs("kuzetctl: standard output cannot be written\n",
+		    stderr);
+		return EXIT_FAILED;
+	}
+	return rc == RC_OK ? EXIT_GOOD : EXIT_FAILED;
+}
+
+int
+rules_match(bool json, int argc, char *argv[])
+{
+	struct arguments a = { .json = json };
+	struct matching m = { .arguments = &a };
+	int status = read_arguments(&a, argc, argv);
+
+	if (status == -1) {
+		buf_init(&m.out, LINE_MAX_BYTES);
+		status = match_all(&m);
+		buf_fini(&m.out);
+	}
+	matcher_free(m.matcher);
+	ruleset_unref(m.rules);
+	free(a.rules);
+	return status;
+}

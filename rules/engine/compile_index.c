@@ -1,0 +1,386 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * How the values of an event's field find the atoms that hold of them: exact
+ * texts by hash table, texts within by Hyperscan's literal matcher on folded
+ * values, regular expressions by Hyperscan on the values as they are, the rest
+ * one by one.
+ */
+#include <stdlib.h>
+
+#include "compile.h"
+#include "pattern.h"
+#include "utf8.h"
+#include "xalloc.h"
+
+/* A leaf of so few texts is cheaper compared when a tree asks for it. */
+enum { LAZY_ATOMS_MAX = 4 };
+
+/* The atoms of one (unit, slot), sorted out; malloc'ed. */
+struct draft {
+	uint32_t unit;
+	uint16_t slot;
+	struct ids exact, literals, regexes, others;
+};
+
+static bool
+is_lazy(const struct compiler *c, const struct leaf_draft *leaf)
+{
+	if (leaf->trigger)
+		return false;
+	for (uint32_t i = 0; i < leaf->atoms.n; i++)
+		if (c->atoms[leaf->atoms.items[i]].atom.match.kind !=
+		    MATCH_PATTERN)
+			return true;
+	return leaf->atoms.n <= LAZY_ATOMS_MAX;
+}
+
+static bool
+is_wanted(const struct compiler *c, const struct atom_draft *a)
+{
+	for (uint32_t i = 0; i < a->leaves.n; i++)
+		if (!is_lazy(c, &c->leaves[a->leaves.items[i]]))
+			return true;
+	return false;
+}
+
+static void
+sort_out(struct draft *d, const struct atom *a, uint32_t id)
+{
+	struct slice text;
+	uint32_t part;
+
+	if (a->match.kind == MATCH_REGEX && !regex_is_heavy(a->match.text))
+		ids_add(&d->regexes, id);
+	else if (a->match.kind != MATCH_PATTERN)
+		ids_add(&d->others, id);
+	else if (d->slot != NO_SLOT && a->match.pattern.n == 0)
+		ids_add(&d->exact, id);
+	else if (d->slot != NO_SLOT && a->match.pattern.n == 1 &&
+	    a->match.pattern.parts[0].kind == PART_TEXT)
+		ids_add(&d->exact, id);
+	else if ((text = compile_literal(a, &part)).len > 0)
+		ids_add(&d->literals, id);
+	else
+		ids_add(&d->others, id);
+}
+
+/* ---- exact ------------------------------------------------------------- */
+
+static void
+build_exact(struct compiler *c, const struct draft *d,
+    struct exact_table *table)
+{
+	uint32_t size = 8;
+
+	if (d->exact.n == 0)
+		return;
+	while (size < 2 * d->exact.n)
+		size *= 2;
+	table->mask = size - 1;
+	table->atoms = arena_alloc(c->arena, size * sizeof(uint32_t));
+	table->hashes = arena_alloc(c->arena, size * sizeof(uint32_t));
+	memset(table->atoms, 0, size * sizeof(uint32_t));
+	for (uint32_t i = 0; i < d->exact.n; i++) {
+		struct atom *a = &c->atoms[d->exact.items[i]].atom;
+		struct pattern folded = a->match.cased
+		    ? pattern_fold(c->arena, a->match.pattern)
+		    : a->match.pattern;
+		struct slice text =
+		    folded.n == 0 ? SLICE("") : folded.parts[0].text;
+		uint32_t h = program_hash(text), at = h & table->mask;
+
+		a->verify = a->match.cased;
+		while (table->atoms[at] != 0)
+			at = (at + 1) & table->mask;
+		table->atoms[at] = d->exact.items[i] + 1;
+		table->hashes[at] = h;
+	}
+}
+
+/* ---- literals ---------------------------------------------------------- */
+
+/* What Hyperscan looks for to find the atom; sets how a hit is judged. */
+static struct slice
+literal_of(struct compiler *c, struct atom *a)
+{
+	const struct pattern *p = &a->match.pattern;
+	uint32_t part = 0;
+	struct slice text = compile_literal(a, &part);
+	bool first = part == 0, last = part + 1 == p->n;
+	bool open_start = part == 1 && p->parts[0].kind == PART_ANY;
+	bool open_end = part + 2 == p->n && p->parts[part + 1].kind == PART_ANY;
+
+	a->verify = a->match.cased || text.len > LITERAL_MAX ||
+	    !(first || open_start) || !(last || open_end);
+	a->at_start = !a->verify && first;
+	a->at_end = !a->verify && last;
+	if (text.len > LITERAL_MAX)
+		text.len = LITERAL_MAX;
+	if (!a->match.cased)
+		return text;
+	/* a piece of the whole, folded, is a piece of the folded whole */
+	text = pattern_fold(c->arena,
+	    pattern_plain(c->arena,
+		(struct slice){ text.ptr, utf8_cut(text, text.len) }))
+		   .parts[0]
+		   .text;
+	return text;
+}
+
+struct literal_draft {
+	struct slice text;
+	struct ids atoms;
+};
+
+static enum rc
+hs_error(hs_error_t code, hs_compile_error_t *why, struct error *err)
+{
+	enum rc rc = error_set(err, RC_LIBRARY, "Hyperscan: %s (%d)",
+	    why != NULL ? why->message : "failed", code);
+
+	(void)hs_free_compile_error(why);
+	return rc;
+}
+
+static enum rc
+compile_literals(struct compiler *c, struct literal_draft *drafts, uint32_t n,
+    struct slot_index *index, struct error *err)
+{
+	const char **texts = xcalloc(n, sizeof(texts[0]));
+	size_t *lens = xcalloc(n, sizeof(lens[0]));
+	unsigned *flags = xcalloc(n, sizeof(flags[0]));
+	unsigned *numbers = xcalloc(n, sizeof(numbers[0]));
+	struct literal *literals =
+	    arena_alloc(c->arena, n * sizeof(literals[0]));
+	hs_compile_error_t *why = NULL;
+	hs_error_t code;
+
+	for (uint32_t i = 0; i < n; i++) {
+		texts[i] = drafts[i].text.ptr;
+		lens[i] = drafts[i].text.len;
+		numbers[i] = i;
+		literals[i].len = (uint32_t)lens[i];
+		literals[i].atoms =
+		    ids_take(&drafts[i].atoms, c->arena, &literals[i].n);
+	}
+	index->literals = literals;
+	code = hs_compile_lit_multi(texts, flags, numbers, lens, n,
+	    HS_MODE_BLOCK, NULL, &index->folded, &why);
+	free(texts);
+	free(lens);
+	free(flags);
+	free(numbers);
+	return code == HS_SUCCESS ? RC_OK : hs_error(code, why, err);
+}
+
+static enum rc
+build_literals(struct compiler *c, const struct draft *d,
+    struct slot_index *index, struct error *err)
+{
+	struct byte_map map = { NULL };
+	struct literal_draft *drafts;
+	uint32_t n = 0;
+	enum rc rc;
+
+	if (d->literals.n == 0)
+		return RC_OK;
+	drafts = xcalloc(d->literals.n, sizeof(drafts[0]));
+	for (uint32_t i = 0; i < d->literals.n; i++) {
+		uint32_t id = d->literals.items[i];
+		struct slice text = literal_of(c, &c->atoms[id].atom);
+		bool is_new;
+		uint32_t *at = byte_map_at(&map, text, &is_new);
+
+		if (is_new) {
+			*at = n;
+			drafts[n++].text = text;
+		}
+		ids_add(&drafts[*at].atoms, id);
+	}
+	byte_map_fini(&map);
+	rc = compile_literals(c, drafts, n, index, err);
+	free(drafts);
+	return rc;
+}
+
+/* ---- regular expressions ----------------------------------------------- */
+
+static unsigned
+hs_flags(uint8_t flags)
+{
+	unsigned out = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | HS_FLAG_UTF8;
+
+	if ((flags & REGEX_CASELESS) != 0)
+		out |= HS_FLAG_CASELESS;
+	if ((flags & REGEX_MULTILINE) != 0)
+		out |= HS_FLAG_MULTILINE;
+	if ((flags & REGEX_DOTALL) != 0)
+		out |= HS_FLAG_DOTALL;
+	return out;
+}
+
+/* What Hyperscan refuses moves to `others` and is tried by PCRE2. */
+static void
+build_regexes(struct compiler *c, struct draft *d, struct slot_index *index)
+{
+	uint32_t n = d->regexes.n;
+	char **texts = xcalloc(n + 1, sizeof(texts[0]));
+	unsigned *flags = xcalloc(n + 1, sizeof(flags[0]));
+	unsigned *numbers = xcalloc(n + 1, sizeof(numbers[0]));
+	hs_compile_error_t *why;
+	hs_error_t code;
+
+	for (uint32_t i = 0; i < n; i++) {
+		const struct sigma_match *m =
+		    &c->atoms[d->regexes.items[i]].atom.match;
+
+		texts[i] = xmemdupz(m->text.ptr, m->text.len);
+		flags[i] = hs_flags(m->flags);
+		numbers[i] = i;
+	}
+	while (n > 0) {
+		uint32_t bad;
+
+		why = NULL;
+		code = hs_compile_multi((const char *const *)texts, flags,
+		    numbers, n, HS_MODE_BLOCK, NULL, &index->raw, &why);
+		if (code == HS_SUCCESS)
+			break;
+		bad = why != NULL && why->expression >= 0
+		    ? (uint32_t)why->expression
+		    : n - 1;
+		(void)hs_free_compile_error(why);
+		ids_add(&d->others, d->regexes.items[bad]);
+		free(texts[bad]);
+		n--;
+		texts[bad] = texts[n];
+		flags[bad] = flags[n];
+		d->regexes.items[bad] = d->regexes.items[n];
+	}
+	for (uint32_t i = 0; i < n; i++)
+		free(texts[i]);
+	free(texts);
+	free(flags);
+	free(numbers);
+	d->regexes.n = n;
+	index->regexes = ids_take(&d->regexes, c->arena, &n);
+}
+
+/* ---- a unit ------------------------------------------------------------ */
+
+static enum rc
+build_index(struct compiler *c, struct draft *d, struct slot_index *index,
+    struct error *err)
+{
+	enum rc rc;
+
+	*index = (struct slot_index){ .slot = d->slot };
+	build_exact(c, d, &index->exact);
+	rc = build_literals(c, d, index, err);
+	if (rc != RC_OK)
+		return rc;
+	if (d->regexes.n > 0)
+		build_regexes(c, d, index);
+	index->others = ids_take(&d->others, c->arena, &index->n_others);
+	return RC_OK;
+}
+
+static void
+draft_fini(struct draft *d)
+{
+	free(d->exact.items);
+	free(d->literals.items);
+	free(d->regexes.items);
+	free(d->others.items);
+}
+
+/* (unit, slot) -> draft, over all atoms that something must look for. */
+static struct draft *
+make_drafts(struct compiler *c, uint32_t *n)
+{
+	struct byte_map map = { NULL };
+	struct draft *drafts = NULL;
+	uint32_t cap = 0;
+
+	*n = 0;
+	for (uint32_t i = 0; i < c->n_atoms; i++) {
+		struct atom_draft *a = &c->atoms[i];
+		struct {
+			uint32_t unit, slot;
+		} key = { a->unit, a->atom.slot };
+		uint32_t *at;
+		bool is_new;
+
+		if (a->unit == UINT32_MAX || !is_wanted(c, a))
+			continue;
+		at = byte_map_at(&map,
+		    (struct slice){ (const char *)&key, sizeof(key) }, &is_new);
+		if (is_new) {
+			if (*n == cap) {
+				cap = cap == 0 ? 256 : 2 * cap;
+				drafts = xreallocarray(drafts, cap,
+				    sizeof(drafts[0]));
+			}
+			*at = *n;
+			drafts[(*n)++] = (struct draft){ .unit = a->unit,
+				.slot = a->atom.slot };
+		}
+		sort_out(&drafts[*at], &a->atom, i);
+	}
+	byte_map_fini(&map);
+	return drafts;
+}
+
+static void
+place_indexes(struct compiler *c, const struct draft *drafts, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		c->units[drafts[i].unit].unit.n_indexes++;
+	for (uint32_t u = 0; u < c->n_units; u++) {
+		struct unit *unit = &c->units[u].unit;
+		uint16_t *by_slot = arena_alloc(c->arena,
+		    (c->n_slots + 1) * sizeof(by_slot[0]));
+
+		memset(by_slot, 0, (c->n_slots + 1) * sizeof(by_slot[0]));
+		unit->by_slot = by_slot;
+		unit->indexes = arena_alloc(c->arena,
+		    (unit->n_indexes + 1) * sizeof(unit->indexes[0]));
+		unit->n_indexes = 0;
+	}
+}
+
+enum rc
+compile_indexes(struct compiler *c, struct error *err)
+{
+	uint32_t n;
+	struct draft *drafts = make_drafts(c, &n);
+	enum rc rc = RC_OK;
+
+	place_indexes(c, drafts, n);
+	for (uint32_t i = 0; i < n; i++) {
+		struct unit *unit = &c->units[drafts[i].unit].unit;
+		struct slot_index *index = &unit->indexes[unit->n_indexes];
+
+		if (rc == RC_OK) {
+			rc = build_index(c, &drafts[i], index, err);
+			unit->n_indexes++;
+			if (drafts[i].slot == NO_SLOT)
+				unit->keywords = index;
+			else
+				((uint16_t *)(uintptr_t)
+					unit->by_slot)[drafts[i].slot] =
+				    (uint16_t)unit->n_indexes;
+		}
+		draft_fini(&drafts[i]);
+	}
+	free(drafts);
+	for (uint32_t i = 0; i < c->n_leaves; i++)
+		c->program->leaves[i].lazy = is_lazy(c, &c->leaves[i]);
+	for (uint32_t i = 0; i < c->n_atoms; i++) {
+		struct atom *a = &c->atoms[i].atom;
+
+		if (a->match.kind == MATCH_REGEX)
+			a->code = regex_compile(a->match.text, a->match.flags);
+	}
+	return rc;
+}

@@ -1,0 +1,213 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* Files and folders -> parsed rules. */
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+
+#include "parse.h"
+#include "ruleset.h"
+#include "xalloc.h"
+
+enum { FOLDER_DEPTH = 16, FILES_MAX = 65536 };
+
+static bool
+is_rule_file(const char *name)
+{
+	const char *dot = strrchr(name, '.');
+
+	return dot != NULL && dot != name && name[0] != '.' &&
+	    (strcmp(dot, ".yml") == 0 || strcmp(dot, ".yaml") == 0);
+}
+
+static void
+add_file(struct loader *l, const char *path)
+{
+	if (l->n_files == l->cap_files) {
+		l->cap_files = l->cap_files == 0 ? 64 : 2 * l->cap_files;
+		l->files =
+		    xreallocarray(l->files, l->cap_files, sizeof(l->files[0]));
+	}
+	l->files[l->n_files++] = xstrdup(path);
+}
+
+static enum rc add_folder(struct loader *l, const char *path, unsigned depth,
+    struct error *err);
+
+static enum rc
+add_entry(struct loader *l, const char *folder, const char *name,
+    unsigned depth, struct error *err)
+{
+	char path[PATH_MAX];
+	struct stat st;
+	int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
+
+	if (len < 0 || (size_t)len >= sizeof(path) || name[0] == '.' ||
+	    stat(path, &st) != 0)
+		return RC_OK;
+	if (S_ISDIR(st.st_mode))
+		return add_folder(l, path, depth + 1, err);
+	if (!S_ISREG(st.st_mode) || !is_rule_file(name))
+		return RC_OK;
+	if (l->n_files == FILES_MAX)
+		return error_set(err, RC_LIMIT, "%s: more than %d rule files",
+		    path, FILES_MAX);
+	add_file(l, path);
+	return RC_OK;
+}
+
+static enum rc
+add_folder(struct loader *l, const char *path, unsigned depth,
+    struct error *err)
+{
+	struct dirent **list = NULL;
+	enum rc rc = RC_OK;
+	int n;
+
+	if (depth > FOLDER_DEPTH)
+		return error_set(err, RC_LIMIT,
+		    "%s: folders nested deeper than %d", path, FOLDER_DEPTH);
+	n = scandir(path, &list, NULL, alphasort);
+	if (n < 0)
+		return error_set_errno(err, errno, "%s", path);
+	for (int i = 0; i < n; i++) {
+		if (rc == RC_OK)
+			rc = add_entry(l, path, list[i]->d_name, depth, err);
+		free(list[i]);
+	}
+	free(list);
+	return rc;
+}
+
+/* ---- a file ------------------------------------------------------------ */
+
+static void
+on_warning(void *ctx, unsigned line, const char *message)
+{
+	struct loader *l = ctx;
+
+	loader_report(l, l->current, line, RULE_WARNING, message);
+}
+
+static struct loading_rule *
+new_rule(struct loader *l, const char *file)
+{
+	struct loading_rule *r = arena_alloc(l->syntax, sizeof(*r));
+
+	*r = (struct loading_rule){ .rule = { .file = file, .line = 1 } };
+	return r;
+}
+
+static void
+read_document(struct loader *l, const char *file, const struct yaml_node *root)
+{
+	struct loading_rule *r = new_rule(l, file);
+	struct rule_parser p = {
+		.arena = l->syntax,
+		.placeholders = l->options->placeholders,
+		.on_warning = l->options->lint ? on_warning : NULL,
+		.ctx = l,
+	};
+
+	l->current = r;
+	if (!parse_rule(&p, root, &r->rule)) {
+		loader_report(l, r, p.line, RULE_ERROR, p.message);
+		l->set->refused++;
+		return;
+	}
+	if (l->n == RULES_MAX) {
+		loader_refuse(l, r, "more than %d rules", RULES_MAX);
+		return;
+	}
+	if (l->n == l->cap) {
+		l->cap = l->cap == 0 ? 256 : 2 * l->cap;
+		l->rules = xreallocarray(l->rules, l->cap, sizeof(l->rules[0]));
+	}
+	l->rules[l->n++] = r;
+}
+
+/* "FILE:LINE: what" -> what, and the line. */
+static const char *
+split_message(const char *file, const char *message, unsigned *line)
+{
+	size_t n = strlen(file);
+	char *end;
+	unsigned long number;
+
+	*line = 1;
+	if (strncmp(message, file, n) != 0 || message[n] != ':')
+		return message;
+	number = strtoul(message + n + 1, &end, 10);
+	if (end == message + n + 1)
+		return message + n + 1 + strspn(message + n + 1, " ");
+	*line = (unsigned)number;
+	return end + strspn(end, ": ");
+}
+
+static void
+read_file(struct loader *l, const char *path)
+{
+	struct yaml_file *yaml = NULL;
+	struct error err;
+	const char *file =
+	    arena_copy(l->set->arena, (struct slice){ path, strlen(path) + 1 })
+		.ptr;
+	size_t n = 0;
+
+	if (yaml_load(path, &yaml, &err) != RC_OK) {
+		struct loading_rule *r = new_rule(l, file);
+		unsigned line;
+		const char *what = split_message(path, err.text, &line);
+
+		loader_report(l, r, line, RULE_ERROR, what);
+		l->set->refused++;
+		return;
+	}
+	for (size_t i = 0; i < yaml_documents(yaml); i++) {
+		if (yaml_root(yaml, i) == NULL)
+			continue;
+		n++;
+		read_document(l, file, yaml_root(yaml, i));
+	}
+	if (n == 0)
+		loader_report(l, new_rule(l, file), 1, RULE_WARNING,
+		    "the file is empty");
+	yaml_free(yaml);
+}
+
+enum rc
+loader_read(struct loader *l, struct error *err)
+{
+	uint32_t readable = 0;
+	struct error first = { .code = RC_OK };
+
+	for (size_t i = 0; i < l->options->n_paths; i++) {
+		const char *path = l->options->paths[i];
+		struct stat st;
+		enum rc rc = RC_OK;
+
+		if (stat(path, &st) != 0)
+			rc = error_set_errno(err, errno, "%s", path);
+		else if (S_ISDIR(st.st_mode))
+			rc = add_folder(l, path, 0, err);
+		else
+			add_file(l, path);
+		if (rc == RC_OK) {
+			readable++;
+			continue;
+		}
+		if (first.code == RC_OK)
+			first = *err;
+		loader_report(l, new_rule(l, path), 1, RULE_ERROR, err->text);
+		l->set->refused++;
+	}
+	if (readable == 0 && l->options->n_paths > 0) {
+		*err = first;
+		return err->code;
+	}
+	for (uint32_t i = 0; i < l->n_files; i++)
+		read_file(l, l->files[i]);
+	return RC_OK;
+}

@@ -1,0 +1,259 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "match.h"
+
+#include <stdlib.h>
+
+#include "pattern.h"
+#include "ruleset.h"
+#include "xalloc.h"
+
+enum { ARENA_BLOCK = 262144 };
+
+struct matcher *
+matcher_new(struct ruleset *rs)
+{
+	struct matcher *m = xzalloc(sizeof(*m));
+	const struct program *p = ruleset_program(rs);
+
+	m->ruleset = ruleset_ref(rs);
+	m->program = p;
+	m->arena = arena_new(ARENA_BLOCK);
+	if (p->scratch != NULL &&
+	    hs_clone_scratch(p->scratch, &m->scratch) != HS_SUCCESS)
+		abort(); /* out of memory */
+	regex_scratch_init(&m->regex);
+	m->field_refs = xcalloc(EVENT_FIELDS_MAX, sizeof(m->field_refs[0]));
+	m->slots = xcalloc(p->n_slots + 1, sizeof(m->slots[0]));
+	m->present = xcalloc(p->n_slots + 1, sizeof(m->present[0]));
+	m->leaf_true = xcalloc(p->n_leaves + 1, sizeof(m->leaf_true[0]));
+	m->leaf_false = xcalloc(p->n_leaves + 1, sizeof(m->leaf_false[0]));
+	m->rule_seen = xcalloc(p->n_rules + 1, sizeof(m->rule_seen[0]));
+	m->results = xcalloc(p->n_rules + 1, sizeof(m->results[0]));
+	m->routes = xcalloc(ROUTE_CACHE, sizeof(m->routes[0]));
+	m->units = xcalloc(p->n_units + 1, sizeof(m->units[0]));
+	return m;
+}
+
+void
+matcher_free(struct matcher *m)
+{
+	if (m == NULL)
+		return;
+	(void)hs_free_scratch(m->scratch);
+	regex_scratch_fini(&m->regex);
+	arena_free(m->arena);
+	ruleset_unref(m->ruleset);
+	free(m->field_refs);
+	free(m->slots);
+	free(m->present);
+	free(m->leaf_true);
+	free(m->leaf_false);
+	free(m->rule_seen);
+	free(m->results);
+	free(m->routes);
+	free(m->units);
+	free(m->refs);
+	free(m->links);
+	free(m->keyword_links);
+	free(m->field_slots);
+	free(m->pool);
+	free(m);
+}
+
+static void
+next_epoch(struct matcher *m)
+{
+	const struct program *p = m->program;
+
+	if (++m->epoch != 0)
+		return;
+	/* four thousand million events later: forget all marks */
+	memset(m->slots, 0, (p->n_slots + 1) * sizeof(m->slots[0]));
+	memset(m->leaf_true, 0, (p->n_leaves + 1) * sizeof(m->leaf_true[0]));
+	memset(m->leaf_false, 0, (p->n_leaves + 1) * sizeof(m->leaf_false[0]));
+	memset(m->rule_seen, 0, (p->n_rules + 1) * sizeof(m->rule_seen[0]));
+	m->epoch = 1;
+}
+
+/* ---- looking things up ------------------------------------------------- */
+
+static void
+add_candidate(struct matcher *m, uint32_t rule)
+{
+	if (m->rule_seen[rule] == m->epoch)
+		return;
+	m->rule_seen[rule] = m->epoch;
+	m->results[m->n_results++] = rule;
+}
+
+/* Whether the atom would tell anything new. */
+static bool
+is_news(const struct matcher *m, const struct atom *a)
+{
+	for (uint32_t i = 0; i < a->n_leaves; i++)
+		if (m->leaf_true[a->leaves[i]] != m->epoch)
+			return true;
+	return false;
+}
+
+static void
+hit_atom(struct matcher *m, const struct atom *a)
+{
+	for (uint32_t i = 0; i < a->n_leaves; i++) {
+		const struct leaf *leaf = &m->program->leaves[a->leaves[i]];
+
+		if (m->leaf_true[a->leaves[i]] == m->epoch)
+			continue;
+		m->leaf_true[a->leaves[i]] = m->epoch;
+		for (uint32_t k = 0; k < leaf->n_rules; k++)
+			add_candidate(m, leaf->rules[k]);
+	}
+}
+
+struct scan {
+	struct matcher *m;
+	const struct slot_index *index;
+	struct ref *ref;
+};
+
+static int
+on_literal(unsigned id, unsigned long long from, unsigned long long to,
+    unsigned flags, void *ctx)
+{
+	const struct scan *s = ctx;
+	const struct literal *l = &s->index->literals[id];
+
+	(void)from;
+	(void)flags;
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct atom *a = &s->m->program->atoms[l->atoms[i]];
+
+		if ((a->at_start && to != l->len) ||
+		    (a->at_end && to != s->ref->folded.len) ||
+		    !is_news(s->m, a) ||
+		    (a->verify && !match_value(s->m, a, s->ref)))
+			continue;
+		hit_atom(s->m, a);
+	}
+	return 0;
+}
+
+static int
+on_regex(unsigned id, unsigned long long from, unsigned long long to,
+    unsigned flags, void *ctx)
+{
+	const struct scan *s = ctx;
+
+	(void)from;
+	(void)to;
+	(void)flags;
+	hit_atom(s->m, &s->m->program->atoms[s->index->regexes[id]]);
+	return 0;
+}
+
+static void
+look_up_exact(struct matcher *m, const struct exact_table *t, struct ref *r)
+{
+	struct slice text = ref_folded(m, r);
+	uint32_t hash = program_hash(text);
+
+	for (uint32_t at = hash & t->mask; t->atoms[at] != 0;
+	     at = (at + 1) & t->mask) {
+		const struct atom *a;
+
+		if (t->hashes[at] != hash)
+			continue;
+		a = &m->program->atoms[t->atoms[at] - 1];
+		/* folds equal texts to equal ones, so this is exact */
+		if (is_news(m, a) && match_value(m, a, r))
+			hit_atom(m, a);
+	}
+}
+
+static void
+scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
+{
+	struct scan scan = { m, x, r };
+	struct slice text;
+
+	if (x->exact.atoms != NULL)
+		look_up_exact(m, &x->exact, r);
+	if (x->folded != NULL) {
+		text = ref_folded(m, r);
+		(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0,
+		    m->scratch, on_literal, &scan);
+	}
+	if (x->raw != NULL) {
+		text = ref_raw(m, r);
+		(void)hs_scan(x->raw, text.ptr, (unsigned)text.len, 0,
+		    m->scratch, on_regex, &scan);
+	}
+}
+
+static void
+scan_others(struct matcher *m, const struct slot_index *x)
+{
+	for (uint32_t i = 0; i < x->n_others; i++) {
+		const struct atom *a = &m->program->atoms[x->others[i]];
+
+		if (is_news(m, a) && match_atom(m, a))
+			hit_atom(m, a);
+	}
+}
+
+static void
+scan_unit(struct matcher *m, const struct unit *u)
+{
+	for (uint32_t i = 0; i < m->n_present; i++) {
+		uint16_t at = u->by_slot[m->present[i]];
+		const struct slot_index *x;
+
+		if (at == 0)
+			continue;
+		x = &u->indexes[at - 1];
+		for (uint32_t k = m->slots[x->slot].first; k != 0;
+		     k = m->links[k - 1].next)
+			scan_value(m, x, &m->refs[m->links[k - 1].ref]);
+		scan_others(m, x);
+	}
+	if (u->keywords != NULL) {
+		match_keywords(m);
+		for (uint32_t i = 0; i < m->n_keyword_links; i++)
+			scan_value(m, u->keywords,
+			    &m->refs[m->keyword_links[i].ref]);
+		scan_others(m, u->keywords);
+	}
+	for (uint32_t i = 0; i < u->n_always; i++)
+		add_candidate(m, u->always[i]);
+}
+
+/* ---- deciding ---------------------------------------------------------- */
+
+static int
+by_number(const void *a, const void *b)
+{
+	uint32_t x = *(const uint32_t *)a, y = *(const uint32_t *)b;
+
+	return x < y ? -1 : x > y;
+}
+
+const uint32_t *
+matcher_run(struct matcher *m, const struct event *ev,
+    const struct logsource *ls, uint32_t *n)
+{
+	uint32_t kept = 0;
+
+	next_epoch(m);
+	m->n_results = 0;
+	match_begin(m, ev);
+	match_route(m, ls);
+	for (uint32_t i = 0; i < m->n_units; i++)
+		scan_unit(m, &m->program->units[m->units[i]]);
+	for (uint32_t i = 0; i < m->n_results; i++)
+		if (match_tree(m, m->program->trees[m->results[i]]))
+			m->results[kept++] = m->results[i];
+	if (kept > 1)
+		qsort(m->results, kept, sizeof(m->results[0]), by_number);
+	*n = kept;
+	return m->results;
+}

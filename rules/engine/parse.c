@@ -1,0 +1,292 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "parse.h"
+
+#include <stdarg.h>
+#include <stdio.h>
+
+#include "utf8.h"
+
+enum { TEXT_MAX = 1024, TAGS_MAX = 256 };
+
+bool
+parse_fail(struct rule_parser *p, unsigned line, const char *fmt, ...)
+{
+	va_list ap;
+
+	p->line = line;
+	va_start(ap, fmt);
+	(void)vsnprintf(p->message, sizeof(p->message), fmt, ap);
+	va_end(ap);
+	return false;
+}
+
+void
+parse_warn(struct rule_parser *p, unsigned line, const char *fmt, ...)
+{
+	char message[sizeof(p->message)];
+	va_list ap;
+
+	if (p->on_warning == NULL)
+		return;
+	va_start(ap, fmt);
+	(void)vsnprintf(message, sizeof(message), fmt, ap);
+	va_end(ap);
+	p->on_warning(p->ctx, line, message);
+}
+
+static const char *const level_names[] = {
+	[RULE_INFORMATIONAL] = "informational",
+	[RULE_LOW] = "low",
+	[RULE_MEDIUM] = "medium",
+	[RULE_HIGH] = "high",
+	[RULE_CRITICAL] = "critical",
+};
+
+const char *
+rule_level_name(enum rule_level level)
+{
+	return level_names[level];
+}
+
+bool
+parse_strings(struct rule_parser *p, const struct yaml_node *node,
+    const char *what, const struct slice **out, uint32_t *n)
+{
+	bool list = node->kind == YAML_SEQUENCE;
+	size_t count = list ? node->n : 1;
+	struct slice *texts =
+	    arena_alloc(p->arena, (count + 1) * sizeof(texts[0]));
+
+	for (size_t i = 0; i < count; i++) {
+		const struct yaml_node *one = list ? node->items[i] : node;
+
+		if (one->kind != YAML_SCALAR || !utf8_valid(one->text))
+			return parse_fail(p, one->line,
+			    "\"%s\" must be a text or a list of texts", what);
+		texts[i] = arena_copy(p->arena, one->text);
+	}
+	*out = texts;
+	*n = (uint32_t)count;
+	return true;
+}
+
+/* A text key of the rule; absent or null is empty. */
+static bool
+parse_text(struct rule_parser *p, const struct yaml_node *root, const char *key,
+    struct slice *out)
+{
+	const struct yaml_node *node = yaml_get(root, key);
+
+	*out = SLICE("");
+	if (node == NULL || yaml_is_null(node))
+		return true;
+	if (node->kind != YAML_SCALAR || !utf8_valid(node->text))
+		return parse_fail(p, node->line, "\"%s\" must be a text", key);
+	*out = arena_copy(p->arena,
+	    (struct slice){ node->text.ptr, utf8_cut(node->text, TEXT_MAX) });
+	return true;
+}
+
+/* `author` may be a list in rules of the wild. */
+static bool
+parse_author(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *node = yaml_get(root, "author");
+	struct buf all;
+
+	if (node == NULL || node->kind != YAML_SEQUENCE)
+		return parse_text(p, root, "author", &rule->author);
+	buf_init(&all, TEXT_MAX);
+	for (size_t i = 0; i < node->n; i++) {
+		const struct yaml_node *one = node->items[i];
+
+		if (one->kind != YAML_SCALAR || !utf8_valid(one->text))
+			continue;
+		if (all.len > 0)
+			(void)buf_add_str(&all, ", ");
+		(void)buf_add_slice(&all, one->text);
+	}
+	rule->author = arena_copy(p->arena, buf_slice(&all));
+	buf_fini(&all);
+	return true;
+}
+
+static bool
+parse_level(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *node = yaml_get(root, "level");
+
+	rule->level = RULE_MEDIUM;
+	if (node == NULL || yaml_is_null(node))
+		return true;
+	for (size_t i = 0; i < sizeof(level_names) / sizeof(level_names[0]);
+	     i++) {
+		if (slice_eq(node->text,
+			(struct slice){ level_names[i],
+			    strlen(level_names[i]) })) {
+			rule->level = (enum rule_level)i;
+			rule->has_level = true;
+			return true;
+		}
+	}
+	return parse_fail(p, node->line,
+	    "\"level\" must be informational, low, medium, high or critical");
+}
+
+static struct slice
+lower(struct arena *arena, struct slice s)
+{
+	char *out = arena_alloc(arena, s.len + 1);
+
+	for (size_t i = 0; i < s.len; i++) {
+		char c = s.ptr[i];
+
+		out[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+	}
+	return (struct slice){ out, s.len };
+}
+
+static bool
+parse_logsource(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *map = yaml_get(root, "logsource");
+	struct sigma_logsource *ls = &rule->logsource;
+
+	if (map == NULL || map->kind != YAML_MAPPING)
+		return parse_fail(p, map != NULL ? map->line : rule->line,
+		    "\"logsource\" must be a map of product, category, "
+		    "service");
+	if (!parse_text(p, map, "product", &ls->product) ||
+	    !parse_text(p, map, "category", &ls->category) ||
+	    !parse_text(p, map, "service", &ls->service))
+		return false;
+	ls->product = lower(p->arena, ls->product);
+	ls->category = lower(p->arena, ls->category);
+	ls->service = lower(p->arena, ls->service);
+	return true;
+}
+
+static bool
+parse_filter(struct rule_parser *p, const struct yaml_node *map,
+    struct sigma_rule *rule)
+{
+	struct sigma_filter *f = arena_alloc(p->arena, sizeof(*f));
+	const struct yaml_node *rules;
+
+	*f = (struct sigma_filter){ .any_rule = true };
+	rule->filter = f;
+	if (map->kind != YAML_MAPPING)
+		return parse_fail(p, map->line, "\"filter\" must be a map");
+	rules = yaml_get(map, "rules");
+	if (rules == NULL)
+		return parse_fail(p, map->line,
+		    "\"rules\" is missing in \"filter\": a list of rules, or "
+		    "any");
+	if (!parse_strings(p, rules, "rules", &f->rule_names, &f->n_rules))
+		return false;
+	f->any_rule = f->n_rules == 0 ||
+	    (rules->kind == YAML_SCALAR && slice_eq(rules->text, SLICE("any")));
+	return parse_detection(p, map, rule);
+}
+
+/* kuzet: {scope: all} */
+static bool
+parse_own(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *map = yaml_get(root, "kuzet");
+	const struct yaml_node *scope;
+
+	if (map == NULL || map->kind != YAML_MAPPING)
+		return true;
+	scope = yaml_get(map, "scope");
+	if (scope == NULL)
+		return true;
+	rule->scope_all = slice_eq(scope->text, SLICE("all"));
+	if (!rule->scope_all && !slice_eq(scope->text, SLICE("organization")))
+		return parse_fail(p, scope->line,
+		    "\"kuzet.scope\" must be organization or all");
+	return true;
+}
+
+static bool
+is_map(const struct yaml_node *node)
+{
+	return node != NULL && node->kind == YAML_MAPPING;
+}
+
+static bool
+parse_metadata(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *tags = yaml_get(root, "tags");
+
+	if (!parse_text(p, root, "id", &rule->id) ||
+	    !parse_text(p, root, "title", &rule->title) ||
+	    !parse_text(p, root, "name", &rule->name) ||
+	    !parse_text(p, root, "status", &rule->status) ||
+	    !parse_author(p, root, rule) || !parse_own(p, root, rule))
+		return false;
+	if (tags != NULL && !yaml_is_null(tags) &&
+	    (tags->n > TAGS_MAX ||
+		!parse_strings(p, tags, "tags", &rule->tags, &rule->n_tags)))
+		return parse_fail(p, tags->line,
+		    "\"tags\" must be a list of at most %d texts", TAGS_MAX);
+	if (rule->title.len == 0)
+		return parse_fail(p, rule->line, "\"title\" is missing");
+	return parse_level(p, root, rule);
+}
+
+/* The rules of a correlation show their matches: at either place. */
+static bool
+parse_generate(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *node = yaml_get(root, "generate");
+	bool on;
+
+	if (node == NULL)
+		return true;
+	if (!yaml_bool(node, &on))
+		return parse_fail(p, node->line,
+		    "\"generate\" must be true or false");
+	rule->correlation->generate = rule->correlation->generate || on;
+	return true;
+}
+
+bool
+parse_rule(struct rule_parser *p, const struct yaml_node *root,
+    struct sigma_rule *rule)
+{
+	const struct yaml_node *detection, *correlation, *filter;
+
+	rule->line = root != NULL ? root->line : 1;
+	if (!is_map(root))
+		return parse_fail(p, rule->line, "a rule must be a map");
+	detection = yaml_get(root, "detection");
+	correlation = yaml_get(root, "correlation");
+	filter = yaml_get(root, "filter");
+	if (!parse_metadata(p, root, rule))
+		return false;
+	/* elsewhere `correlation` is a remark in words */
+	if (is_map(correlation)) {
+		rule->kind = RULE_CORRELATION;
+		return parse_correlation(p, correlation, rule) &&
+		    parse_generate(p, root, rule);
+	}
+	if (is_map(filter) && detection == NULL) {
+		rule->kind = RULE_FILTER;
+		return parse_logsource(p, root, rule) &&
+		    parse_filter(p, filter, rule);
+	}
+	rule->kind = RULE_DETECTION;
+	if (detection == NULL)
+		return parse_fail(p, rule->line,
+		    "there is no \"detection\", \"correlation\" or "
+		    "\"filter\"");
+	return parse_logsource(p, root, rule) &&
+	    parse_detection(p, detection, rule);
+}

@@ -1,0 +1,413 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "taxonomy.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "serial.h"
+#include "xalloc.h"
+
+enum { FILES_MAX = 64, ENTRIES_MAX = 4096, ARENA_BLOCK = 65536 };
+
+struct entry {
+	struct sigma_logsource ls;
+	unsigned parts;
+	struct sigma_selection where;
+};
+
+struct field_names {
+	struct slice folded;
+	struct slice *names;
+	uint32_t n;
+};
+
+struct derived {
+	struct slice folded, from, key;
+};
+
+struct taxonomy {
+	struct arena *arena;
+	struct entry *entries;
+	uint32_t n_entries;
+	struct field_names *fields;
+	uint32_t n_fields;
+	struct slice *prefixes;
+	uint32_t n_prefixes;
+	struct derived *derived;
+	uint32_t n_derived;
+	const struct yaml_node *generic[3]; /* product, category, service */
+	struct yaml_file *files[FILES_MAX];
+	size_t n_files;
+};
+
+static const char *const part_names[] = { "product", "category", "service" };
+
+static struct slice
+part_of(const struct sigma_logsource *ls, unsigned i)
+{
+	return i == 0 ? ls->product : i == 1 ? ls->category : ls->service;
+}
+
+static unsigned
+parts_of(const struct sigma_logsource *ls)
+{
+	return (ls->product.len > 0 ? SOURCE_PRODUCT : 0u) |
+	    (ls->category.len > 0 ? SOURCE_CATEGORY : 0u) |
+	    (ls->service.len > 0 ? SOURCE_SERVICE : 0u);
+}
+
+static struct slice
+fold_name(struct arena *arena, struct slice name)
+{
+	struct buf b;
+	struct slice folded;
+
+	buf_init(&b, FIELD_NAME_MAX + 1);
+	serial_field(&b, name);
+	folded = arena_copy(arena,
+	    (struct slice){ b.ptr, b.len > 0 ? b.len - 1 : 0 });
+	buf_fini(&b);
+	return folded;
+}
+
+/* An array that is one longer, in the arena at powers of two. */
+static void *
+grow(struct arena *arena, const void *items, uint32_t n, size_t size)
+{
+	void *bigger;
+
+	if ((n & (n - 1)) != 0)
+		return (void *)(uintptr_t)items;
+	bigger = arena_alloc(arena, (n == 0 ? 1 : 2 * (size_t)n) * size);
+	if (n > 0)
+		memcpy(bigger, items, n * size);
+	return bigger;
+}
+
+static bool
+read_logsource(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *map)
+{
+	struct entry e = { .parts = 0 };
+	struct slice *texts[] = { &e.ls.product, &e.ls.category,
+		&e.ls.service };
+	const struct yaml_node *where = yaml_get(map, "where");
+
+	for (unsigned i = 0; i < 3; i++) {
+		const struct yaml_node *part = yaml_get(map, part_names[i]);
+
+		if (part != NULL)
+			*texts[i] = arena_copy(t->arena, part->text);
+	}
+	e.parts = parts_of(&e.ls);
+	if (e.parts == 0 || where == NULL || t->n_entries == ENTRIES_MAX)
+		return parse_fail(p, map->line,
+		    "an entry needs product, category or service, and where; "
+		    "at most %d entries",
+		    ENTRIES_MAX);
+	if (!parse_selection(p, SLICE("where"), where, &e.where))
+		return false;
+	t->entries =
+	    grow(t->arena, t->entries, t->n_entries, sizeof(t->entries[0]));
+	t->entries[t->n_entries++] = e;
+	return true;
+}
+
+static struct field_names *
+names_of(struct taxonomy *t, struct slice field)
+{
+	struct slice folded = fold_name(t->arena, field);
+
+	for (uint32_t i = 0; i < t->n_fields; i++)
+		if (slice_eq(t->fields[i].folded, folded))
+			return &t->fields[i];
+	t->fields =
+	    grow(t->arena, t->fields, t->n_fields, sizeof(t->fields[0]));
+	t->fields[t->n_fields] = (struct field_names){ .folded = folded };
+	return &t->fields[t->n_fields++];
+}
+
+static bool
+read_field(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	const struct slice *names;
+	struct field_names *f;
+	uint32_t n;
+
+	if (!parse_strings(p, value, "fields", &names, &n))
+		return false;
+	f = names_of(t, key->text);
+	for (uint32_t i = 0; i < n; i++) {
+		f->names = grow(t->arena, f->names, f->n, sizeof(names[0]));
+		f->names[f->n++] = names[i];
+	}
+	return true;
+}
+
+static bool
+read_derived(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	const struct yaml_node *from = yaml_get(value, "from");
+	const struct yaml_node *name = yaml_get(value, "key");
+
+	if (from == NULL || name == NULL)
+		return parse_fail(p, key->line,
+		    "a derived field needs `from` and `key`");
+	t->derived =
+	    grow(t->arena, t->derived, t->n_derived, sizeof(t->derived[0]));
+	t->derived[t->n_derived++] = (struct derived){
+		fold_name(t->arena, key->text),
+		arena_copy(t->arena, from->text),
+		arena_copy(t->arena, name->text),
+	};
+	return true;
+}
+
+static bool
+read_prefixes(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *list)
+{
+	const struct slice *names;
+	uint32_t n;
+
+	if (!parse_strings(p, list, "prefixes", &names, &n))
+		return false;
+	for (uint32_t i = 0; i < n; i++) {
+		t->prefixes = grow(t->arena, t->prefixes, t->n_prefixes,
+		    sizeof(names[0]));
+		t->prefixes[t->n_prefixes++] = fold_name(t->arena, names[i]);
+	}
+	return true;
+}
+
+static bool
+read_section(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	bool ok = true;
+
+	if (slice_eq(key->text, SLICE("logsources"))) {
+		for (size_t i = 0; ok && i < value->n; i++)
+			ok = read_logsource(t, p, value->items[i]);
+	} else if (slice_eq(key->text, SLICE("fields"))) {
+		for (size_t i = 0; ok && i < value->n; i++)
+			ok = read_field(t, p, value->keys[i], value->items[i]);
+	} else if (slice_eq(key->text, SLICE("derived"))) {
+		for (size_t i = 0; ok && i < value->n; i++)
+			ok =
+			    read_derived(t, p, value->keys[i], value->items[i]);
+	} else if (slice_eq(key->text, SLICE("prefixes"))) {
+		ok = read_prefixes(t, p, value);
+	} else if (slice_eq(key->text, SLICE("generic"))) {
+		for (unsigned i = 0; i < 3; i++) {
+			const struct yaml_node *g =
+			    yaml_get(value, part_names[i]);
+
+			if (g != NULL)
+				t->generic[i] = g;
+		}
+	} else {
+		ok = parse_fail(p, key->line,
+		    "unknown key \"%.*s\": logsources, generic, fields, "
+		    "prefixes and derived are known",
+		    SLICE_ARG(key->text));
+	}
+	return ok;
+}
+
+static enum rc
+read_file(struct taxonomy *t, const char *path, struct error *err)
+{
+	struct rule_parser p = { .arena = t->arena };
+	const struct yaml_node *root;
+	enum rc rc;
+
+	if (t->n_files == FILES_MAX)
+		return error_set(err, RC_LIMIT, "%s: more than %d files", path,
+		    FILES_MAX);
+	rc = yaml_load(path, &t->files[t->n_files], err);
+	if (rc != RC_OK)
+		return rc;
+	root = yaml_documents(t->files[t->n_files]) > 0
+	    ? yaml_root(t->files[t->n_files], 0)
+	    : NULL;
+	t->n_files++;
+	if (root == NULL || root->kind != YAML_MAPPING)
+		return error_set(err, RC_INVALID, "%s: must be a map", path);
+	for (size_t i = 0; i < root->n; i++) {
+		p.n_matches = 0;
+		if (!read_section(t, &p, root->keys[i], root->items[i]))
+			return error_set(err, RC_INVALID, "%s:%u: %s", path,
+			    p.line, p.message);
+	}
+	return RC_OK;
+}
+
+static int
+is_yml(const struct dirent *d)
+{
+	size_t n = strlen(d->d_name);
+
+	return n > 4 && d->d_name[0] != '.' &&
+	    strcmp(d->d_name + n - 4, ".yml") == 0;
+}
+
+enum rc
+taxonomy_load(const char *dir, struct taxonomy **out, struct error *err)
+{
+	struct taxonomy *t = xzalloc(sizeof(*t));
+	struct dirent **list = NULL;
+	char path[PATH_MAX];
+	enum rc rc = RC_OK;
+	int n = scandir(dir, &list, is_yml, alphasort);
+
+	t->arena = arena_new(ARENA_BLOCK);
+	if (n < 0)
+		rc = error_set_errno(err, errno, "%s", dir);
+	for (int i = 0; i < n; i++) {
+		if (rc == RC_OK) {
+			(void)snprintf(path, sizeof(path), "%s/%s", dir,
+			    list[i]->d_name);
+			rc = read_file(t, path, err);
+		}
+		free(list[i]);
+	}
+	free(list);
+	if (rc != RC_OK) {
+		taxonomy_free(t);
+		return rc;
+	}
+	*out = t;
+	return RC_OK;
+}
+
+void
+taxonomy_free(struct taxonomy *t)
+{
+	if (t == NULL)
+		return;
+	for (size_t i = 0; i < t->n_files; i++)
+		yaml_free(t->files[i]);
+	arena_free(t->arena);
+	free(t);
+}
+
+/* ---- questions --------------------------------------------------------- */
+
+static bool
+covers(const struct entry *e, const struct sigma_logsource *ls)
+{
+	for (unsigned i = 0; i < 3; i++)
+		if ((e->parts & 1u << i) != 0 &&
+		    !slice_eq(part_of(&e->ls, i), part_of(ls, i)))
+			return false;
+	return true;
+}
+
+/* The entry that covers most of `missing`; ties go to the later one. */
+static const struct entry *
+best_entry(const struct taxonomy *t, const struct sigma_logsource *ls,
+    unsigned missing)
+{
+	const struct entry *best = NULL;
+	int most = 0;
+
+	for (uint32_t i = 0; i < t->n_entries; i++) {
+		const struct entry *e = &t->entries[i];
+		int n = __builtin_popcount(e->parts);
+
+		if ((e->parts & missing) != 0 && n >= most && covers(e, ls)) {
+			best = e;
+			most = n;
+		}
+	}
+	return best;
+}
+
+/* The generic condition of a part, or NULL. */
+static const struct sigma_selection *
+generic_where(struct taxonomy *t, unsigned part, struct slice value)
+{
+	struct sigma_selection *s = arena_alloc(t->arena, sizeof(*s));
+	char *name = xstrdup("value");
+	char *text = xmemdupz(value.ptr, value.len);
+	struct conf_map map = { &name, &text, 1 };
+	struct rule_parser p = { .arena = t->arena, .placeholders = &map };
+	bool ok = t->generic[part] != NULL &&
+	    parse_selection(&p, SLICE("generic"), t->generic[part], s);
+
+	free(name);
+	free(text);
+	return ok ? s : NULL;
+}
+
+uint32_t
+taxonomy_route(struct taxonomy *t, const struct sigma_logsource *ls,
+    struct taxonomy_term terms[TAXONOMY_TERMS_MAX])
+{
+	static const struct sigma_selection never = { .n = 0 };
+	unsigned missing = parts_of(ls);
+	uint32_t n = 0;
+
+	while (missing != 0) {
+		const struct entry *e = best_entry(t, ls, missing);
+		unsigned part = (unsigned)__builtin_ctz(missing);
+
+		if (e != NULL) {
+			terms[n++] =
+			    (struct taxonomy_term){ e->parts, &e->where };
+			missing &= ~e->parts;
+			continue;
+		}
+		terms[n] = (struct taxonomy_term){ 1u << part,
+			generic_where(t, part, part_of(ls, part)) };
+		if (terms[n].where == NULL)
+			terms[n].where = &never;
+		n++;
+		missing &= ~(1u << part);
+	}
+	return n;
+}
+
+const struct slice *
+taxonomy_names(const struct taxonomy *t, struct slice field, uint32_t *n)
+{
+	struct slice folded = fold_name(t->arena, field);
+
+	*n = 0;
+	for (uint32_t i = 0; i < t->n_fields; i++) {
+		if (slice_eq(t->fields[i].folded, folded)) {
+			*n = t->fields[i].n;
+			return t->fields[i].names;
+		}
+	}
+	return NULL;
+}
+
+const struct slice *
+taxonomy_prefixes(const struct taxonomy *t, uint32_t *n)
+{
+	*n = t->n_prefixes;
+	return t->prefixes;
+}
+
+bool
+taxonomy_derived(const struct taxonomy *t, struct slice field,
+    struct slice *from, struct slice *key)
+{
+	struct slice folded = fold_name(t->arena, field);
+
+	for (uint32_t i = 0; i < t->n_derived; i++) {
+		if (!slice_eq(t->derived[i].folded, folded))
+			continue;
+		*from = t->derived[i].from;
+		*key = t->derived[i].key;
+		return true;
+	}
+	return false;
+}

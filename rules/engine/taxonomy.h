@@ -1,0 +1,57 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The data files of rules/taxonomy: which events a logsource means, and under
+ * which names an event carries a Sigma field.
+ *
+ *   logsources:                       # a rule's logsource is covered by the
+ *     - product: windows              # entries that say most of it; all of
+ *       service: security             # them must hold
+ *       where: {Channel: Security}    # a selection, as in a rule
+ *   generic:                          # for parts that no entry covers
+ *     product: {"event.module|expand": "%value%"}
+ *   fields:                           # Sigma's name: the event's names
+ *     Image: [process.executable]
+ *   prefixes: [winlog.event_data]     # a field F may be PREFIX.F; "*" in a
+ *                                     # prefix is one part of a name
+ *   derived:                          # KEY=VALUE,... in one field
+ *     Imphash: {from: Hashes, key: IMPHASH}
+ *
+ * All *.yml of the folder are read; what a later one (by name) says of the same
+ * logsource wins, fields are added up.
+ */
+#pragma once
+
+#include "parse.h"
+
+struct taxonomy;
+
+/* A bad file is an error: the taxonomy belongs to the installation. */
+enum rc taxonomy_load(const char *dir, struct taxonomy **out,
+    struct error *err);
+void taxonomy_free(struct taxonomy *t); /* NULL is fine */
+
+enum { SOURCE_PRODUCT = 1, SOURCE_CATEGORY = 2, SOURCE_SERVICE = 4 };
+
+/* One condition on events, for the parts of a logsource that it covers. */
+struct taxonomy_term {
+	unsigned parts; /* SOURCE_* */
+	const struct sigma_selection *where;
+};
+enum { TAXONOMY_TERMS_MAX = 3 };
+
+/*
+ * The conditions of a logsource, all of which must hold; how many.  Borrowed
+ * from the taxonomy.  0 for an empty logsource.
+ */
+uint32_t taxonomy_route(struct taxonomy *t, const struct sigma_logsource *ls,
+    struct taxonomy_term terms[TAXONOMY_TERMS_MAX]);
+
+/* Names an event may carry `field` under, besides its own; borrowed. */
+const struct slice *taxonomy_names(const struct taxonomy *t, struct slice field,
+    uint32_t *n);
+
+const struct slice *taxonomy_prefixes(const struct taxonomy *t, uint32_t *n);
+
+/* False: not derived. */
+bool taxonomy_derived(const struct taxonomy *t, struct slice field,
+    struct slice *from, struct slice *key);
