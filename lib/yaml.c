@@ -2,6 +2,7 @@
 /* YAML documents as trees; libyaml scans, one arena holds the nodes. */
 #include <yaml.h>
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
@@ -52,7 +53,7 @@ list_add(struct list *l, const struct yaml_node *node)
 {
 	if (l->n == l->cap) {
 		l->cap = l->cap > 0 ? 2 * l->cap : 8;
-		l->items = xreallocarray(l->items, l->cap, sizeof(*l->items));
+		l->items = xreallocarray(l->items, l->cap, sizeof(void *));
 	}
 	l->items[l->n++] = node;
 }
@@ -64,8 +65,8 @@ list_keep(struct builder *b, const struct list *l)
 
 	if (l->n == 0)
 		return NULL;
-	kept = arena_alloc(b->file->arena, l->n * sizeof(*kept));
-	memcpy(kept, l->items, l->n * sizeof(*kept));
+	kept = arena_alloc(b->file->arena, l->n * sizeof(void *));
+	memcpy(kept, l->items, l->n * sizeof(void *));
 	return kept;
 }
 
@@ -164,7 +165,7 @@ static enum rc
 check_twice(struct builder *b, struct list *keys)
 {
 	if (keys->n > 1)
-		qsort(keys->items, keys->n, sizeof(*keys->items), by_text);
+		qsort(keys->items, keys->n, sizeof(void *), by_text);
 	for (size_t i = 1; i < keys->n; i++) {
 		const struct yaml_node *first = keys->items[i - 1];
 		const struct yaml_node *again = keys->items[i];
@@ -282,6 +283,7 @@ add_document(struct builder *b, struct list *roots)
 		rc = build(b, &event, 1, &root);
 	if (rc != RC_OK)
 		return rc;
+	assert(root != NULL);
 	if (roots->n == DOCUMENTS_MAX)
 		return fail(b, RC_LIMIT, root->line - 1,
 		    "more than 4096 documents");

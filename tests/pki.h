@@ -26,7 +26,6 @@ struct pki_files {
 static inline bool
 pki_run(const char *const argv[])
 {
-	extern char **environ;
 	int status;
 	pid_t pid;
 
@@ -39,13 +38,10 @@ pki_run(const char *const argv[])
 static inline bool
 pki_make(struct pki *pki)
 {
-	const char *top = getenv("top_srcdir");
-	char script[4096];
+	static const char script[] = KUZET_SRCDIR "/tests/lib/make-pki";
 	const char *argv[] = { script, pki->dir, "--agents", "agent,other",
 		NULL };
 
-	(void)snprintf(script, sizeof(script), "%s/tests/lib/make-pki",
-	    top != NULL ? top : KUZET_SRCDIR);
 	(void)snprintf(pki->dir, sizeof(pki->dir), "/tmp/kuzet-pki-XXXXXX");
 	return mkdtemp(pki->dir) != NULL && pki_run(argv);
 }

@@ -19,29 +19,34 @@
 enum piece_kind {
 	PIECE_JSON,       /* whole J frames, one after the other */
 	PIECE_COMPRESSED, /* the payload of one C frame */
-	PIECE_SYSLOG,     /* syslog messages, each as LEN(u32be) BYTES */
+	PIECE_SYSLOG,     /* syslog messages, each as LEN(u32be) BYTES; LEN may
+			   * carry PIECE_SYSLOG_CUT */
 	PIECE_FAILURE,    /* no bytes: the connection broke the protocol;
 			   * `failure` says how; the last piece */
 };
 
+/* A message was longer than PIECE_SYSLOG_MAX: this is its beginning. */
+#define PIECE_SYSLOG_CUT 0x80000000U
+enum { PIECE_SYSLOG_MAX = 1 << 20 };
+
 struct piece {
 	enum piece_kind kind;
-	uint64_t connection; /* never reused */
+	uint64_t connection; /* never reused, by no listener */
 	uint64_t number;     /* in its connection, from 0 */
 	uint32_t window;     /* a new window of so many events begins here */
 	char *bytes;         /* owned */
 	size_t len;
-	char *agent; /* subject CN, owned */
-	char *peer;  /* address:port, owned */
-	const char *failure;
+	char *agent;         /* subject CN, owned */
+	char *peer;          /* address:port, owned */
+	const char *failure; /* static */
 	int64_t arrival_ns;
 	size_t charged; /* bytes in the budget: whoever takes over releases */
 };
 void piece_free(struct piece *p); /* does not touch the budget */
 
 struct listener_options {
-	const char *address; /* HOST:PORT; port 0: any free one */
-	struct tls_context *tls;
+	const char *address;     /* HOST:PORT; port 0: any free one */
+	struct tls_context *tls; /* borrowed until listener_set_tls() */
 	struct budget *budget;
 	const struct lumberjack_limits *limits;
 	size_t max_connections;
@@ -51,6 +56,7 @@ struct listener_options {
 	 * listener keeps it and stops reading that connection until
 	 * listener_resume(). */
 	bool (*on_piece)(void *ctx, struct piece *p);
+	/* After the handshake; on_close once for each on_open. */
 	void (*on_open)(void *ctx, uint64_t connection, const char *agent,
 	    const char *peer);
 	void (*on_close)(void *ctx, uint64_t connection);
@@ -65,15 +71,23 @@ enum rc beats_listen(struct loop *loop, const struct listener_options *options,
 enum rc syslog_listen(struct loop *loop, const struct listener_options *options,
     struct listener **out, struct error *err);
 
-/* All in the loop's thread. */
+/*
+ * All in the loop's thread.  A connection that is no longer there is no error:
+ * an ACK for it is dropped.
+ */
 void listener_ack(struct listener *l, uint64_t connection, uint32_t count);
 void listener_fail(struct listener *l, uint64_t connection);
-void listener_resume(struct listener *l);         /* room again */
-void listener_stop_accepting(struct listener *l); /* drain */
+/* Room again, downstream or in the budget (from its on_room, posted). */
+void listener_resume(struct listener *l);
+/*
+ * Drain: no new peers.  Lumberjack connections are read no more, those of
+ * syslog until their sockets are empty, then they are closed.
+ */
+void listener_stop_accepting(struct listener *l);
 void listener_set_tls(struct listener *l, struct tls_context *tls);
 void listener_free(struct listener *l);
 /* Address bound, "127.0.0.1:5044". */
 const char *listener_address(const struct listener *l);
 size_t listener_connections(const struct listener *l);
-/* Windows received and not yet acknowledged. */
+/* Windows begun and not yet acknowledged, unless events of one are missing. */
 size_t listener_unacked(const struct listener *l);
