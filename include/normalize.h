@@ -28,6 +28,17 @@ struct normalizer_set *normalizer_set_ref(struct normalizer_set *s);
 void normalizer_set_unref(struct normalizer_set *s); /* NULL is fine */
 uint32_t normalizer_set_count(const struct normalizer_set *s);
 
+/*
+ * Runs the samples that stand in the files of `dir`, which `set` was loaded
+ * from; each that gives another event is a finding.
+ */
+struct normalizer_samples {
+	uint32_t run, failed;
+};
+enum rc normalizer_samples_run(const char *dir, struct normalizer_set *set,
+    normalizer_finding_cb *cb, void *ctx, struct normalizer_samples *count,
+    struct error *err);
+
 /* What is known of a line besides its text. */
 struct normalize_hints {
 	struct slice dataset; /* "system.auth"; empty: found from the content */
