@@ -9,8 +9,6 @@
 
 enum { LINE_MAX_BYTES = 256 * 1024 };
 
-extern const struct command cmd_normalizers;
-
 struct report {
 	bool json;
 	uint32_t findings;

@@ -13,8 +13,6 @@
 
 enum { OUTPUT_MAX = 64 << 20, YEAR_MIN = 1970, YEAR_MAX = 9999 };
 
-extern const struct command cmd_parse;
-
 struct printing {
 	struct buf out;
 	enum json_shape shape;

@@ -31,5 +31,7 @@ extern const struct command *const commands[];
 extern const struct command cmd_detections;
 extern const struct command cmd_events;
 extern const struct command cmd_incidents;
+extern const struct command cmd_normalizers;
+extern const struct command cmd_parse;
 extern const struct command cmd_rules;
 extern const struct command cmd_status;

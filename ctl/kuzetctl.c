@@ -5,14 +5,13 @@
 
 #include "command.h"
 
-extern const struct command cmd_parse;
-
 const struct command *const commands[] = {
 	&cmd_status,
 	&cmd_events,
 	&cmd_incidents,
 	&cmd_detections,
 	&cmd_parse,
+	&cmd_normalizers,
 	&cmd_rules,
 	NULL,
 };

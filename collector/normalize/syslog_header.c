@@ -259,24 +259,37 @@ set_host(struct slice s, struct syslog_header *h)
 		h->hostname = s;
 }
 
+/* "sogod [26818]: …": a tag, and a space before its pid. */
+static bool
+read_spaced_tag(struct slice tag, struct slice rest, struct syslog_header *h)
+{
+	struct slice pid = { NULL, 0 };
+
+	if (read_pid(rest, &pid) == 0 || !read_tag(rest, h, &h->message))
+		return false;
+	h->program = program_name(tag);
+	h->procid = pid;
+	return true;
+}
+
 /* "[HOST] TAG[PID]: MSG"; false if there is no tag. */
 static bool
 read_host_and_tag(struct slice s, struct syslog_header *h)
 {
-	struct slice pid = { NULL, 0 }, first, rest = s;
+	struct slice first, second, rest = s;
 
 	if (read_tag(s, h, &h->message))
 		return true;
 	if (!word(&rest, &first))
 		return false;
 	rest = skip_spaces(rest);
-	/* "sogod [26818]: …": a tag, and a space before its pid */
-	if (read_pid(rest, &pid) > 0 && read_tag(rest, h, &h->message)) {
-		h->program = program_name(first);
-		h->procid = pid;
+	if (read_spaced_tag(first, rest, h))
 		return true;
-	}
-	if (!is_host(first) || !read_tag(rest, h, &h->message))
+	if (!is_host(first))
+		return false;
+	if (!read_tag(rest, h, &h->message) &&
+	    (!word(&rest, &second) ||
+		!read_spaced_tag(second, skip_spaces(rest), h)))
 		return false;
 	set_host(first, h);
 	return true;

@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The shipped formats: they load, and their ways are found. */
 #include <stdlib.h>
+#include <unistd.h>
 
 #include "json.h"
 #include "normalize.h"
 #include "tap.h"
 
-enum { PATH_BYTES = 4096, ARENA_BLOCK = 64 * 1024, OUT_MAX = 1 << 20 };
+enum { PATH_BYTES = 4096, ARENA_BLOCK = 64 * 1024 };
 
 static unsigned findings;
 
@@ -91,11 +92,187 @@ check_case(struct normalizer *n, size_t i)
 	arena_free(arena);
 }
 
+/* Files with mistakes: the message and line that are told. */
+static const struct {
+	const char *name, *text, *want;
+	unsigned line;
+} bad_files[] = {
+	{ "pattern",
+	    "dataset: a.b\nmatch: {programs: [x]}\npatterns:\n"
+	    "  - pattern: 'a(b'\n",
+	    "does not compile", 4 },
+	{ "key", "dataset: a.b\nmatch: {programs: [x]}\npattern: []\n",
+	    "unknown key \"pattern\"", 3 },
+	{ "group",
+	    "dataset: a.b\nmatch: {programs: [x]}\npatterns:\n"
+	    "  - pattern: '(?<u>.*)'\n",
+	    "group u has no place", 4 },
+	{ "define",
+	    "dataset: a.b\nmatch: {programs: [x]}\npatterns:\n"
+	    "  - pattern: '%{NO}'\n",
+	    "%{NO} is not defined", 4 },
+	{ "loop",
+	    "dataset: a.b\nmatch: {programs: [x]}\n"
+	    "define: {A: '%{A}'}\npatterns: [{pattern: '%{A}'}]\n",
+	    "refer to each other", 4 },
+	{ "none", "dataset: a.b\n", "match is missing", 1 },
+	{ "nothing", "dataset: a.b\nmatch: {}\n", "names nothing", 2 },
+	{ "dataset", "match: {programs: [x]}\n", "dataset is missing", 1 },
+	{ "type",
+	    "dataset: a.b\nmatch: {programs: [x]}\n"
+	    "fields: {u: {to: a, type: number}}\n"
+	    "patterns: [{pattern: '(?<u>.)'}]\n",
+	    "type is string", 3 },
+	{ "lookup",
+	    "dataset: a.b\nmatch: {programs: [x]}\n"
+	    "fields: {u: {to: a, lookup: no}}\n"
+	    "patterns: [{pattern: '(?<u>.)'}]\n",
+	    "no such lookup", 3 },
+	{ "time",
+	    "dataset: a.b\nmatch: {programs: [x]}\n"
+	    "fields: {u: '@timestamp'}\n"
+	    "patterns: [{pattern: '(?<u>.)'}]\n",
+	    "a time needs", 3 },
+};
+
+static void
+write_file(const char *dir, const char *name, const char *content)
+{
+	char path[PATH_BYTES + 64];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(path), "%s/%s.yml", dir, name);
+	f = fopen(path, "we");
+	if (f == NULL)
+		return;
+	(void)fputs(content, f);
+	(void)fclose(f);
+}
+
+static void
+remove_file(const char *dir, const char *name)
+{
+	char path[PATH_BYTES + 64];
+
+	(void)snprintf(path, sizeof(path), "%s/%s.yml", dir, name);
+	(void)unlink(path);
+}
+
+struct last_finding {
+	unsigned n, line;
+	char message[256];
+};
+
+static void
+keep_finding(void *ctx, const struct normalizer_finding *f)
+{
+	struct last_finding *last = ctx;
+
+	last->n++;
+	last->line = f->line;
+	(void)snprintf(last->message, sizeof(last->message), "%s", f->message);
+}
+
+static void
+bad_files_are_refused_alone(void)
+{
+	char dir[] = "/tmp/kuzet-test-XXXXXX";
+	struct error err;
+
+	if (mkdtemp(dir) == NULL)
+		return;
+	write_file(dir, "good", "dataset: a.b\nmatch: {programs: [good]}\n");
+	for (size_t i = 0; i < sizeof(bad_files) / sizeof(bad_files[0]); i++) {
+		struct last_finding last = { .n = 0 };
+		struct normalizer_set *set = NULL;
+
+		write_file(dir, bad_files[i].name, bad_files[i].text);
+		CHECK(normalizer_set_load(dir, keep_finding, &last, &set,
+			  &err) == RC_OK &&
+			last.n == 1 && last.line == bad_files[i].line &&
+			strstr(last.message, bad_files[i].want) != NULL &&
+			normalizer_set_count(set) == 1,
+		    "a mistake in \"%s\" is told with its line (%u: %s)",
+		    bad_files[i].name, last.line, last.message);
+		normalizer_set_unref(set);
+		remove_file(dir, bad_files[i].name);
+	}
+	remove_file(dir, "good");
+	(void)rmdir(dir);
+}
+
+static void
+beats_events_keep_what_they_have(struct normalizer *n)
+{
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct normalize_hints hints = { .time = { .year = 2026 } };
+	struct event ev;
+
+	event_init(&ev, arena);
+	event_set_string(&ev, FIELD_EVENT_DATASET, SLICE("system.auth"));
+	event_set_string(&ev, FIELD_HOST_NAME, SLICE("own-name"));
+	event_set_string(&ev, FIELD_MESSAGE,
+	    SLICE("Nov 22 01:02:03 h sshd[1]: Invalid user a from 192.0.2.1"));
+	CHECK(normalizer_event(n, &ev, &hints) &&
+		slice_eq(event_get_string(&ev, FIELD_EVENT_ACTION),
+		    SLICE("ssh_invalid_user")) &&
+		slice_eq(event_get_string(&ev, FIELD_HOST_NAME),
+		    SLICE("own-name")) &&
+		event_get_string(&ev, FIELD_MESSAGE).ptr[0] == 'N' &&
+		ev.time_ns == INT64_C(1795309323) * NS_PER_SEC,
+	    "an event of a Beat is parsed, and keeps its own fields");
+	event_init(&ev, arena);
+	event_set_string(&ev, FIELD_MESSAGE, SLICE("anything"));
+	CHECK(normalizer_event(n, &ev, &hints) &&
+		event_get(&ev, FIELD_EVENT_KIND) == NULL,
+	    "a message that nobody promised to know is left alone");
+	event_set_string(&ev, FIELD_EVENT_DATASET, SLICE("nginx.access"));
+	CHECK(!normalizer_event(n, &ev, &hints) &&
+		slice_eq(event_get_string(&ev, FIELD_EVENT_KIND),
+		    SLICE("pipeline_error")),
+	    "one that its dataset does not know is a pipeline_error");
+	arena_free(arena);
+}
+
+static void
+syslog_frames(struct normalizer *n)
+{
+	static const struct slice frame =
+	    SLICE_INIT("<34>1 2026-11-22T01:02:03.003Z h.example su - ID47 - "
+		       "\xef\xbb\xbf'su root' failed on /dev/pts/8");
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct normalize_hints hints = { .time = { .year = 2026 } };
+	struct event ev;
+
+	event_init(&ev, arena);
+	CHECK(normalizer_syslog(n, &ev, frame, &hints) &&
+		slice_eq(event_get_string(&ev, FIELD_MESSAGE),
+		    SLICE("'su root' failed on /dev/pts/8")) &&
+		slice_eq(event_get_string(&ev, FIELD_PROCESS_NAME),
+		    SLICE("su")) &&
+		slice_eq(event_get_string(&ev, FIELD_LOG_SYSLOG_APPNAME),
+		    SLICE("su")) &&
+		slice_eq(event_get_string(&ev, FIELD_EVENT_ORIGINAL), frame),
+	    "a frame of RFC 5424 gives MSG and APP-NAME");
+	event_init(&ev, arena);
+	CHECK(normalizer_syslog(n, &ev, SLICE("<13>no header\n"), &hints) &&
+		slice_eq(event_get_string(&ev, FIELD_MESSAGE),
+		    SLICE("no header")),
+	    "a frame with a PRI and nothing else is all MSG");
+	event_init(&ev, arena);
+	CHECK(!normalizer_line(n, &ev, SLICE("bad \xff byte"), &hints) &&
+		slice_eq(event_get_string(&ev, FIELD_EVENT_ORIGINAL),
+		    SLICE("bad \xef\xbf\xbd byte")),
+	    "invalid UTF-8 becomes U+FFFD");
+	arena_free(arena);
+}
+
 int
 main(void)
 {
 	const char *top = getenv("top_srcdir");
 	char path[PATH_BYTES];
+	struct normalizer_samples samples;
 	struct normalizer_set *set;
 	struct normalizer *n;
 	struct error err;
@@ -108,10 +285,18 @@ main(void)
 	}
 	CHECK(findings == 0 && normalizer_set_count(set) >= 10,
 	    "all of the %u shipped formats load", normalizer_set_count(set));
+	CHECK(normalizer_samples_run(path, set, on_finding, NULL, &samples,
+		  &err) == RC_OK &&
+		samples.failed == 0 && samples.run > 100,
+	    "all of their %u samples give the events that stand beside them",
+	    samples.run);
 	n = normalizer_new(set);
 	normalizer_set_unref(set);
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
 		check_case(n, i);
+	beats_events_keep_what_they_have(n);
+	syslog_frames(n);
 	normalizer_free(n);
+	bad_files_are_refused_alone();
 	return tap_done();
 }
