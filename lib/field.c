@@ -151,6 +151,9 @@ add_name(struct slice name)
 		struct slice head = { name.ptr, n->key_from - 1 };
 
 		n->parent = add_name(head);
+		/* the table is full: a name without parent is its own key */
+		if (n->parent == FIELD_NONE)
+			n->key_from = 0;
 	}
 	n->folded = fold(id, name);
 	(void)look_up_name(name, &slot);

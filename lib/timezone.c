@@ -22,7 +22,7 @@ enum {
 	TRANSITIONS_MAX = 20000,
 	TYPES_MAX = 256,
 	TYPE_BYTES = 6,
-	OFFSET_MAX = 26 * 3600, /* RFC 8536, 3.2: -25 h .. +26 h */
+	OFFSET_MAX = 86400, /* seconds: timestamp_from_civil() counts on it */
 };
 
 /*

@@ -3,7 +3,12 @@
 
 #include "timestamp_scan.h"
 
-enum { SECS_PER_DAY = 86400, NAME_MIN = 3, HOURS_MAX = 167 };
+enum {
+	SECS_PER_DAY = 86400,
+	NAME_MIN = 3,
+	OFFSET_HOURS_MAX = 23,
+	CHANGE_HOURS_MAX = 167, /* RFC 8536, 3.3.1 */
+};
 
 /* Three letters or more, or anything of "+-", letters and digits in <>. */
 static bool
@@ -39,14 +44,14 @@ number(struct stamp *s, int width, int max, int *out)
 
 /* [+-]hh[:mm[:ss]] */
 static bool
-clock_time(struct stamp *s, int32_t *seconds)
+clock_time(struct stamp *s, int hours_max, int32_t *seconds)
 {
 	bool minus = stamp_char(s, '-');
 	int h, m = 0, sec = 0;
 
 	if (!minus)
 		(void)stamp_char(s, '+');
-	if (!number(s, 3, HOURS_MAX, &h))
+	if (!number(s, 3, hours_max, &h))
 		return false;
 	if (stamp_char(s, ':')) {
 		if (!number(s, 2, 59, &m))
@@ -82,7 +87,8 @@ change(struct stamp *s, struct timezone_change *c)
 		if (!number(s, 3, 365, &c->day))
 			return false;
 	}
-	return !stamp_char(s, '/') || clock_time(s, &c->seconds);
+	return !stamp_char(s, '/') ||
+	    clock_time(s, CHANGE_HOURS_MAX, &c->seconds);
 }
 
 bool
@@ -93,7 +99,7 @@ timezone_rule_parse(struct slice text, struct timezone_rule *out)
 	int32_t west;
 
 	/* POSIX counts west of Greenwich */
-	if (!name(&s) || !clock_time(&s, &west))
+	if (!name(&s) || !clock_time(&s, OFFSET_HOURS_MAX, &west))
 		return false;
 	r.standard = -west;
 	if (s.at < s.end) {
@@ -102,7 +108,7 @@ timezone_rule_parse(struct slice text, struct timezone_rule *out)
 		if (!name(&s))
 			return false;
 		if (s.at < s.end && *s.at != ',') {
-			if (!clock_time(&s, &west))
+			if (!clock_time(&s, OFFSET_HOURS_MAX, &west))
 				return false;
 			r.summer = -west;
 		}
