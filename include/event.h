@@ -87,8 +87,10 @@ struct slice event_get_string(const struct event *ev, uint32_t id);
  * FIELD_NONE is counted in `dropped`.
  */
 void event_set(struct event *ev, uint32_t id, struct value value);
-/* The same for a reader that knows the event not to have the field yet. */
+/* The same where the event is known not to have the field yet. */
 void event_append(struct event *ev, uint32_t id, struct value value);
+/* Its place, to be filled (VALUE_NULL now), or NULL at the bound: counted. */
+struct value *event_place(struct event *ev, uint32_t id);
 void event_set_string(struct event *ev, uint32_t id, struct slice s);
 void event_set_int(struct event *ev, uint32_t id, int64_t i);
 void event_set_bool(struct event *ev, uint32_t id, bool b);

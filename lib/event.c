@@ -61,16 +61,30 @@ event_set(struct event *ev, uint32_t id, struct value value)
 		event_append(ev, id, value);
 }
 
-void
-event_append(struct event *ev, uint32_t id, struct value value)
+struct value *
+event_place(struct event *ev, uint32_t id)
 {
+	struct field *f;
+
 	if (id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX) {
 		ev->dropped++;
-		return;
+		return NULL;
 	}
 	if (ev->n == ev->cap)
 		grow(ev);
-	ev->fields[ev->n++] = (struct field){ id, value };
+	f = &ev->fields[ev->n++];
+	f->id = id;
+	f->value.kind = VALUE_NULL;
+	return &f->value;
+}
+
+void
+event_append(struct event *ev, uint32_t id, struct value value)
+{
+	struct value *place = event_place(ev, id);
+
+	if (place != NULL)
+		*place = value;
 }
 
 void

@@ -30,6 +30,7 @@ struct reading {
 	bool cut;
 	bool indexed;
 	uint32_t list_items;
+	struct value spare;
 	uint16_t index[INDEX_SLOTS];
 };
 
@@ -53,49 +54,59 @@ make_index(struct reading *r)
 	r->indexed = true;
 }
 
-static void
-put(struct reading *r, uint32_t id, struct value v)
+/*
+ * Where the value of a name belongs: in the event, or in `spare` if it has no
+ * place.  Values are read into their places: copies of them cost.
+ */
+static struct value *
+place(struct reading *r, uint32_t id)
 {
-	uint16_t *slot;
+	struct event *ev = r->ev;
+	struct value *new_place;
+	uint16_t *slot = NULL;
 
-	if (id == FIELD_NONE) {
-		r->ev->dropped++;
-		return;
+	if (ev->n < LINEAR_FIELDS) {
+		for (uint32_t i = 0; i < ev->n; i++)
+			if (ev->fields[i].id == id)
+				return &ev->fields[i].value;
+	} else {
+		if (!r->indexed)
+			make_index(r);
+		slot = slot_of(r, id);
+		if (*slot != 0)
+			return &ev->fields[*slot - 1].value;
 	}
-	if (r->ev->n < LINEAR_FIELDS) {
-		event_set(r->ev, id, v);
-		return;
-	}
-	if (!r->indexed)
-		make_index(r);
-	slot = slot_of(r, id);
-	if (*slot != 0) {
-		r->ev->fields[*slot - 1].value = v;
-		return;
-	}
-	event_append(r->ev, id, v);
-	if (r->ev->n > 0 && r->ev->fields[r->ev->n - 1].id == id)
-		*slot = (uint16_t)r->ev->n;
+	new_place = event_place(ev, id);
+	if (new_place == NULL)
+		return &r->spare;
+	if (slot != NULL)
+		*slot = (uint16_t)ev->n;
+	return new_place;
 }
 
-static struct value
-string_value(struct reading *r, struct slice s)
+static void
+string_value(struct reading *r, struct slice s, struct value *out)
 {
 	if (s.len > r->limits->text_bytes) {
 		s.len = utf8_cut(s, r->limits->text_bytes);
 		r->cut = true;
 	}
-	return (struct value){ .kind = VALUE_STRING, .s = s };
+	out->kind = VALUE_STRING;
+	out->s = s;
 }
 
 /* What an event has no other kind for; beyond the bound its text, cut. */
-static struct value
-json_value(struct reading *r, struct slice text, bool compact)
+static void
+json_value(struct reading *r, struct slice text, bool compact,
+    struct value *out)
 {
 	text = json_compact(r->ev->arena, text, compact);
-	if (text.len > r->limits->text_bytes)
-		return string_value(r, text);
-	return (struct value){ .kind = VALUE_JSON, .s = text };
+	if (text.len > r->limits->text_bytes) {
+		string_value(r, text, out);
+		return;
+	}
+	out->kind = VALUE_JSON;
+	out->s = text;
 }
 
 static void
@@ -105,59 +116,69 @@ fail(struct reading *r, const char *wrong)
 		r->wrong = wrong;
 }
 
-static struct value
-scalar(struct reading *r)
+static const char *
+number(struct reading *r, struct value *out)
 {
-	struct value v = { .kind = VALUE_NULL };
 	struct slice text;
+	const char *wrong = json_scan_number(&r->at, r->end, &text);
+
+	if (wrong != NULL)
+		return wrong;
+	*out = json_number_value(text);
+	if (out->kind == VALUE_JSON)
+		json_value(r, text, true, out);
+	return NULL;
+}
+
+static void
+scalar(struct reading *r, struct value *out)
+{
 	const char *wrong;
+	struct slice text;
 
 	switch (r->at < r->end ? *r->at : '\0') {
 	case '"':
 		r->at++;
 		wrong = json_scan_string(&r->at, r->end, r->ev->arena, &text);
 		if (wrong == NULL)
-			v = string_value(r, text);
+			string_value(r, text, out);
 		break;
 	case 't':
 		wrong = json_scan_word(&r->at, r->end, "true");
-		v = (struct value){ .kind = VALUE_BOOL, .b = true };
+		out->kind = VALUE_BOOL;
+		out->b = true;
 		break;
 	case 'f':
 		wrong = json_scan_word(&r->at, r->end, "false");
-		v = (struct value){ .kind = VALUE_BOOL, .b = false };
+		out->kind = VALUE_BOOL;
+		out->b = false;
 		break;
 	case 'n':
 		wrong = json_scan_word(&r->at, r->end, "null");
+		out->kind = VALUE_NULL;
 		break;
 	default:
-		wrong = json_scan_number(&r->at, r->end, &text);
-		if (wrong == NULL)
-			v = json_number_value(text);
-		if (v.kind == VALUE_JSON)
-			v = json_value(r, text, true);
+		wrong = number(r, out);
 		break;
 	}
 	if (wrong != NULL)
 		fail(r, wrong);
-	return v;
 }
 
 /* Any value as JSON text; `depth` levels are open around it. */
-static struct value
-whole(struct reading *r, unsigned depth)
+static void
+whole(struct reading *r, unsigned depth, struct value *out)
 {
 	const char *from = r->at;
 	bool compact;
 	const char *wrong =
 	    json_scan_value(&r->at, r->end, r->limits->depth - depth, &compact);
 
-	if (wrong != NULL) {
+	if (wrong != NULL)
 		fail(r, wrong);
-		return (struct value){ .kind = VALUE_NULL };
-	}
-	return json_value(r, (struct slice){ from, (size_t)(r->at - from) },
-	    compact);
+	else
+		json_value(r, (struct slice){ from, (size_t)(r->at - from) },
+		    compact, out);
 }
 
 /* Room for one more; the old array stays in the arena, as everything does. */
@@ -186,7 +207,9 @@ scalars(struct reading *r, struct value *list)
 	json_scan_space(&r->at, r->end);
 	if (r->at < r->end && *r->at == ']') {
 		r->at++;
-		*list = (struct value){ .kind = VALUE_LIST };
+		list->kind = VALUE_LIST;
+		list->n = 0;
+		list->list = NULL;
 		return true;
 	}
 	for (;;) {
@@ -196,7 +219,7 @@ scalars(struct reading *r, struct value *list)
 			items = grow_list(r, items, n);
 			room *= 2;
 		}
-		items[n] = scalar(r);
+		scalar(r, &items[n]);
 		if (r->wrong != NULL || items[n].kind == VALUE_JSON ||
 		    r->list_items >= LIST_ITEMS_MAX)
 			return false;
@@ -217,33 +240,49 @@ scalars(struct reading *r, struct value *list)
 		items = arena_alloc(r->ev->arena, n * sizeof(items[0]));
 		memcpy(items, first, n * sizeof(items[0]));
 	}
-	*list = (struct value){ .kind = VALUE_LIST, .n = n, .list = items };
+	list->kind = VALUE_LIST;
+	list->n = n;
+	list->list = items;
 	return true;
 }
 
-static struct value
-array(struct reading *r, unsigned depth)
+static void
+array(struct reading *r, unsigned depth, struct value *out)
 {
-	struct value list = { .kind = VALUE_NULL };
 	const char *from = r->at;
 
 	if (depth >= r->limits->depth) {
 		fail(r, json_too_deep);
-		return list;
+		return;
 	}
-	if (scalars(r, &list) || r->wrong != NULL)
-		return list;
+	if (scalars(r, out) || r->wrong != NULL)
+		return;
 	r->at = from;
-	return whole(r, depth);
+	whole(r, depth, out);
+}
+
+static void
+any_value(struct reading *r, unsigned depth, struct value *out)
+{
+	if (r->at < r->end && *r->at == '[')
+		array(r, depth, out);
+	else if (r->at < r->end && *r->at == '{')
+		whole(r, depth, out);
+	else
+		scalar(r, out);
 }
 
 /* @timestamp is a member of the event; one that cannot be read a field. */
 static void
-put_timestamp(struct reading *r, struct value v)
+timestamp(struct reading *r, unsigned depth)
 {
-	if (v.kind != VALUE_STRING || v.s.len == 0 ||
-	    timestamp_parse_rfc3339(v.s, NULL, &r->ev->time_ns) != v.s.len)
-		put(r, FIELD_KUZET_TIMESTAMP, v);
+	struct value v = { .kind = VALUE_NULL };
+
+	any_value(r, depth, &v);
+	if (r->wrong == NULL &&
+	    (v.kind != VALUE_STRING || v.s.len == 0 ||
+		timestamp_parse_rfc3339(v.s, NULL, &r->ev->time_ns) != v.s.len))
+		*place(r, FIELD_KUZET_TIMESTAMP) = v;
 }
 
 /* "key": and the white space around it; the id of the name below `parent` */
@@ -288,25 +327,20 @@ static uint32_t
 member(struct reading *r, uint32_t parent, unsigned depth)
 {
 	uint32_t id = member_name(r, parent);
-	char first = r->at < r->end ? *r->at : '\0';
-	struct value v;
+	uint32_t before = r->ev->n;
 
 	if (r->wrong != NULL)
 		return FIELD_NONE;
-	if (first == '{' && id != FIELD_NONE && !is_empty_object(r))
+	if (r->at < r->end && *r->at == '{' && id != FIELD_NONE &&
+	    !is_empty_object(r))
 		return id;
-	if (first == '[')
-		v = array(r, depth);
-	else if (first == '{')
-		v = whole(r, depth);
-	else
-		v = scalar(r);
-	if (r->wrong != NULL)
-		return FIELD_NONE;
 	if (id == FIELD_TIMESTAMP)
-		put_timestamp(r, v);
+		timestamp(r, depth);
 	else
-		put(r, id, v);
+		any_value(r, depth, place(r, id));
+	/* no place for what broke off */
+	if (r->wrong != NULL)
+		r->ev->n = before;
 	return FIELD_NONE;
 }
 

@@ -164,14 +164,14 @@ timestamp_parse_unix(struct slice text, const struct timestamp_hints *hints,
 	    n < text.len && n <= 13 && text.ptr[n] >= '0' && text.ptr[n] <= '9')
 		number = number * 10 + (text.ptr[n++] - '0');
 	s.at += n;
-	if (n == 13) {
-		*time_ns = number * NS_PER_MS;
-		return n;
-	}
+	if (n == 13)
+		return __builtin_mul_overflow(number, NS_PER_MS, time_ns) ? 0
+									  : n;
 	if (n != 10)
 		return 0;
 	stamp_optional_fraction(&s, &nanosecond);
-	*time_ns = number * NS_PER_SEC + nanosecond;
+	if (!instant_of(number, nanosecond, time_ns))
+		return 0;
 	return (size_t)(s.at - text.ptr);
 }
 

@@ -95,6 +95,8 @@ formats_are_read(void)
 		    "2025-11-22T01:02:03.250Z" },
 		{ timestamp_parse_unix, "17637733232", 0, NULL },
 		{ timestamp_parse_unix, "12345678901234", 0, NULL },
+		{ timestamp_parse_unix, "9999999999", 0, NULL },
+		{ timestamp_parse_unix, "9999999999999", 0, NULL },
 	};
 
 	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++)
