@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "agent/inputs/file_set.h"
 #include "agent/inputs/gzip.h"
+#include "xalloc.h"
 
 enum { COMPARE_BYTES = 4096 };
 
@@ -177,7 +179,7 @@ stranger_match(struct file_set *s, struct stranger *f, struct tail **of)
 	{
 		struct file_id id = { f->st.dev, f->st.ino, f->st.btime_ns };
 
-		if ((!t->replaced && file_id_eq(&t->id, &id)) ||
+		if (t->dead || (!t->replaced && file_id_eq(&t->id, &id)) ||
 		    !related(t, f->path))
 			continue;
 		m = match_one(f, t);
@@ -196,7 +198,7 @@ file_adopt(struct file_set *s, struct tail *t, struct stranger *f)
 	struct tail *was = file_set_find(s, &id);
 
 	if (was != NULL && was != t)
-		file_set_forget(s, was); /* a copy's record */
+		file_set_drop(s, was); /* a copy's record */
 	if (!t->replaced)
 		file_set_unindex(s, t);
 	t->replaced = false;
@@ -262,9 +264,11 @@ bool
 file_relocate(struct file_set *s, struct tail *t)
 {
 	struct search q = { .set = s, .of = t };
+	char *was = xstrdup(t->path); /* a success changes it */
 
-	opener_rotated(s->setup.opener, t->path, on_beside, &q);
-	if (!q.found && strcmp(t->path, t->origin) != 0)
+	opener_rotated(s->setup.opener, was, on_beside, &q);
+	if (!q.found && strcmp(was, t->origin) != 0)
 		opener_rotated(s->setup.opener, t->origin, on_beside, &q);
+	free(was);
 	return q.found;
 }

@@ -86,6 +86,8 @@ older_first(const void *a, const void *b)
 
 	if (x->st.mtime_ns != y->st.mtime_ns)
 		return x->st.mtime_ns < y->st.mtime_ns ? -1 : 1;
+	if (x->st.btime_ns != y->st.btime_ns)
+		return x->st.btime_ns < y->st.btime_ns ? -1 : 1;
 	return strcmp(x->path, y->path);
 }
 
@@ -243,7 +245,8 @@ former(struct file_set *s, const char *path, const struct tail *t)
 
 	TAILQ_FOREACH_REVERSE(f, &s->tails, tail_list, all)
 	{
-		if (f != t && !f->copy && strcmp(f->origin, path) == 0)
+		if (f != t && !f->copy && !f->dead &&
+		    strcmp(f->origin, path) == 0)
 			return f;
 	}
 	return NULL;
@@ -281,6 +284,8 @@ find_missed(struct file_set *s, struct tail *f, struct tail *t)
 	struct tail *before = f, *of = NULL, *m;
 	struct stranger file;
 
+	if (f->fd != -1 && !f->ready)
+		file_refresh(s, f); /* its last lines go first */
 	t->after = f;
 	opener_rotated(s->setup.opener, t->origin, on_missed, &q);
 	if (q.scan.n > 0)
@@ -345,7 +350,7 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 static void
 miss(struct file_set *s, struct tail *t)
 {
-	if (t->replaced || t->spec == NULL)
+	if (t->replaced || t->spec == NULL) /* dead ones too */
 		return;
 	if (t->fd != -1) {
 		t->rotated = t->rotated || lost_its_place(s, t, t->path);

@@ -259,6 +259,29 @@ file_set_forget(struct file_set *s, struct tail *t)
 }
 
 void
+file_set_drop(struct file_set *s, struct tail *t)
+{
+	file_set_close(s, t);
+	if (!t->replaced)
+		file_set_unindex(s, t);
+	t->replaced = true;
+	t->dead = true;
+	file_set_dirty(s);
+}
+
+void
+file_set_purge(struct file_set *s)
+{
+	struct tail *t, *next;
+
+	for (t = TAILQ_FIRST(&s->tails); t != NULL; t = next) {
+		next = TAILQ_NEXT(t, all);
+		if (t->dead)
+			file_set_forget(s, t);
+	}
+}
+
+void
 file_set_dirty(struct file_set *s)
 {
 	s->dirty = true;

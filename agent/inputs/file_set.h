@@ -70,6 +70,9 @@ void file_set_unindex(struct file_set *s, struct tail *t);
 struct tail *file_set_add(struct file_set *s, const char *path,
     const struct file_spec *spec, int fd, const struct opener_stat *st);
 void file_set_forget(struct file_set *s, struct tail *t);
+/* The same, later: somebody may be walking the set. */
+void file_set_drop(struct file_set *s, struct tail *t);
+void file_set_purge(struct file_set *s);
 
 /* Whose lines its events are from now on. */
 void file_set_assign(struct file_set *s, struct tail *t,

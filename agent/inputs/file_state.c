@@ -147,8 +147,10 @@ file_state_save(const char *dir, const struct tail_list *tails,
 
 	buf_init(&b, STATE_BYTES_MAX);
 	(void)buf_add_str(&b, first_line);
-	TAILQ_FOREACH (t, tails, all)
-		put_tail(&b, t);
+	TAILQ_FOREACH (t, tails, all) {
+		if (!t->dead)
+			put_tail(&b, t);
+	}
 	sha256_of(buf_slice(&b), digest);
 	hex_text(digest, sizeof(digest), hex);
 	(void)buf_printf(&b, "sha256 %s\n", hex);

@@ -147,8 +147,10 @@ on_poll(void *ctx)
 
 	for (t = TAILQ_FIRST(&s->tails); t != NULL && !s->draining; t = next) {
 		next = TAILQ_NEXT(t, all);
-		look_after(s, t, &wake);
+		if (!t->dead)
+			look_after(s, t, &wake);
 	}
+	file_set_purge(s);
 	if (now_ns - s->scanned_ns >= s->setup.scan_ns ||
 	    !opener_watches_all(s->setup.opener))
 		file_scan_soon(s);

@@ -73,6 +73,7 @@ struct tail {
 	bool last_line; /* an unfinished last line is one: no end will come */
 	bool end_sent;  /* stream_end is in a window */
 	bool ended;     /* and acknowledged */
+	bool dead;      /* out of use; freed when nobody walks the set */
 	bool verified;  /* since the start: the file is the one of the state */
 	uint32_t scan;  /* the last one that met it */
 	struct tail *after; /* is read to its end before; may be NULL */
