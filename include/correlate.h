@@ -9,6 +9,18 @@
  * hits of a group at which the condition held; its id = hash(rule, owner,
  * group, first contributing event when it fired) never changes.
  *
+ * Runs that a late hit joins stay two incidents, cut where the later one fired.
+ *
+ * Conditions that zero events satisfy (lt, lte, eq 0) and windows that must be
+ * complete (other eq, ranges) are evaluated for each hit over the timespan that
+ * begins with it, when the watermarks of all sources that fed the group have
+ * passed; that hit anchors the incident.
+ *
+ * State: for each (rule, owner, group) the hits of the last 3 timespans behind
+ * the group's newest one.  A hit up to 2 timespans behind is taken as if it had
+ * come in time (its own window reaches one further back); an older one is
+ * counted, reported through on_evict and otherwise ignored.
+ *
  * Pure: no clock, no I/O.  What the state cannot hold is evicted, counted and
  * reported through on_evict.
  */
@@ -25,7 +37,7 @@ struct correlate_hit {
 	struct slice owner;
 	struct slice agent; /* agent.id */
 	uint64_t position;  /* in the log, ascending: rebuild starts from one */
-	uint64_t ordinal;   /* caller's: e.g. INDEX of `rules match` */
+	uint64_t ordinal;   /* caller's: e.g. INDEX of `rules match`; < 2^32 */
 	/* parallel to ruleset_hit_fields(); kind VALUE_NULL if missing */
 	const struct value *values;
 };
@@ -45,7 +57,7 @@ struct correlate_incident {
 	bool disproved;        /* an absence that late events refuted */
 	uint64_t completed_by; /* ordinal of the event that completed it;
 				 * UINT64_MAX: the end of a window did */
-	const uint64_t *ordinals; /* contributing, if kept (see options) */
+	const uint64_t *ordinals; /* contributing, ascending, if kept */
 	size_t n_ordinals;
 };
 
@@ -54,6 +66,22 @@ struct correlate_options {
 	uint64_t max_groups;       /* bound of groups held; 0: 1,000,000 */
 	bool keep_ordinals;        /* for `rules match` */
 	int64_t absence_forget_ns; /* a group is expected for this long: 30 d */
+	/* A group that no hit touched for so long by the log's clock (see
+	 * correlator_log_time) is forgotten; 0: 6 h; at least 3 timespans. */
+	int64_t keep_ns;
+	/*
+	 * Visible matches of base rules of this level and above are incidents
+	 * too: one for each rule and source.ip, a match within `single_gap_ns`
+	 * (0: 1 h) of the last joins it.
+	 */
+	bool singles;
+	enum rule_level single_level;
+	int64_t single_gap_ns;
+	/*
+	 * Changes are reported at correlator_flush() only, once for each
+	 * incident, not from each call: for those who group them anyway.
+	 */
+	bool coalesce;
 	void (*on_incident)(void *ctx, const struct correlate_incident *inc);
 	void (*on_evict)(void *ctx, uint32_t rule, uint64_t hits);
 	void *ctx;
@@ -76,6 +104,17 @@ void correlator_watermark(struct correlator *c, uint32_t source,
     int64_t time_ns);
 
 /*
+ * The log's own clock, ascending, any start: what passed while the log was
+ * written.  (Not event time, which old files have too; not the wall clock,
+ * which runs while the collector stands.)  Never called: nothing is forgotten.
+ */
+void correlator_log_time(struct correlator *c, int64_t ns);
+
+/* With `coalesce`: reports what changed; and how many incidents did. */
+void correlator_flush(struct correlator *c);
+size_t correlator_changed(const struct correlator *c);
+
+/*
  * Rebuilding after a restart: feed the hits of the log from
  * correlator_rebuild_position() of the last commit in rebuild mode (windows fill,
  * nothing is evaluated), then every open incident as stored, then leave it.
@@ -83,11 +122,19 @@ void correlator_watermark(struct correlator *c, uint32_t source,
 void correlator_rebuild(struct correlator *c, bool on);
 void correlator_restore(struct correlator *c,
     const struct correlate_incident *inc);
-/* Position of the oldest hit that the state still holds; UINT64_MAX: none. */
+/*
+ * Where a rebuild must begin: not after the oldest hit that the state holds
+ * (a little before it, to save memory); UINT64_MAX: none.
+ */
 uint64_t correlator_rebuild_position(const struct correlator *c);
+/* Whether a group waits for this source's watermark: it must be rebuilt too. */
+bool correlator_awaits(const struct correlator *c, uint32_t source);
 
 struct correlator_stats {
-	uint64_t hits, groups, bytes, evicted_hits, evicted_groups;
+	uint64_t hits, groups; /* held now */
+	uint64_t bytes;        /* of them */
+	uint64_t evicted_hits, evicted_groups;
+	uint64_t late_hits; /* too old for the state; in evicted_hits too */
 };
 void correlator_stats(const struct correlator *c, struct correlator_stats *out);
 
