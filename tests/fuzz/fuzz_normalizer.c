@@ -1,0 +1,102 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * A line, frame or Beats message through the shipped formats: the first byte
+ * chooses the way and the hints, the rest is the text.
+ */
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "normalize.h"
+#include "utf8.h"
+
+enum { PATH_BYTES = 4096, ARENA_BLOCK = 16 * 1024 };
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static const char *const datasets[] = { "", "system.auth", "system.syslog",
+	"apache.access", "apache.error", "nginx.access", "nginx.error",
+	"no.such" };
+static const char *const programs[] = { "", "sshd", "sudo", "su", "useradd",
+	"CRON", "dropbear", "no-such" };
+
+static struct normalizer *
+make_normalizer(void)
+{
+	const char *top = getenv("top_srcdir");
+	struct normalizer_set *set;
+	struct normalizer *n;
+	char path[PATH_BYTES];
+	struct error err;
+
+	(void)snprintf(path, sizeof(path), "%s/rules/normalizers",
+	    top != NULL ? top : KUZET_SRCDIR);
+	if (normalizer_set_load(path, NULL, NULL, &set, &err) != RC_OK) {
+		(void)fprintf(stderr, "%s\n", err.text);
+		abort();
+	}
+	n = normalizer_new(set);
+	normalizer_set_unref(set);
+	return n;
+}
+
+/* What every event promises: valid UTF-8, and each field once. */
+static void
+check_value(const struct value *v)
+{
+	if (v->kind == VALUE_STRING && !utf8_valid(v->s))
+		abort();
+	for (uint32_t i = 0; v->kind == VALUE_LIST && i < v->n; i++)
+		check_value(&v->list[i]);
+}
+
+static void
+check_event(const struct event *ev, bool text)
+{
+	if (text && event_get(ev, FIELD_EVENT_ORIGINAL) == NULL)
+		abort();
+	for (uint32_t i = 0; i < ev->n; i++) {
+		check_value(&ev->fields[i].value);
+		for (uint32_t k = 0; k < i; k++)
+			if (ev->fields[k].id == ev->fields[i].id)
+				abort();
+	}
+}
+
+int
+LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+	static struct normalizer *n;
+	struct normalize_hints hints = { .time = { .year = 2026 } };
+	struct slice text;
+	struct arena *arena;
+	struct event ev;
+
+	if (size == 0)
+		return 0;
+	if (n == NULL)
+		n = make_normalizer();
+	hints.dataset.ptr = datasets[data[0] & 7];
+	hints.dataset.len = strlen(hints.dataset.ptr);
+	hints.program.ptr = programs[data[0] >> 3 & 7];
+	hints.program.len = strlen(hints.program.ptr);
+	text = (struct slice){ (const char *)data + 1, size - 1 };
+	arena = arena_new(ARENA_BLOCK);
+	event_init(&ev, arena);
+	switch (data[0] >> 6) {
+	case 0:
+	case 1:
+		(void)normalizer_line(n, &ev, text, &hints);
+		break;
+	case 2:
+		(void)normalizer_syslog(n, &ev, text, &hints);
+		break;
+	default:
+		event_set_string(&ev, FIELD_MESSAGE, utf8_repair(arena, text));
+		(void)normalizer_event(n, &ev, &hints);
+		break;
+	}
+	check_event(&ev, data[0] >> 6 != 3);
+	arena_free(arena);
+	return 0;
+}
