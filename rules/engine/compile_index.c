@@ -27,6 +27,8 @@ is_lazy(const struct compiler *c, const struct leaf_draft *leaf)
 {
 	if (leaf->trigger)
 		return false;
+	if (leaf->unit == UINT32_MAX) /* of a route */
+		return true;
 	for (uint32_t i = 0; i < leaf->atoms.n; i++)
 		if (c->atoms[leaf->atoms.items[i]].atom.match.kind !=
 		    MATCH_PATTERN)

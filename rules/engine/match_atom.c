@@ -204,7 +204,7 @@ week_of(int year, int month, int day)
 	int ordinal = before[month - 1] + day + (leap && month > 2 ? 1 : 0);
 	int y = year - 1;
 	int first = (y + y / 4 - y / 100 + y / 400) % 7; /* of 1 January */
-	int week = (ordinal - 1 - (first + ordinal - 1) % 7 + 9) / 7;
+	int week = (ordinal - (first + ordinal - 1) % 7 + 9) / 7;
 	int last = first == 3 || (leap && first == 2) ? 53 : 52;
 	int y2 = y - 1;
 	int first_before = (y2 + y2 / 4 - y2 / 100 + y2 / 400) % 7;

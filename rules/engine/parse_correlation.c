@@ -352,7 +352,7 @@ parse_correlation(struct rule_parser *p, const struct yaml_node *map,
 {
 	struct sigma_correlation *c = arena_alloc(p->arena, sizeof(*c));
 	const struct yaml_node *node;
-	size_t type;
+	size_t type = 0;
 
 	*c = (struct sigma_correlation){ .n_rules = 0 };
 	rule->correlation = c;
