@@ -8,12 +8,10 @@
 #include "command.h"
 #include "engine.h"
 #include "input.h"
-#include "json.h"
 #include "rules.h"
+#include "rules_output.h"
 #include "timestamp.h"
 #include "xalloc.h"
-
-enum { LINE_MAX_BYTES = 64 << 20 };
 
 struct arguments {
 	const char **rules;
@@ -28,9 +26,8 @@ struct matching {
 	const struct arguments *arguments;
 	struct ruleset *rules;
 	struct matcher *matcher;
-	struct buf out;
+	struct rules_output *output;
 	uint64_t index; /* of the next event */
-	bool failed;
 };
 
 /* ---- arguments --------------------------------------------------------- */
@@ -193,41 +190,6 @@ read_arguments(struct arguments *a, int argc, char *argv[])
 
 /* ---- events ------------------------------------------------------------ */
 
-static void
-put_line(struct matching *m)
-{
-	(void)buf_add_char(&m->out, '\n');
-	if (fwrite(m->out.ptr, 1, m->out.len, stdout) != m->out.len)
-		m->failed = true;
-}
-
-static void
-print_match(struct matching *m, uint64_t index, const struct rule_info *info)
-{
-	struct json_writer w;
-
-	buf_clear(&m->out);
-	if (!m->arguments->json) {
-		(void)buf_printf(&m->out, "%llu\t%s\t%.*s\t%.*s",
-		    (unsigned long long)index, rule_level_name(info->level),
-		    SLICE_ARG(info->id), SLICE_ARG(info->title));
-		put_line(m);
-		return;
-	}
-	json_begin(&w, &m->out);
-	json_open(&w, '{');
-	json_key(&w, "event");
-	json_uint(&w, index);
-	json_key(&w, "rule");
-	json_string(&w, info->id);
-	json_key(&w, "title");
-	json_string(&w, info->title);
-	json_key(&w, "level");
-	json_str(&w, rule_level_name(info->level));
-	json_close(&w, '}');
-	put_line(m);
-}
-
 static bool
 on_event(void *ctx, struct event *ev)
 {
@@ -236,14 +198,8 @@ on_event(void *ctx, struct event *ev)
 	const uint32_t *hits =
 	    matcher_run(m->matcher, ev, &m->arguments->logsource, &n);
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct rule_info *info = ruleset_rule(m->rules, hits[i]);
-
-		if (info->visible)
-			print_match(m, m->index, info);
-	}
-	m->index++;
-	return !m->failed;
+	rules_output_event(m->output, ev, m->index++, hits, n);
+	return rules_output_good(m->output);
 }
 
 /* ---- all of it --------------------------------------------------------- */
@@ -267,25 +223,18 @@ seconds_now(void)
 }
 
 static void
-print_stats(struct matching *m, double load_seconds, double seconds)
+print_stats(const struct matching *m, double load_seconds, double seconds)
 {
 	uint32_t rules = ruleset_loaded(m->rules);
 	double rate = seconds > 0 ? (double)m->index / seconds : 0;
+	const char *format = m->arguments->json
+	    ? "{\"events\":%llu,\"rules\":%u,\"load_seconds\":%.3f,"
+	      "\"seconds\":%.3f,\"events_per_second\":%.0f}\n"
+	    : "%llu events, %u rules, loaded in %.3f s, run in %.3f s, "
+	      "%.0f events/s\n";
 
-	buf_clear(&m->out);
-	if (m->arguments->json)
-		(void)buf_printf(&m->out,
-		    "{\"events\":%llu,\"rules\":%u,\"load_seconds\":%.3f,"
-		    "\"seconds\":%.3f,\"events_per_second\":%.0f}",
-		    (unsigned long long)m->index, rules, load_seconds, seconds,
-		    rate);
-	else
-		(void)buf_printf(&m->out,
-		    "%llu events, %u rules, loaded in %.3f s, run in %.3f s, "
-		    "%.0f events/s",
-		    (unsigned long long)m->index, rules, load_seconds, seconds,
-		    rate);
-	put_line(m);
+	(void)printf(format, (unsigned long long)m->index, rules, load_seconds,
+	    seconds, rate);
 }
 
 static int
@@ -306,15 +255,17 @@ match_all(struct matching *m)
 		return EXIT_USAGE;
 	}
 	m->matcher = matcher_new(m->rules);
+	m->output = rules_output_new(m->rules, a->json);
 	loaded = seconds_now();
 	rc = a->events != NULL
 	    ? input_jsonl(a->events, on_event, m, &err)
 	    : input_log(a->log, &a->input, on_event, m, &err);
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
+	rules_output_end(m->output);
 	if (a->stats)
 		print_stats(m, loaded - start, seconds_now() - loaded);
-	if (fflush(stdout) != 0 || m->failed) {
+	if (fflush(stdout) != 0 || !rules_output_good(m->output)) {
 		(void)fputs("kuzetctl: standard output cannot be written\n",
 		    stderr);
 		return EXIT_FAILED;
@@ -329,11 +280,9 @@ rules_match(bool json, int argc, char *argv[])
 	struct matching m = { .arguments = &a };
 	int status = read_arguments(&a, argc, argv);
 
-	if (status == -1) {
-		buf_init(&m.out, LINE_MAX_BYTES);
+	if (status == -1)
 		status = match_all(&m);
-		buf_fini(&m.out);
-	}
+	rules_output_free(m.output);
 	matcher_free(m.matcher);
 	ruleset_unref(m.rules);
 	free(a.rules);

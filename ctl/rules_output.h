@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What `rules match` prints, in the order of the events: a match at once where
+ * no correlation can come before it, else everything at the end.
+ */
+#pragma once
+
+#include "engine.h"
+
+struct rules_output;
+
+struct rules_output *rules_output_new(struct ruleset *rs, bool json);
+void rules_output_free(struct rules_output *o); /* NULL is fine */
+
+/* The matches of one event; indices ascend. */
+void rules_output_event(struct rules_output *o, const struct event *ev,
+    uint64_t index, const uint32_t *hits, uint32_t n);
+
+/* The end of the input; prints what is left. */
+void rules_output_end(struct rules_output *o);
+
+/* False after standard output could not be written. */
+bool rules_output_good(const struct rules_output *o);
