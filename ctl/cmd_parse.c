@@ -79,6 +79,7 @@ parse_options(int argc, char *argv[], struct input_options *input,
 	};
 	int c;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		switch (c) {
 		case 'd':

@@ -49,6 +49,8 @@ struct normalize_hints {
 struct normalizer;
 struct normalizer *normalizer_new(struct normalizer_set *s);
 void normalizer_free(struct normalizer *n);
+/* Matches that ended at a bound so far; their events have error.message. */
+uint64_t normalizer_limits(const struct normalizer *n);
 
 /*
  * A text line.  Sets event.original, message, @timestamp and what the line says;

@@ -34,39 +34,52 @@ is_v4(struct slice s)
 	return p == end;
 }
 
+/* Up to four hex digits at `i`; one too many is found by the caller. */
+static size_t
+hex_end(struct slice s, size_t i)
+{
+	size_t from = i;
+
+	while (i < s.len && is_hex(s.ptr[i]) && i - from <= HEX_DIGITS)
+		i++;
+	return i;
+}
+
+/* The dotted end of the mixed form, behind so many groups. */
+static bool
+is_mixed_end(struct slice s, unsigned groups, bool gap)
+{
+	return is_v4(s) && (gap ? groups < GROUPS - 2 : groups == GROUPS - 2);
+}
+
 /* RFC 4291 section 2.2, the mixed form of its third item included. */
 static bool
 is_v6(struct slice s)
 {
+	bool gap = s.len >= 2 && memcmp(s.ptr, "::", 2) == 0;
 	unsigned groups = 0;
-	bool gap = false;
-	size_t i = 0;
+	size_t i = gap ? 2 : 0;
 
-	if (s.len >= 2 && s.ptr[0] == ':' && s.ptr[1] == ':') {
-		gap = true;
-		i = 2;
-	}
 	while (i < s.len) {
-		size_t from = i;
+		size_t end = hex_end(s, i);
 
-		while (i < s.len && is_hex(s.ptr[i]) && i - from <= HEX_DIGITS)
-			i++;
-		if (i < s.len && s.ptr[i] == '.')
-			return is_v4((struct slice){ s.ptr + from,
-				   s.len - from }) &&
-			    (gap ? groups < GROUPS - 2 : groups == GROUPS - 2);
-		if (i == from || i - from > HEX_DIGITS || ++groups > GROUPS)
+		if (end < s.len && s.ptr[end] == '.')
+			return is_mixed_end((struct slice){ s.ptr + i,
+						s.len - i },
+			    groups, gap);
+		if (end == i || end - i > HEX_DIGITS || ++groups > GROUPS)
 			return false;
-		if (i == s.len)
+		if (end == s.len)
 			break;
-		if (s.ptr[i++] != ':' || i == s.len)
+		if (s.ptr[end] != ':' || end + 1 == s.len)
 			return false;
-		if (s.ptr[i] == ':') {
-			if (gap)
-				return false;
-			gap = true;
-			i++;
-		}
+		i = end + 1;
+		if (s.ptr[i] != ':')
+			continue;
+		if (gap)
+			return false;
+		gap = true;
+		i++;
 	}
 	return gap ? groups < GROUPS : groups == GROUPS;
 }

@@ -208,9 +208,10 @@ set_time(const struct target *t, struct slice s, struct apply *a)
 }
 
 void
-target_set(const struct target *t, struct slice s, struct apply *a)
+target_set(const struct target *t, struct slice value, struct apply *apply)
 {
-	struct event *ev = a->ev;
+	struct event *ev = apply->ev;
+	struct slice s = value;
 	int64_t i;
 	double d;
 
@@ -248,7 +249,7 @@ target_set(const struct target *t, struct slice s, struct apply *a)
 		set_url(t, s, ev);
 		break;
 	case TARGET_TIME:
-		set_time(t, s, a);
+		set_time(t, s, apply);
 		break;
 	case TARGET_STRING:
 	case TARGET_TYPES:
@@ -276,12 +277,15 @@ pattern_apply(const struct format *f, const struct pattern *p,
 		event_set(a->ev, p->constants[i].id, p->constants[i].value);
 	for (uint32_t i = 0; i < p->n_captures; i++) {
 		const struct capture *c = &p->captures[i];
-		PCRE2_SIZE from = at[2 * c->group], to = at[2 * c->group + 1];
-		struct slice value = { text.ptr + from, to - from };
+		PCRE2_SIZE from = at[2 * (size_t)c->group];
+		PCRE2_SIZE to = at[2 * (size_t)c->group + 1];
+		struct slice value;
 
-		/* \K could make them cross */
-		if (from == PCRE2_UNSET || to < from || to > text.len ||
-		    means_none(f, value))
+		/* not part of this match; \K could make the ends cross */
+		if (from == PCRE2_UNSET || to < from || to > text.len)
+			continue;
+		value = (struct slice){ text.ptr + from, to - from };
+		if (means_none(f, value))
 			continue;
 		for (uint32_t k = 0; k < c->n; k++)
 			target_set(&c->targets[k], value, a);

@@ -22,6 +22,7 @@ loader_fail(struct loader *l, const struct yaml_node *node, const char *fmt,
 	if (l->failed)
 		return;
 	va_start(ap, fmt);
+	/* NOLINTNEXTLINE(clang-analyzer-valist.Uninitialized): just begun */
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	l->failed = true;

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* The part of the loader that says what becomes of a group. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "load.h"
@@ -74,13 +75,15 @@ sibling(struct slice field, const char *key)
 {
 	char name[FIELD_NAME_MAX];
 	const char *dot = memrchr(field.ptr, '.', field.len);
-	size_t head = dot != NULL ? (size_t)(dot - field.ptr) + 1 : 0;
+	struct slice head = { field.ptr, 0 };
+	int n;
 
-	if (head + strlen(key) > sizeof(name))
+	if (dot != NULL)
+		head.len = (size_t)(dot - field.ptr) + 1;
+	n = snprintf(name, sizeof(name), "%.*s%s", SLICE_ARG(head), key);
+	if (n <= 0 || (size_t)n >= sizeof(name))
 		return FIELD_NONE;
-	memcpy(name, field.ptr, head);
-	memcpy(name + head, key, strlen(key));
-	return field_intern((struct slice){ name, head + strlen(key) });
+	return field_intern((struct slice){ name, (size_t)n });
 }
 
 static void

@@ -17,12 +17,15 @@
 #include "utf8.h"
 #include "xalloc.h"
 
-enum { TRIED_MAX = 32, SKIP_ROUNDS = 4 };
+enum { TRIED_MAX = 32, SKIP_ROUNDS = 4, ZONE_NAME_MAX = 64 };
 
 struct normalizer {
 	struct normalizer_set *set; /* counted */
 	struct scratch scratch;
 	struct time_cache time_cache;
+	/* the last event.timezone of a Beat */
+	struct timezone_info *tz;
+	char tz_name[ZONE_NAME_MAX];
 };
 
 /* One line on its way. */
@@ -58,8 +61,15 @@ normalizer_free(struct normalizer *n)
 	if (n == NULL)
 		return;
 	scratch_fini(&n->scratch);
+	timezone_close(n->tz);
 	normalizer_set_unref(n->set);
 	free(n);
+}
+
+uint64_t
+normalizer_limits(const struct normalizer *n)
+{
+	return n->scratch.limits;
 }
 
 /* "error: " and the like before a message, and spaces. */
@@ -440,11 +450,16 @@ normalize(struct normalizer *n, struct event *ev, struct slice line,
     const struct normalize_hints *hints)
 {
 	struct job job = { .n = n, .ev = ev, .hints = hints, .line = line };
+	uint64_t limits = n->scratch.limits;
 	bool known;
 
 	job.header.priority = -1;
 	known = line.len > 0 && route(&job);
-	return finish(&job, known);
+	known = finish(&job, known);
+	if (n->scratch.limits != limits)
+		event_set_string(ev, FIELD_ERROR_MESSAGE,
+		    SLICE("a pattern of a log format reached its match limit"));
+	return known;
 }
 
 bool
@@ -455,6 +470,9 @@ normalizer_line(struct normalizer *n, struct event *ev, struct slice line,
 	struct slice text = trim(original);
 
 	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
+	/* a byte order mark, as the first line of a file may have */
+	if (text.len >= 3 && memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)
+		text = (struct slice){ text.ptr + 3, text.len - 3 };
 	if (text.len > 1 && text.ptr[0] == '{' &&
 	    text.ptr[text.len - 1] == '}' && json_line(ev, text, hints))
 		return true;
@@ -469,6 +487,29 @@ normalizer_syslog(struct normalizer *n, struct event *ev, struct slice frame,
 
 	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
 	return normalize(n, ev, trim(original), hints);
+}
+
+/* event.timezone as Beats say it ("+05:00"): for times without a zone. */
+static const struct timezone_info *
+zone_of(struct normalizer *n, const struct event *ev)
+{
+	struct slice name = event_get_string(ev, FIELD_EVENT_TIMEZONE);
+	struct error err;
+
+	if (name.len == 0 || name.len >= ZONE_NAME_MAX ||
+	    memchr(name.ptr, '\0', name.len) != NULL)
+		return NULL;
+	if (strlen(n->tz_name) == name.len &&
+	    memcmp(n->tz_name, name.ptr, name.len) == 0)
+		return n->tz;
+	timezone_close(n->tz);
+	n->tz = NULL;
+	memcpy(n->tz_name, name.ptr, name.len);
+	n->tz_name[name.len] = '\0';
+	/* a zone that does not exist is remembered as none */
+	if (timezone_open(n->tz_name, &n->tz, &err) != RC_OK)
+		n->tz = NULL;
+	return n->tz;
 }
 
 bool
@@ -490,6 +531,8 @@ normalizer_event(struct normalizer *n, struct event *ev,
 	    event_get(ev, FIELD_WINLOG_EVENT_ID) != NULL ||
 	    (known == 0 && path.len == 0))
 		return true;
+	if (own.time.tz == NULL)
+		own.time.tz = zone_of(n, ev);
 	event_init(&parsed, ev->arena);
 	parsed.time_ns = ev->time_ns;
 	if (path.len > 0)

@@ -88,7 +88,8 @@ load_file(struct loading *l, const char *path)
 			return;
 		}
 	}
-	s->formats = xreallocarray(s->formats, s->n + 1, sizeof(s->formats[0]));
+	s->formats =
+	    xreallocarray(s->formats, s->n + 1, sizeof(struct format *));
 	s->formats[s->n++] = f;
 }
 

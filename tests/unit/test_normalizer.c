@@ -222,6 +222,14 @@ beats_events_keep_what_they_have(struct normalizer *n)
 		ev.time_ns == INT64_C(1795309323) * NS_PER_SEC,
 	    "an event of a Beat is parsed, and keeps its own fields");
 	event_init(&ev, arena);
+	event_set_string(&ev, FIELD_EVENT_DATASET, SLICE("system.auth"));
+	event_set_string(&ev, FIELD_EVENT_TIMEZONE, SLICE("+05:00"));
+	event_set_string(&ev, FIELD_MESSAGE,
+	    SLICE("Nov 22 01:02:03 h sshd[1]: Invalid user a from 192.0.2.1"));
+	CHECK(normalizer_event(n, &ev, &hints) &&
+		ev.time_ns == INT64_C(1795291323) * NS_PER_SEC,
+	    "the time zone that a Beat tells counts");
+	event_init(&ev, arena);
 	event_set_string(&ev, FIELD_MESSAGE, SLICE("anything"));
 	CHECK(normalizer_event(n, &ev, &hints) &&
 		event_get(&ev, FIELD_EVENT_KIND) == NULL,
@@ -231,6 +239,41 @@ beats_events_keep_what_they_have(struct normalizer *n)
 		slice_eq(event_get_string(&ev, FIELD_EVENT_KIND),
 		    SLICE("pipeline_error")),
 	    "one that its dataset does not know is a pipeline_error");
+	arena_free(arena);
+}
+
+/* What would take for ever ends soon, and says so. */
+static void
+matching_is_bounded(void)
+{
+	static const char text[] = "dataset: a.b\nmatch: {programs: [x]}\n"
+				   "patterns: [{pattern: '(?:(?:a|aa)+)+b'}]\n";
+	char dir[] = "/tmp/kuzet-test-XXXXXX", line[256];
+	struct normalize_hints hints = { .program = SLICE("x") };
+	struct normalizer_set *set = NULL;
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct normalizer *n;
+	struct error err;
+	struct event ev;
+
+	memset(line, 'a', sizeof(line));
+	line[sizeof(line) - 2] = 'b'; /* not the end */
+	if (mkdtemp(dir) == NULL)
+		return;
+	write_file(dir, "slow", text);
+	if (normalizer_set_load(dir, NULL, NULL, &set, &err) == RC_OK) {
+		n = normalizer_new(set);
+		event_init(&ev, arena);
+		(void)normalizer_line(n, &ev,
+		    (struct slice){ line, sizeof(line) }, &hints);
+		CHECK(normalizer_limits(n) == 1 &&
+			event_get(&ev, FIELD_ERROR_MESSAGE) != NULL,
+		    "a pattern that would match for ever is ended and told");
+		normalizer_free(n);
+		normalizer_set_unref(set);
+	}
+	remove_file(dir, "slow");
+	(void)rmdir(dir);
 	arena_free(arena);
 }
 
@@ -298,5 +341,6 @@ main(void)
 	syslog_frames(n);
 	normalizer_free(n);
 	bad_files_are_refused_alone();
+	matching_is_bounded();
 	return tap_done();
 }
