@@ -1,0 +1,62 @@
+# SPDX-License-Identifier: Apache-2.0
+# Bash completion of kuzetctl(1).
+
+_kuzetctl() {
+	local cur prev command='' sub='' word i
+	local commands='status events incidents detections parse rules normalizers'
+
+	COMPREPLY=()
+	cur=${COMP_WORDS[COMP_CWORD]}
+	prev=${COMP_WORDS[COMP_CWORD - 1]}
+	for ((i = 1; i < COMP_CWORD; i++)); do
+		word=${COMP_WORDS[i]}
+		case $word in
+		--socket | --config | -c) ((i++)) ;;
+		-*) ;;
+		*)
+			if [ -z "$command" ]; then
+				command=$word
+			elif [ -z "$sub" ]; then
+				sub=$word
+			fi
+			;;
+		esac
+	done
+	case $prev in
+	--socket | --config | -c | --rules | --events | --log)
+		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
+		return
+		;;
+	--since | --until)
+		mapfile -t COMPREPLY < <(compgen -W 'now 15m 1h 24h 7d 30d' -- "$cur")
+		return
+		;;
+	--where | --rule | --limit | --dataset | --program | --year | \
+	    --timezone | --logsource)
+		return
+		;;
+	esac
+	case $command/$sub in
+	/) word="--socket --config --json --help --version $commands" ;;
+	status/*) word='--json --help' ;;
+	events/*) word='--since --until --where --limit --count --flat --json --help' ;;
+	incidents/* | detections/*)
+		word='--since --until --rule --limit --json --help'
+		;;
+	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
+	rules/) word='check match --help' ;;
+	rules/match)
+		word='--rules --events --log --dataset --year --timezone'
+		word+=' --logsource --stats --json --help'
+		;;
+	normalizers/) word='check test --help' ;;
+	*) word='--json --help' ;;
+	esac
+	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+	case $command/$sub in
+	parse/* | rules/check | normalizers/check | normalizers/test)
+		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
+		;;
+	esac
+}
+complete -o filenames -F _kuzetctl kuzetctl
