@@ -20,6 +20,7 @@ enum {
 	HEAD_MAX = 64 * 1024,
 	LINE_BYTES_MAX = 64 * 1024 * 1024,
 	TARGET_MAX = 64 * 1024,
+	REQUEST_MAX = 2 * TARGET_MAX,
 	SILENCE_SECONDS = 300,
 	STATUS_OK = 200,
 	STATUS_CLIENT_ERROR = 400,
@@ -79,14 +80,15 @@ keep_failure(struct answer *a, struct slice line)
 {
 	struct arena *arena = arena_new(1024);
 	struct json_reader r;
+	enum json_token token;
 
 	json_reader_init(&r, line, arena, 2);
-	if (json_next(&r) == JSON_OBJECT_BEGIN && json_next(&r) == JSON_KEY &&
-	    json_next(&r) == JSON_STRING)
-		(void)snprintf(a->failure, sizeof(a->failure), "%.*s",
-		    (int)(r.text.len < 500 ? r.text.len : 500), r.text.ptr);
-	else
-		(void)snprintf(a->failure, sizeof(a->failure), "it failed");
+	(void)snprintf(a->failure, sizeof(a->failure), "it failed");
+	while ((token = json_next(&r)) != JSON_END && token != JSON_ERROR)
+		if (token == JSON_STRING)
+			(void)snprintf(a->failure, sizeof(a->failure), "%.*s",
+			    (int)(r.text.len < 500 ? r.text.len : 500),
+			    r.text.ptr);
 	arena_free(arena);
 }
 
@@ -340,7 +342,7 @@ send_request(int fd, const char *target, struct error *err)
 	struct buf request;
 	enum rc rc = RC_OK;
 
-	buf_init(&request, 2 * TARGET_MAX);
+	buf_init(&request, REQUEST_MAX);
 	(void)buf_printf(&request,
 	    "GET %s HTTP/1.1\r\nHost: kuzet\r\nConnection: close\r\n\r\n",
 	    target);

@@ -86,6 +86,7 @@ run(const struct global_options *global, int argc, char *argv[])
 	enum rc rc;
 	int c;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (c == 'h') {
 			(void)fputs(help, stdout);

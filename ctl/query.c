@@ -138,6 +138,7 @@ parse_options(struct query *q, int argc, char *argv[])
 		if (is_accepted(q->spec->accepts, all_options[i].val))
 			options[n++] = all_options[i];
 	options[n] = (struct option){ NULL, 0, NULL, 0 };
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (c == OPT_HELP || c == 'h') {
 			(void)fputs(q->spec->help, stdout);

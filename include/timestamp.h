@@ -68,25 +68,25 @@ struct timestamp_hints {
  *   slashed:  2026/11/22 01:02:03 (nginx error log)
  *   unix:     1763773323[.fraction], 10 digits; 13 are milliseconds
  */
-size_t timestamp_parse_rfc3339(struct slice s,
+size_t timestamp_parse_rfc3339(struct slice text,
     const struct timestamp_hints *hints, int64_t *time_ns);
-size_t timestamp_parse_rfc3164(struct slice s,
+size_t timestamp_parse_rfc3164(struct slice text,
     const struct timestamp_hints *hints, int64_t *time_ns);
-size_t timestamp_parse_clf(struct slice s, const struct timestamp_hints *hints,
-    int64_t *time_ns);
-size_t timestamp_parse_ctime(struct slice s,
+size_t timestamp_parse_clf(struct slice text,
     const struct timestamp_hints *hints, int64_t *time_ns);
-size_t timestamp_parse_slashed(struct slice s,
+size_t timestamp_parse_ctime(struct slice text,
     const struct timestamp_hints *hints, int64_t *time_ns);
-size_t timestamp_parse_unix(struct slice s, const struct timestamp_hints *hints,
-    int64_t *time_ns);
+size_t timestamp_parse_slashed(struct slice text,
+    const struct timestamp_hints *hints, int64_t *time_ns);
+size_t timestamp_parse_unix(struct slice text,
+    const struct timestamp_hints *hints, int64_t *time_ns);
 
 /*
  * Any format by a pattern, for data files: strptime's %Y %m %d %e %b %a %H %I
  * %M %S %f (fraction, 1-9 digits) %z %Z (UTC and GMT only) %y %j %p %s %%,
  * white space matches white space.
  */
-size_t timestamp_parse_format(struct slice s, const char *format,
+size_t timestamp_parse_format(struct slice text, const char *format,
     const struct timestamp_hints *hints, int64_t *time_ns);
 
 /* 2026-11-22T01:02:03.000Z; 6 or 9 digits where 3 would lose something. */

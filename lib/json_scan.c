@@ -286,31 +286,32 @@ by_strtod(struct slice s)
 }
 
 struct value
-json_number_value(struct slice s)
+json_number_value(struct slice number)
 {
 	static const double powers[] = { 1e0, 1e1, 1e2, 1e3, 1e4, 1e5, 1e6, 1e7,
 		1e8, 1e9, 1e10, 1e11, 1e12, 1e13, 1e14, 1e15, 1e16, 1e17, 1e18,
 		1e19, 1e20, 1e21, 1e22 };
-	struct value as_text = { .kind = VALUE_JSON, .s = s };
+	struct value as_text = { .kind = VALUE_JSON, .s = number };
 	uint64_t mantissa;
 	int64_t i;
 	int power;
 	double d;
 
-	if (integer_value(s, &i))
+	if (integer_value(number, &i))
 		return (struct value){ .kind = VALUE_INT, .i = i };
-	if (s.len > NUMBER_TEXT_MAX || !decimal_parts(s, &mantissa, &power))
+	if (number.len > NUMBER_TEXT_MAX ||
+	    !decimal_parts(number, &mantissa, &power))
 		return as_text;
-	if (mantissa != 0 && is_integer(s))
+	if (mantissa != 0 && is_integer(number))
 		return as_text; /* beyond int64_t */
 	if (mantissa <= UINT64_C(1) << 53 && power >= -EXACT_POWER &&
 	    power <= EXACT_POWER) {
 		/* one correctly rounded operation on exact operands */
 		d = power < 0 ? (double)mantissa / powers[-power]
 			      : (double)mantissa * powers[power];
-		d = *s.ptr == '-' ? -d : d;
+		d = *number.ptr == '-' ? -d : d;
 	} else {
-		d = by_strtod(s);
+		d = by_strtod(number);
 	}
 	if (!isfinite(d) || (fpclassify(d) == FP_ZERO && mantissa != 0))
 		return as_text;
@@ -425,40 +426,44 @@ skip_after(struct levels *l, const char **at, const char *end, bool *compact)
 	return NULL;
 }
 
+/* An opening bracket: goes in, or over an array or object that is empty. */
+static const char *
+skip_open(struct levels *l, const char **at, const char *end, bool *compact)
+{
+	bool object = **at == '{';
+
+	enter(l, object);
+	++*at;
+	space_between(at, end, compact);
+	if (*at < end && **at == (object ? '}' : ']')) {
+		l->depth--;
+		++*at;
+		return skip_after(l, at, end, compact);
+	}
+	return object ? skip_key(at, end, compact) : NULL;
+}
+
 const char *
 json_scan_value(const char **at, const char *end, unsigned depth, bool *compact)
 {
 	struct levels l = { .depth = 0 };
 	const char *wrong;
 
+	if (depth > JSON_DEPTH_MAX)
+		depth = JSON_DEPTH_MAX;
 	*compact = true;
 	do {
 		if (*at == end)
 			return "the text ends too early";
 		if (**at == '{' || **at == '[') {
-			bool object = **at == '{';
-
-			if (l.depth >= depth || l.depth >= JSON_DEPTH_MAX)
+			if (l.depth >= depth)
 				return json_too_deep;
-			enter(&l, object);
-			++*at;
-			space_between(at, end, compact);
-			if (*at < end && **at == (object ? '}' : ']')) {
-				l.depth--;
-				++*at;
-			} else {
-				wrong =
-				    object ? skip_key(at, end, compact) : NULL;
-				if (wrong != NULL)
-					return wrong;
-				continue;
-			}
+			wrong = skip_open(&l, at, end, compact);
 		} else {
 			wrong = skip_scalar(at, end);
-			if (wrong != NULL)
-				return wrong;
+			if (wrong == NULL)
+				wrong = skip_after(&l, at, end, compact);
 		}
-		wrong = skip_after(&l, at, end, compact);
 		if (wrong != NULL)
 			return wrong;
 	} while (l.depth > 0);

@@ -75,8 +75,9 @@ civil_seconds(const struct civil_time *c, int64_t *seconds)
 	    c->second < 0 || c->second > 60 || c->nanosecond < 0 ||
 	    c->nanosecond >= NS_PER_SEC)
 		return false;
-	*seconds = days_of(c->year, c->month, c->day) * SECS_PER_DAY +
+	*seconds =
 	    c->hour * SECS_PER_HOUR + c->minute * SECS_PER_MINUTE + c->second;
+	*seconds += days_of(c->year, c->month, c->day) * SECS_PER_DAY;
 	return true;
 }
 
@@ -280,14 +281,12 @@ three_letters(struct stamp *s, const char *names)
 {
 	if (s->end - s->at < 3)
 		return -1;
-	for (int i = 0; names[3 * i] != '\0'; i++) {
-		const char *name = names + 3 * i;
-
+	for (const char *name = names; *name != '\0'; name += 3) {
 		if ((s->at[0] | 0x20) == name[0] &&
 		    (s->at[1] | 0x20) == name[1] &&
 		    (s->at[2] | 0x20) == name[2]) {
 			s->at += 3;
-			return i;
+			return (int)(name - names) / 3;
 		}
 	}
 	return -1;

@@ -189,7 +189,7 @@ span(struct slice text, int64_t *ns)
 		{ SLICE_INIT("m"), 60 * NS_PER_SEC },
 		{ SLICE_INIT("h"), 3600 * NS_PER_SEC },
 		{ SLICE_INIT("d"), 86400 * NS_PER_SEC },
-		{ SLICE_INIT("w"), 7 * 86400 * NS_PER_SEC },
+		{ SLICE_INIT("w"), 604800 * NS_PER_SEC },
 	};
 	struct slice unit = text;
 	int64_t number = 0;

@@ -82,8 +82,9 @@ read_header(struct slice s, struct header *h)
 static size_t
 block_bytes(const struct header *h, size_t width)
 {
-	return h->timecnt * width + h->timecnt + h->typecnt * TYPE_BYTES +
-	    h->charcnt + h->leapcnt * (width + 4) + h->isstdcnt + h->isutcnt;
+	return h->timecnt * width + h->timecnt +
+	    (size_t)h->typecnt * TYPE_BYTES + h->charcnt +
+	    h->leapcnt * (width + 4) + h->isstdcnt + h->isutcnt;
 }
 
 static bool

@@ -4,19 +4,19 @@
 
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "json.h"
+#include "run.h"
 #include "soc.h"
 #include "store_fixture.h"
 #include "tap.h"
 
-enum { OUTPUT_MAX = 1 << 20, COMMAND_MAX = 4096, EVENTS = 100 };
+enum { COMMAND_MAX = 4096, EVENTS = 100 };
 
 static char *dir;
 static char path[4096];
-static char output[OUTPUT_MAX];
+static struct run run;
 static struct store *store;
 static struct error err;
 static bool ready;
@@ -34,26 +34,14 @@ fill_status(void *ctx, struct api_status *out)
 	out->outbox_pending = 5;
 }
 
-/* The exit status; what was printed is in `output`. */
+/* The exit status; what was printed is in run.out. */
 static int
 ctl(const char *arguments)
 {
-	const char *top = getenv("top_builddir");
-	char command[COMMAND_MAX + sizeof(path)];
-	size_t n;
-	int status;
-	FILE *f;
+	char line[COMMAND_MAX + sizeof(path)];
 
-	(void)snprintf(command, sizeof(command),
-	    "'%s/kuzetctl' --socket '%s' %s 2>&1", top != NULL ? top : ".",
-	    path, arguments);
-	f = popen(command, "re");
-	if (f == NULL)
-		return -1;
-	n = fread(output, 1, sizeof(output) - 1, f);
-	output[n] = '\0';
-	status = pclose(f);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	(void)snprintf(line, sizeof(line), "--socket '%s' %s", path, arguments);
+	return run_program(&run, "kuzetctl", line);
 }
 
 static unsigned
@@ -61,7 +49,7 @@ lines(void)
 {
 	unsigned n = 0;
 
-	for (const char *p = output; (p = strchr(p, '\n')) != NULL; p++)
+	for (const char *p = run.out; (p = strchr(p, '\n')) != NULL; p++)
 		n++;
 	return n;
 }
@@ -70,11 +58,12 @@ static bool
 prints(const char *arguments, int status, unsigned n, const char *part)
 {
 	int got = ctl(arguments);
-	bool ok = got == status && lines() == n && strstr(output, part) != NULL;
+	bool ok =
+	    got == status && lines() == n && strstr(run.out, part) != NULL;
 
 	if (!ok)
 		(void)printf("# %s: exit %d, %u lines: %.600s\n", arguments,
-		    got, lines(), output);
+		    got, lines(), run.out);
 	return ok;
 }
 
@@ -85,20 +74,20 @@ status_tells_all(void)
 		  "\"events\":{\"received\":123,"
 		  "\"stored\":100,"),
 	    "status counts the store's events");
-	CHECK(strstr(output, "\"unparsed\":4}") != NULL &&
-		strstr(output, "\"uptime_seconds\":61") != NULL &&
-		strstr(output, "\"detections\":10,") != NULL &&
-		strstr(output, "\"incidents\":1,") != NULL &&
-		strstr(output, "\"agents\":{\"known\":1,\"connected\":1}") !=
+	CHECK(strstr(run.out, "\"unparsed\":4}") != NULL &&
+		strstr(run.out, "\"uptime_seconds\":61") != NULL &&
+		strstr(run.out, "\"detections\":10,") != NULL &&
+		strstr(run.out, "\"incidents\":1,") != NULL &&
+		strstr(run.out, "\"agents\":{\"known\":1,\"connected\":1}") !=
 		    NULL &&
-		strstr(output, "\"outbox\":{\"pending\":5,\"delivered\":0}") !=
+		strstr(run.out, "\"outbox\":{\"pending\":5,\"delivered\":0}") !=
 		    NULL &&
-		strstr(output, "\"rules\":{\"loaded\":2,\"refused\":0}") !=
+		strstr(run.out, "\"rules\":{\"loaded\":2,\"refused\":0}") !=
 		    NULL,
 	    "and everything else that is promised");
 	ready = false;
 	CHECK(ctl("status --json") == 1 &&
-		strstr(output, "\"ready\":false") != NULL,
+		strstr(run.out, "\"ready\":false") != NULL,
 	    "it fails while the collector is not ready");
 	ready = true;
 }
@@ -135,7 +124,7 @@ first_value(const char *name, char *out, size_t room)
 	size_t n = 0;
 
 	(void)snprintf(wanted, sizeof(wanted), "\"%s\":\"", name);
-	p = strstr(output, wanted);
+	p = strstr(run.out, wanted);
 	for (p = p != NULL ? p + strlen(wanted) : "";
 	     *p != '\0' && *p != '"' && n + 1 < room; p++)
 		out[n++] = *p;
@@ -158,14 +147,14 @@ one_event_is_found(void)
 static void
 detections_are_found(void)
 {
-	static char before[OUTPUT_MAX];
+	static char before[RUN_OUTPUT_MAX];
 	char rule[128], arguments[512];
 
 	CHECK(prints("detections --json", 0, EVENTS / 10, "\"group\":{"),
 	    "detections");
-	memcpy(before, output, sizeof(before));
+	memcpy(before, run.out, sizeof(before));
 	(void)ctl("detections --json");
-	CHECK(strcmp(before, output) == 0, "are the same each time");
+	CHECK(strcmp(before, run.out) == 0, "are the same each time");
 	first_value("rule\":{\"id", rule, sizeof(rule));
 	(void)snprintf(arguments, sizeof(arguments),
 	    "detections --json --rule '%s'", rule);

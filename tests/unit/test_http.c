@@ -170,7 +170,8 @@ static void
 requests_are_answered(void)
 {
 	static char huge[64 * 1024];
-	char many[2048] = "GET /echo?";
+	char many[2048];
+	size_t n;
 
 	CHECK(answers("GET /echo?a=1%3D2+3&b%20c=%D0%B6&x" TAIL, "200",
 		  "3 [1=2 3] [\xd0\xb6]"),
@@ -191,12 +192,13 @@ requests_are_answered(void)
 	CHECK(answers("GET /failure?late=1" TAIL, "200",
 		  "{\"error\":\"the disk is \\\"gone\\\"\"}"),
 	    "a late one says why in the last line");
+	n = (size_t)snprintf(many, sizeof(many), "GET /echo?");
 	for (int i = 0; i < 40; i++)
-		(void)strcat(many, "p=1&");
-	(void)strcat(many, TAIL);
+		n += (size_t)snprintf(many + n, sizeof(many) - n, "p=1&");
+	(void)snprintf(many + n, sizeof(many) - n, "%s", TAIL);
 	CHECK(answers(many, "400", "\"error\""), "too many parameters");
-	memset(huge, 'x', sizeof(huge) - 1);
-	memcpy(huge, "GET /echo?", 10);
+	n = (size_t)snprintf(huge, sizeof(huge), "GET /echo?");
+	memset(huge + n, 'x', sizeof(huge) - n - 1);
 	CHECK(strstr(ask(huge), " 200 ") == NULL, "a huge request is refused");
 	CHECK(strstr(ask("POST /echo HTTP/1.1\r\nContent-Length: 99999999\r\n"
 			 "\r\n"),
@@ -333,7 +335,7 @@ long_paths_work(void)
 	char folder[512], sock[700];
 	struct error err;
 	FILE *f;
-	int fd, to;
+	int fd = -1, to = -1;
 
 	(void)snprintf(folder, sizeof(folder), "%s/%0200d", dir, 7);
 	(void)mkdir(folder, 0700);

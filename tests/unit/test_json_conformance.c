@@ -8,9 +8,10 @@
 #include <stdlib.h>
 
 #include "json.h"
+#include "run.h"
 #include "tap.h"
 
-enum { FILE_MAX = 1 << 20 };
+enum { FILE_MAX = 1 << 20, WRAPPED_MAX = 2 << 20 };
 
 static char input[FILE_MAX];
 
@@ -41,7 +42,7 @@ accepts_member(struct slice text)
 	enum rc rc;
 
 	event_init(&ev, a);
-	buf_init(&wrapped, 2 * FILE_MAX);
+	buf_init(&wrapped, WRAPPED_MAX);
 	(void)buf_add_str(&wrapped, "{\"x\":");
 	(void)buf_add_slice(&wrapped, text);
 	(void)buf_add_str(&wrapped, "}");
@@ -89,8 +90,8 @@ check_file(const char *dir, const char *name)
 int
 main(void)
 {
-	const char *top = getenv("top_srcdir");
-	const char *shared = getenv("KUZET_SHARED");
+	const char *top = run_env("top_srcdir", KUZET_SRCDIR);
+	const char *shared = run_env("KUZET_SHARED", NULL);
 	char dir[2048];
 	struct dirent *e;
 	DIR *d;
@@ -100,13 +101,13 @@ main(void)
 		    "%s/corpora/conformance/json/test_parsing", shared);
 	else
 		(void)snprintf(dir, sizeof(dir),
-		    "%s/../shared/corpora/conformance/json/test_parsing",
-		    top != NULL ? top : KUZET_SRCDIR);
+		    "%s/../shared/corpora/conformance/json/test_parsing", top);
 	d = opendir(dir);
 	if (d == NULL) {
 		(void)puts("1..0 # SKIP no corpus");
 		return 0;
 	}
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((e = readdir(d)) != NULL)
 		if (e->d_name[0] != '.')
 			check_file(dir, e->d_name);

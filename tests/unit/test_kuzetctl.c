@@ -7,18 +7,18 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/socket.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include "collector/api/http.h"
 #include "control.h"
+#include "run.h"
 #include "tap.h"
 
-enum { OUTPUT_MAX = 1 << 16, COMMAND_MAX = 4096, LINES = 3000 };
+enum { COMMAND_MAX = 4096, LINES = 3000 };
 
 static char dir[] = "/tmp/kuzet-ctl-XXXXXX";
 static char path[64];
-static char output[OUTPUT_MAX], errors[OUTPUT_MAX];
+static struct run run;
 
 static void
 get_status(void *ctx, const struct http_request *r, struct http_reply *reply)
@@ -96,51 +96,28 @@ static const struct http_route routes[] = {
 	{ NULL, NULL, NULL },
 };
 
-static void
-slurp(const char *name, char *out)
-{
-	char file[128];
-	size_t n = 0;
-	FILE *f;
-
-	(void)snprintf(file, sizeof(file), "%s/%s", dir, name);
-	f = fopen(file, "re");
-	if (f != NULL) {
-		n = fread(out, 1, OUTPUT_MAX - 1, f);
-		(void)fclose(f);
-	}
-	out[n] = '\0';
-	(void)unlink(file);
-}
-
 /* The exit status of `kuzetctl --socket ... ARGUMENTS`. */
 static int
 ctl(const char *arguments)
 {
-	const char *top = getenv("top_builddir");
-	char command[COMMAND_MAX];
-	int status;
+	char line[COMMAND_MAX];
+	bool own = strncmp(arguments, "--", 2) == 0;
 
-	(void)snprintf(command, sizeof(command),
-	    "'%s/kuzetctl' %s%s %s >%s/out 2>%s/err", top != NULL ? top : ".",
-	    strncmp(arguments, "--", 2) == 0 ? "" : "--socket ",
-	    strncmp(arguments, "--", 2) == 0 ? "" : path, arguments, dir, dir);
-	status = system(command);
-	slurp("out", output);
-	slurp("err", errors);
-	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+	(void)snprintf(line, sizeof(line), "%s%s %s", own ? "" : "--socket ",
+	    own ? "" : path, arguments);
+	return run_program(&run, "kuzetctl", line);
 }
 
 static bool
 runs(const char *arguments, int status, const char *out, const char *err)
 {
 	int got = ctl(arguments);
-	bool ok = got == status && strstr(output, out) != NULL &&
-	    strstr(errors, err) != NULL;
+	bool ok = got == status && strstr(run.out, out) != NULL &&
+	    strstr(run.err, err) != NULL;
 
 	if (!ok)
 		(void)printf("# %s: exit %d\n# out: %.500s\n# err: %.500s\n",
-		    arguments, got, output, errors);
+		    arguments, got, run.out, run.err);
 	return ok;
 }
 
@@ -165,19 +142,19 @@ commands_print_answers(void)
 	    "options arrive as they were written");
 	CHECK(runs("events", 0,
 		  "2026-11-22T01:02:03Z web-1            ssh?[2Jd", "") &&
-		strchr(output, '\033') == NULL,
+		strchr(run.out, '\033') == NULL,
 	    "a table holds nothing that a terminal obeys");
 	CHECK(runs("events --count", 0, "12\n", ""), "a count is a number");
 	CHECK(runs("events --count --json", 0, "{\"count\":12}\n", ""),
 	    "or an object");
 	CHECK(runs("incidents", 0,
 		  "high          new      42      SSH brute force", "") &&
-		strstr(output, "source.ip=203.0.113.7") != NULL,
+		strstr(run.out, "source.ip=203.0.113.7") != NULL,
 	    "incidents print as a table");
 	CHECK(runs("detections --rule x", 0, "", "none"),
 	    "nothing found is said, and is no failure");
-	CHECK(runs("detections --json", 0, "", "") && output[0] == '\0' &&
-		errors[0] == '\0',
+	CHECK(runs("detections --json", 0, "", "") && run.out[0] == '\0' &&
+		run.err[0] == '\0',
 	    "with --json nothing is nothing");
 }
 
@@ -188,7 +165,7 @@ failures_are_told(void)
 	    "a refused request is wrong usage");
 	CHECK(runs("events --where fail=late --json", 1, "@timestamp",
 		  "the disk went") &&
-		strstr(output, "error") == NULL,
+		strstr(run.out, "error") == NULL,
 	    "what goes wrong later is a failure");
 	CHECK(runs("events --since never", 2, "",
 		  "--since: \"never\" is no "

@@ -267,7 +267,8 @@ arguments_are_read(void)
 
 	CHECK(argument_is("now", now_ns), "now");
 	CHECK(argument_is("2h", now_ns - 7200 * NS_PER_SEC), "a span back");
-	CHECK(argument_is("8w", now_ns - 56 * 86400 * NS_PER_SEC), "weeks");
+	CHECK(argument_is("8w", now_ns - INT64_C(56) * 86400 * NS_PER_SEC),
+	    "weeks");
 	CHECK(argument_is("2026-11-22", now_ns - 43200 * NS_PER_SEC), "a date");
 	CHECK(argument_is("2026-11-22T12:00:00Z", now_ns), "RFC 3339");
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
