@@ -93,6 +93,8 @@ struct correlator *correlator_new(struct ruleset *rs,
 void correlator_free(struct correlator *c);
 
 void correlator_hit(struct correlator *c, const struct correlate_hit *hit);
+/* Whether anything counts hits of this base rule: others need no values. */
+bool correlator_wants(const struct correlator *c, uint32_t rule);
 
 /*
  * A source's watermark: windows of groups fed by it close when all sources that

@@ -22,21 +22,27 @@ struct incidents_options {
 	bool outbox;
 	size_t max_queued; /* records waiting: then the writer waits */
 	void (*on_incident)(void *ctx, const struct incident *i);
+	/* "" when it is over; both run in the correlator's thread */
 	void (*on_trouble)(void *ctx, const char *message);
 	void *ctx;
+	struct correlate_options correlate; /* bounds; 0: the defaults */
 };
 
+/* Reads the cursor; rebuilding goes on in the thread. */
 enum rc incidents_new(const struct incidents_options *options,
     struct incidents **out, struct error *err);
 
-/* Any thread; takes the record; waits for room. */
+/* Any thread; takes what the record holds; waits for room. */
 void incidents_submit(struct incidents *in, struct log_record *record);
 
-/* A reload. */
+/* A reload, in order with the records; takes a reference. */
 void incidents_set_rules(struct incidents *in, struct ruleset *rules);
 
 /* Commit number up to which everything is correlated and in soc.db. */
 uint64_t incidents_position(struct incidents *in);
 
-/* Works off what it has, then ends. */
+/* What correlation holds and what its bounds forced out. */
+void incidents_stats(struct incidents *in, struct correlator_stats *out);
+
+/* Works off what it has, then ends; NULL is fine. */
 void incidents_free(struct incidents *in);

@@ -436,6 +436,12 @@ correlator_hit(struct correlator *c, const struct correlate_hit *hit)
 		corr_incidents_report(c);
 }
 
+bool
+correlator_wants(const struct correlator *c, uint32_t rule)
+{
+	return rule < c->plan->n_by_rule && c->plan->by_rule[rule].n > 0;
+}
+
 void
 correlator_source(struct correlator *c, uint32_t source)
 {
