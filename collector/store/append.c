@@ -148,6 +148,29 @@ arrival_of(const struct event *list, uint32_t n, int64_t *arrival_ns)
 			*arrival_ns = list[i].arrival_ns;
 }
 
+/*
+ * The file of the new day.  It stays open when its first transaction fails:
+ * opened again, SQLite would recover what is whole in its WAL, though it was
+ * reported as failed.  Of a day that is given up nothing was ever reported.
+ */
+static enum rc
+begun_day(struct append *a)
+{
+	struct store *s = a->s;
+
+	if (s->begun != NULL && s->begun_number != a->day_number) {
+		day_abandon(s->begun);
+		s->begun = NULL;
+	}
+	if (s->begun == NULL &&
+	    day_open(s->dir, a->day_number, SQL_CREATE, &s->begun, a->err) !=
+		RC_OK)
+		return a->err->code;
+	s->begun_number = a->day_number;
+	a->day = s->begun;
+	return RC_OK;
+}
+
 /* The transaction; in a new day's file if the day is new. */
 static enum rc
 begin(struct append *a)
@@ -169,9 +192,7 @@ begin(struct append *a)
 	s->rules_loaded = false;
 	a->next_block = 1;
 	state_drop_ended(&s->state, a->record->arrival_ns - ENDED_KEPT_NS);
-	if (day_open(s->dir, a->day_number, SQL_WRITE, &a->day, a->err) !=
-		RC_OK ||
-	    sql_begin(a->day, a->err) != RC_OK)
+	if (begun_day(a) != RC_OK || sql_begin(a->day, a->err) != RC_OK)
 		return a->err->code;
 	return day_create(a->day, a->err);
 }
@@ -244,6 +265,7 @@ settle(struct append *a)
 		sql_close(s->day);
 		s->day = a->day;
 		s->day_number = a->day_number;
+		s->begun = NULL;
 	}
 	s->rules_loaded = true;
 	s->final_rules = s->n_rules;
@@ -261,12 +283,8 @@ undo(struct append *a)
 	struct store *s = a->s;
 
 	sql_rollback(a->day);
-	if (a->new_day) {
-		sql_close(a->day);
-		rules_cut(s, 0); /* the old day's are read again */
-	} else {
-		rules_cut(s, s->final_rules);
-	}
+	/* of a new day: the old one's are read again */
+	rules_cut(s, a->new_day ? 0 : s->final_rules);
 	state_rollback(&s->state);
 	log_record_fini(a->record);
 }

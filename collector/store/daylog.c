@@ -116,17 +116,21 @@ day_open(const char *dir, int32_t day, enum sql_mode mode, struct sql **out,
 	    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
 		sizeof(path))
 		return error_set(err, RC_INVALID, "%s: no such day", dir);
-	if (mode == SQL_READ && access(path, F_OK) != 0 && errno == ENOENT)
+	if (mode != SQL_CREATE && access(path, F_OK) != 0 && errno == ENOENT)
 		return RC_EOF;
 	rc = sql_open(path, mode, &s, err);
 	if (rc == RC_OK)
 		rc = sql_version(s, &version, err);
+	/* a journal is used once: to make the empty file a WAL file */
+	if (rc == RC_SYSTEM && mode == SQL_READ && s != NULL &&
+	    sqlite3_extended_errcode(s->db) == SQLITE_READONLY_ROLLBACK)
+		rc = RC_EOF;
 	if (rc == RC_OK && version > DAY_FORMAT)
 		rc = error_set(err, RC_INVALID,
 		    "%s: written by a newer version of kuzet (format %d, this "
 		    "one knows %d): use that version",
 		    path, version, DAY_FORMAT);
-	if (rc == RC_OK && version == 0 && mode == SQL_READ)
+	if (rc == RC_OK && version == 0 && mode != SQL_CREATE)
 		rc = RC_EOF;
 	if (rc != RC_OK) {
 		sql_close(s);
@@ -147,6 +151,20 @@ day_create(struct sql *s, struct error *err)
 	    "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
 	    DAY_FORMAT);
 	return sql_exec(s, text, err);
+}
+
+void
+day_abandon(struct sql *s)
+{
+	static const char *const ends[] = { "", "-wal", "-shm" };
+	char path[4096 + 8];
+
+	/* before it is closed: closing would copy the WAL into it */
+	for (size_t i = 0; i < sizeof(ends) / sizeof(ends[0]); i++) {
+		(void)snprintf(path, sizeof(path), "%s%s", s->path, ends[i]);
+		(void)unlink(path);
+	}
+	sql_close(s);
 }
 
 enum rc

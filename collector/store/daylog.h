@@ -26,7 +26,8 @@ int32_t day_of(int64_t time_ns);
 enum rc day_list(const char *dir, int32_t **days, size_t *n, struct error *err);
 
 /*
- * RC_EOF: nothing was ever committed to it (READ), or it is not there.
+ * RC_EOF, but not with CREATE: it is not there, or nothing was ever committed
+ * to it.
  * RC_INVALID: a newer version wrote it.
  */
 enum rc day_open(const char *dir, int32_t day, enum sql_mode mode,
@@ -34,6 +35,9 @@ enum rc day_open(const char *dir, int32_t day, enum sql_mode mode,
 
 /* In a transaction: makes the tables. */
 enum rc day_create(struct sql *s, struct error *err);
+
+/* Closes and removes a file to which nothing was ever committed. */
+void day_abandon(struct sql *s);
 
 struct day_totals {
 	uint64_t commit, events, detections;

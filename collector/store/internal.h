@@ -30,6 +30,8 @@ struct store {
 	/* the appender's alone */
 	struct sql *day; /* NULL: no day yet */
 	int32_t day_number;
+	struct sql *begun; /* a new day whose first transaction failed */
+	int32_t begun_number;
 	struct state state;
 	struct block_encoder *encoder;
 	uint64_t next_block; /* id in the open day */

@@ -67,7 +67,7 @@ soc_prepare(const char *dir, struct error *err)
 	int version = 0;
 	enum rc rc;
 
-	if (soc_connect(dir, SQL_WRITE, &db, err) != RC_OK)
+	if (soc_connect(dir, SQL_CREATE, &db, err) != RC_OK)
 		return err->code;
 	rc = sql_version(db, &version, err);
 	if (rc != RC_OK || version == SOC_FORMAT)

@@ -60,15 +60,17 @@ sql_open(const char *path, enum sql_mode mode, struct sql **out,
 	enum rc rc;
 
 	s->path = xstrdup(path);
-	flags |= mode == SQL_WRITE ? SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE
-				   : SQLITE_OPEN_READONLY;
+	flags |=
+	    mode == SQL_READ ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE;
+	if (mode == SQL_CREATE)
+		flags |= SQLITE_OPEN_CREATE;
 	if (sqlite3_open_v2(path, &s->db, flags, NULL) != SQLITE_OK) {
 		rc = sql_fail(s, "cannot open", err);
 		goto out;
 	}
 	(void)sqlite3_extended_result_codes(s->db, 1);
 	(void)sqlite3_busy_timeout(s->db, BUSY_MS);
-	if (mode == SQL_WRITE)
+	if (mode != SQL_READ)
 		rc = sql_exec(s,
 		    "PRAGMA page_size=8192; PRAGMA journal_mode=WAL;"
 		    "PRAGMA synchronous=FULL; PRAGMA temp_store=MEMORY;"

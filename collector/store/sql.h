@@ -16,8 +16,9 @@
 #include "slice.h"
 
 enum sql_mode {
-	SQL_READ,  /* no writes; the file must exist */
-	SQL_WRITE, /* made if it is missing; WAL, synchronous=FULL */
+	SQL_READ,   /* no writes; the file must exist */
+	SQL_WRITE,  /* the file must exist; WAL, synchronous=FULL */
+	SQL_CREATE, /* the same, but made if it is missing */
 };
 
 enum { SQL_STATEMENTS = 48 };

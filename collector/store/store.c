@@ -41,19 +41,14 @@ load_newest(struct store *s, struct error *err)
 	rc = RC_OK;
 	while (n > 0 && day == NULL && rc == RC_OK) {
 		s->day_number = days[--n];
-		rc = day_open(s->dir, s->day_number, SQL_READ, &day, err);
+		rc = day_open(s->dir, s->day_number, mode, &day, err);
 		if (rc == RC_EOF)
 			rc = RC_OK;
 	}
 	free(days);
 	if (rc != RC_OK || day == NULL)
 		goto out;
-	if (mode == SQL_WRITE) {
-		sql_close(day);
-		rc = day_open(s->dir, s->day_number, mode, &day, err);
-	}
-	if (rc == RC_OK)
-		rc = day_totals(day, &totals, err);
+	rc = day_totals(day, &totals, err);
 	if (rc == RC_OK && mode == SQL_WRITE)
 		rc = load_appender(s, day, err);
 	atomic_store(&s->commits, totals.commit);
@@ -129,6 +124,8 @@ store_close(struct store *s)
 {
 	if (s == NULL)
 		return;
+	if (s->begun != NULL)
+		day_abandon(s->begun);
 	sql_close(s->day);
 	state_fini(&s->state);
 	block_encoder_free(s->encoder);
