@@ -35,7 +35,7 @@ stranger_open(struct file_set *s, const char *path, struct stranger *out)
 	*out = (struct stranger){ .path = path, .fd = -1 };
 	if (opener_open(s->setup.opener, path, &out->fd, &out->st, &err) !=
 	    RC_OK) {
-		file_set_say(s, LOG_LEVEL_DEBUG, "%s", err.text);
+		file_set_say_once(s, path, err.text);
 		return false;
 	}
 	out->is_gzip = has_gzip_name(path) && has_gzip_magic(out->fd);

@@ -111,7 +111,7 @@ collect(struct scan *q)
 				watch_folder_of(s, c->paths[k]);
 			if (opener_list(s->setup.opener, c->paths[k], on_path,
 				q, &err) != RC_OK)
-				file_set_say(s, LOG_LEVEL_WARN, "%s", err.text);
+				file_set_say_once(s, c->paths[k], err.text);
 		}
 	}
 	if (q->n > 0)
@@ -149,7 +149,7 @@ open_known(struct file_set *s, struct tail *t, const char *path)
 	int fd;
 
 	if (opener_open(s->setup.opener, path, &fd, &st, &err) != RC_OK) {
-		file_set_say(s, LOG_LEVEL_DEBUG, "%s", err.text);
+		file_set_say_once(s, path, err.text);
 		return;
 	}
 	if (!file_verify(t, fd, &st)) {
@@ -169,6 +169,7 @@ static void
 meet_known(struct file_set *s, struct tail *t, const struct candidate *c)
 {
 	bool again = t->scan == s->scan_id;
+	bool unread;
 
 	t->scan = s->scan_id;
 	if (strcmp(t->path, c->path) != 0) {
@@ -185,7 +186,9 @@ meet_known(struct file_set *s, struct tail *t, const struct candidate *c)
 		return;
 	if (t->spec == NULL)
 		file_set_assign(s, t, c->spec);
-	if (t->size == c->st.size && t->mtime_ns == c->st.mtime_ns &&
+	unread =
+	    !t->copy && !t->finished && (t->is_gzip || t->read_at < t->size);
+	if (!unread && t->size == c->st.size && t->mtime_ns == c->st.mtime_ns &&
 	    (t->verified || t->copy || (t->finished && t->is_gzip)))
 		return;
 	if (t->copy)

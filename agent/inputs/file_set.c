@@ -14,6 +14,8 @@
 
 /* Between two writes of the state */
 static const int64_t save_every_ns = 200 * NS_PER_MS;
+/* Thousands of files and a slow disk must not cost more than a twentieth. */
+enum { SAVE_SHARE = 20 };
 
 void
 file_set_say(struct file_set *s, enum log_level level, const char *fmt, ...)
@@ -25,6 +27,32 @@ file_set_say(struct file_set *s, enum log_level level, const char *fmt, ...)
 	(void)vsnprintf(text, sizeof(text), fmt, ap);
 	va_end(ap);
 	s->setup.say(s->setup.ctx, level, text);
+}
+
+/* FNV-1a */
+static uint64_t
+hash_text(const char *text)
+{
+	uint64_t h = UINT64_C(0xcbf29ce484222325);
+
+	for (; *text != '\0'; text++)
+		h = (h ^ (unsigned char)*text) * UINT64_C(0x100000001b3);
+	return h;
+}
+
+void
+file_set_say_once(struct file_set *s, const char *path, const char *text)
+{
+	uint64_t h = hash_text(path);
+
+	for (size_t i = 0; i < SAID_MAX; i++) {
+		if (s->said[i] == h)
+			return;
+	}
+	s->said[s->said_at] = h;
+	s->said_at = (s->said_at + 1) % SAID_MAX;
+	s->counts.dropped++;
+	file_set_say(s, LOG_LEVEL_WARN, "%s", text);
 }
 
 const struct file_spec *
@@ -81,8 +109,11 @@ file_set_specs(struct file_set *s, const struct input_setup *setup)
 	}
 	TAILQ_FOREACH (t, &s->tails, all) {
 		file_set_assign(s, t, file_set_spec_of(s, t->origin));
+		/* what no input names keeps its position, for the next time */
 		if (t->spec == NULL)
-			file_set_unready(s, t);
+			file_set_close(s, t);
+		else if (t->fd != -1 && t->size > t->read_at)
+			file_set_ready(s, t);
 	}
 }
 
@@ -288,7 +319,8 @@ file_set_dirty(struct file_set *s)
 	if (s->save_armed)
 		return;
 	s->save_armed = true;
-	loop_timer_start(s->save, save_every_ns);
+	loop_timer_start(s->save,
+	    s->save_gap_ns > save_every_ns ? s->save_gap_ns : save_every_ns);
 }
 
 void
@@ -296,6 +328,7 @@ file_set_save(struct file_set *s)
 {
 	struct error err;
 	struct tail *t;
+	int64_t began_ns = loop_now();
 
 	if (!s->dirty)
 		return;
@@ -314,6 +347,7 @@ file_set_save(struct file_set *s)
 		s->save_failed = false;
 		s->dirty = false;
 	}
+	s->save_gap_ns = SAVE_SHARE * (loop_now() - began_ns);
 	/* without a state too: new streams after a restart, never silence */
 	TAILQ_FOREACH (t, &s->tails, all)
 		t->durable = true;

@@ -18,6 +18,7 @@
 enum {
 	FILE_BUCKETS = 4096,
 	FILE_SPECS_MAX = 1000,
+	SAID_MAX = 512,      /* warnings that are remembered */
 	OPEN_IDLE_MAX = 512, /* above it, quiet files are closed */
 };
 
@@ -39,7 +40,10 @@ struct file_set {
 	struct tail *gzip_owner; /* one at a time is being read */
 	uint32_t scan_id;
 	int64_t scanned_ns;
-	int64_t scan_gap_ns; /* between two scans, at least */
+	int64_t scan_gap_ns;     /* between two scans, at least */
+	int64_t save_gap_ns;     /* between two writes of the state, at least */
+	uint64_t said[SAID_MAX]; /* hashes of paths, a ring */
+	size_t said_at;
 	bool scan_soon;
 	bool dirty; /* the state on disk is behind */
 	bool save_armed;
@@ -50,6 +54,9 @@ struct file_set {
 
 void file_set_say(struct file_set *s, enum log_level level, const char *fmt,
     ...) PRINTF_LIKE(3, 4);
+
+/* A warning about `path`, which does not come again with each scan. */
+void file_set_say_once(struct file_set *s, const char *path, const char *text);
 
 void file_set_specs(struct file_set *s, const struct input_setup *setup);
 void file_set_load(struct file_set *s);

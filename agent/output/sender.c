@@ -153,6 +153,20 @@ fail(struct sender *s, const char *fmt, ...)
 	pause_then_connect(s);
 }
 
+/* Nothing was under way: no failure of anybody.  The same one again. */
+static void
+close_idle(struct sender *s)
+{
+	say(s, LOG_LEVEL_DEBUG, "collector %s: it closed the idle connection",
+	    s->hosts[s->host]);
+	drop_connection(s);
+	s->state = PAUSING;
+	loop_timer_start(s->timer, jittered(s->backoff_ns));
+	s->backoff_ns = s->backoff_ns * 2 < s->config.backoff_max_ns
+	    ? s->backoff_ns * 2
+	    : s->config.backoff_max_ns;
+}
+
 /* The deadline of an answer; none while nothing is owed. */
 static void
 await_ack(struct sender *s)
@@ -289,7 +303,9 @@ run_connection(struct sender *s)
 		if (rc == RC_AGAIN)
 			want |= tls_wants(s->tls);
 	}
-	if (rc == RC_EOF)
+	if (rc == RC_EOF && s->n_windows == 0)
+		close_idle(s);
+	else if (rc == RC_EOF)
 		fail(s, "it closed the connection");
 	else if (rc != RC_OK && rc != RC_AGAIN)
 		fail(s, "%s", err.text);
