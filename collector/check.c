@@ -1,0 +1,28 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "check.h"
+
+#include "stages.h"
+#include "tls.h"
+
+enum rc
+collector_check(const char *path, const struct collector_config *config,
+    struct error *err)
+{
+	const struct tls_files files = {
+		.ca = config->tls_ca,
+		.certificate = config->tls_certificate,
+		.key = config->tls_key,
+		.crl = config->tls_crl,
+	};
+	struct tls_context *tls = NULL;
+	struct stages *stages = NULL;
+	enum rc rc = tls_context_new(TLS_SERVER, &files, true, &tls, err);
+
+	if (rc == RC_OK)
+		rc = stages_load(config, &stages, err);
+	stages_unref(stages);
+	tls_context_free(tls);
+	if (rc != RC_OK)
+		return error_prefix(err, "%s", path);
+	return RC_OK;
+}

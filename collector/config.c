@@ -1,0 +1,123 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "config.h"
+
+#include <stddef.h>
+#include <string.h>
+
+#include "engine.h"
+
+#define AT(member) offsetof(struct collector_config, member)
+
+static const char *const levels[] = { "informational", "low", "medium", "high",
+	"critical", NULL };
+
+/* clang-format off */
+const struct conf_option collector_options[] = {
+	{ .key = "listeners.beats.address", .type = CONF_ADDRESS,
+	  .offset = AT(beats_address),
+	  .help = "Lumberjack v2 over mutual TLS, for agents and Beats" },
+	{ .key = "listeners.syslog.address", .type = CONF_ADDRESS,
+	  .offset = AT(syslog_address),
+	  .help = "syslog over mutual TLS (RFC 5425)" },
+	{ .key = "tls.ca", .type = CONF_PATH, .offset = AT(tls_ca),
+	  .required = true,
+	  .help = "PEM file of the authority whose certificates are accepted" },
+	{ .key = "tls.certificate", .type = CONF_PATH,
+	  .offset = AT(tls_certificate), .required = true,
+	  .help = "PEM file of the collector's certificate chain" },
+	{ .key = "tls.key", .type = CONF_PATH, .offset = AT(tls_key),
+	  .required = true,
+	  .help = "PEM file of its private key, readable by its owner only" },
+	{ .key = "tls.crl", .type = CONF_PATH, .offset = AT(tls_crl),
+	  .help = "PEM file of revoked certificates" },
+	{ .key = "state_dir", .type = CONF_PATH, .offset = AT(state_dir),
+	  .def = "/var/lib/kuzet",
+	  .help = "folder of the store; made if it is missing" },
+	{ .key = "control", .type = CONF_PATH, .offset = AT(control),
+	  .def = "/run/kuzet/collector.sock",
+	  .help = "socket for kuzetctl; mode 0600" },
+	{ .key = "user", .type = CONF_STRING, .offset = AT(user),
+	  .help = "user to become when started by root" },
+	{ .key = "rules", .type = CONF_PATHS, .offset = AT(rules),
+	  .help = "Sigma rules: files, or folders searched for *.yml" },
+	{ .key = "normalizers", .type = CONF_PATH, .offset = AT(normalizers),
+	  .help = "folder of log formats; default: the installed ones" },
+	{ .key = "taxonomy", .type = CONF_PATH, .offset = AT(taxonomy),
+	  .help = "folder of field and logsource maps; default: installed" },
+	{ .key = "geoip.country", .type = CONF_PATH,
+	  .offset = AT(geoip_country),
+	  .help = "MaxMind DB file of countries or cities" },
+	{ .key = "geoip.asn", .type = CONF_PATH, .offset = AT(geoip_asn),
+	  .help = "MaxMind DB file of autonomous systems" },
+	{ .key = "kafka.brokers", .type = CONF_ADDRESSES,
+	  .offset = AT(kafka_brokers),
+	  .help = "Kafka brokers that incidents are published to" },
+	{ .key = "kafka.topic_prefix", .type = CONF_STRING,
+	  .offset = AT(kafka_topic_prefix), .def = "kuzet.",
+	  .help = "what topics' names begin with" },
+	{ .key = "kafka.properties", .type = CONF_MAP,
+	  .offset = AT(kafka_properties),
+	  .help = "any properties of librdkafka" },
+	{ .key = "organization", .type = CONF_STRING,
+	  .offset = AT(organization), .def = "default",
+	  .help = "organization.id of events" },
+	{ .key = "organizations", .type = CONF_MAP,
+	  .offset = AT(organizations),
+	  .help = "certificate's CN: organization.id, where another owns it" },
+	{ .key = "incident_level", .type = CONF_CHOICE,
+	  .offset = AT(incident_level), .def = "high", .choices = levels,
+	  .help = "a single-event rule opens an incident from this level on" },
+	{ .key = "silent_after", .type = CONF_DURATION,
+	  .offset = AT(silent_after_ns), .def = "10m",
+	  .min = 1000000000, .max = INT64_MAX,
+	  .help = "a live source unheard so long follows the clock" },
+	{ .key = "memory", .type = CONF_SIZE, .offset = AT(memory_bytes),
+	  .def = "64MiB", .min = 16 << 20, .max = INT64_C(1) << 40,
+	  .help = "bound of what is received and not yet stored" },
+	{ .key = "workers", .type = CONF_INT, .offset = AT(workers),
+	  .def = "0", .min = 0, .max = 256,
+	  .help = "threads that parse and match; 0: one a core" },
+	{ .key = "max_connections", .type = CONF_INT,
+	  .offset = AT(max_connections), .def = "10000",
+	  .min = 1, .max = 1000000,
+	  .help = "bound of a listener's connections" },
+	{ .key = "idle_timeout", .type = CONF_DURATION,
+	  .offset = AT(idle_timeout_ns), .def = "15m",
+	  .min = 0, .max = INT64_MAX,
+	  .help = "a connection silent so long is closed; 0: never" },
+	{ .key = NULL },
+};
+/* clang-format on */
+
+enum rc
+collector_config_load(const char *path, struct collector_config *out,
+    struct error *err)
+{
+	enum rc rc;
+
+	*out = (struct collector_config){ .workers = 0 };
+	rc = conf_load(path, collector_options, out, err);
+	if (rc != RC_OK)
+		return rc;
+	if (out->beats_address == NULL && out->syslog_address == NULL)
+		return error_set(err, RC_INVALID,
+		    "%s: no listener: set listeners.beats.address or "
+		    "listeners.syslog.address",
+		    path);
+	if (out->beats_address != NULL && out->syslog_address != NULL &&
+	    strcmp(out->beats_address, out->syslog_address) == 0 &&
+	    !(strlen(out->beats_address) > 2 &&
+		strcmp(out->beats_address + strlen(out->beats_address) - 2,
+		    ":0") == 0))
+		return error_set(err, RC_INVALID,
+		    "%s: listeners.beats.address and listeners.syslog.address "
+		    "are both %s: each needs its own port",
+		    path, out->beats_address);
+	return RC_OK;
+}
+
+void
+collector_config_free(struct collector_config *config)
+{
+	conf_free(collector_options, config);
+}

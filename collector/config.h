@@ -1,0 +1,40 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* collector.yaml(5): the option table and what it fills. */
+#pragma once
+
+#include "conf.h"
+#include "error.h"
+
+struct collector_config {
+	char *beats_address;  /* NULL: no such listener */
+	char *syslog_address; /* NULL: no such listener */
+	char *tls_ca;
+	char *tls_certificate;
+	char *tls_key;
+	char *tls_crl;
+	char *state_dir;
+	char *control;
+	char *user;
+	struct conf_strings rules;
+	char *normalizers;
+	char *taxonomy;
+	char *geoip_country;
+	char *geoip_asn;
+	struct conf_strings kafka_brokers;
+	char *kafka_topic_prefix;
+	struct conf_map kafka_properties;
+	char *organization;
+	struct conf_map organizations;
+	int incident_level; /* enum rule_level */
+	int64_t silent_after_ns;
+	int64_t memory_bytes;
+	int64_t workers;
+	int64_t max_connections;
+	int64_t idle_timeout_ns;
+};
+
+extern const struct conf_option collector_options[];
+
+enum rc collector_config_load(const char *path, struct collector_config *out,
+    struct error *err);
+void collector_config_free(struct collector_config *config);

@@ -1,0 +1,605 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The way of an event through the collector, top-down:
+ *
+ *   listeners/   I/O thread: TLS, framing             -> struct piece
+ *   worker.c     N threads: inflate, JSON (decode.c),
+ *                normalize/, enrich/, match           -> struct batch
+ *   store/       writer thread: order, marks, commit  -> ACK, log record
+ *   incidents/   correlator thread: hits -> incidents -> soc.db, outbox
+ *   publish/     publisher thread: outbox -> Kafka
+ *   api/         API thread: kuzetctl's questions
+ */
+#include "pipeline.h"
+
+#include <signal.h>
+#include <stdlib.h>
+#include <unistd.h>
+
+#include "api/api.h"
+#include "budget.h"
+#include "incidents/incidents.h"
+#include "listeners/listener.h"
+#include "log.h"
+#include "loop.h"
+#include "presence.h"
+#include "soc.h"
+#include "stages.h"
+#include "store.h"
+#include "store/writer.h"
+#include "timestamp.h"
+#include "tls.h"
+#include "worker.h"
+#include "xalloc.h"
+
+enum {
+	PIECES_QUEUED = 256,
+	BATCHES_QUEUED = 64,
+	RECORDS_QUEUED = 256,
+	HANDSHAKE_SECONDS = 10,
+	FLUSH_MS = 300, /* for the last ACKs to leave */
+};
+
+struct pipeline {
+	const char *path;                      /* borrowed */
+	const struct collector_config *config; /* borrowed */
+	int64_t started_ns;
+
+	struct loop *loop;
+	struct loop_timer *flushed;
+	struct tls_context *beats_tls;
+	struct tls_context *syslog_tls;
+	struct budget *budget;
+	struct presence *presence;
+	struct listener *beats;
+	struct listener *syslog;
+
+	struct stages *stages;
+	struct workers *workers;
+
+	struct store *store;
+	struct writer *writer;
+	struct incidents *incidents;
+	struct api *api;
+
+	/* For the API's threads: __atomic. */
+	bool ready;
+	uint64_t rules_loaded, rules_refused;
+};
+
+/* ---- listeners -> workers -------------------------------------------- */
+
+/* Connections of the two listeners, told apart: numbers are each one's own. */
+static uint64_t
+connection_of(uint64_t number, bool syslog)
+{
+	return number * 2 + (syslog ? 1 : 0);
+}
+
+static bool
+submit_piece(struct pipeline *p, struct piece *piece, bool syslog)
+{
+	uint64_t number = piece->connection;
+
+	piece->connection = connection_of(number, syslog);
+	if (workers_submit(p->workers, piece))
+		return true;
+	piece->connection = number;
+	return false;
+}
+
+static bool
+on_beats_piece(void *ctx, struct piece *piece)
+{
+	return submit_piece(ctx, piece, false);
+}
+
+static bool
+on_syslog_piece(void *ctx, struct piece *piece)
+{
+	return submit_piece(ctx, piece, true);
+}
+
+static void
+opened(struct pipeline *p, uint64_t connection, const char *agent,
+    const char *peer)
+{
+	log_debug("%s connected from %s", agent, peer);
+	if (presence_add(p->presence, connection, agent, peer))
+		log_warn("%s is connected from %s and from another host: two "
+			 "agents with one certificate?",
+		    agent, peer);
+}
+
+static void
+on_beats_open(void *ctx, uint64_t connection, const char *agent,
+    const char *peer)
+{
+	opened(ctx, connection_of(connection, false), agent, peer);
+}
+
+static void
+on_syslog_open(void *ctx, uint64_t connection, const char *agent,
+    const char *peer)
+{
+	opened(ctx, connection_of(connection, true), agent, peer);
+}
+
+static void
+closed(struct pipeline *p, uint64_t connection)
+{
+	presence_remove(p->presence, connection);
+	if (p->writer != NULL)
+		writer_connection_closed(p->writer, connection);
+}
+
+static void
+on_beats_close(void *ctx, uint64_t connection)
+{
+	closed(ctx, connection_of(connection, false));
+}
+
+static void
+on_syslog_close(void *ctx, uint64_t connection)
+{
+	closed(ctx, connection_of(connection, true));
+}
+
+static void
+on_listener_log(void *ctx, const char *message)
+{
+	(void)ctx;
+	log_warn("%s", message);
+}
+
+static void
+resume(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (p->beats != NULL)
+		listener_resume(p->beats);
+	if (p->syslog != NULL)
+		listener_resume(p->syslog);
+}
+
+/* Any thread: a queue or the budget has room again. */
+static void
+on_room(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	loop_post(p->loop, resume, p);
+}
+
+/* ---- workers -> writer ------------------------------------------------ */
+
+static void
+on_batch(void *ctx, struct batch *b)
+{
+	struct pipeline *p = ctx;
+
+	if (!writer_submit(p->writer, b)) {
+		ruleset_unref(b->rules);
+		batch_free(b);
+	}
+}
+
+/* ---- writer -> listeners, correlator ---------------------------------- */
+
+struct reply {
+	struct pipeline *pipeline;
+	uint64_t connection;
+	uint32_t count; /* 0: end the connection */
+};
+
+static void
+deliver_reply(void *ctx)
+{
+	struct reply *r = ctx;
+	struct pipeline *p = r->pipeline;
+	struct listener *l = r->connection % 2 == 1 ? p->syslog : p->beats;
+
+	if (r->count > 0)
+		listener_ack(l, r->connection / 2, r->count);
+	else
+		listener_fail(l, r->connection / 2);
+	free(r);
+}
+
+static void
+post_reply(struct pipeline *p, uint64_t connection, uint32_t count)
+{
+	struct reply *r = xzalloc(sizeof(*r));
+
+	*r = (struct reply){ p, connection, count };
+	loop_post(p->loop, deliver_reply, r);
+}
+
+static void
+on_ack(void *ctx, uint64_t connection, uint32_t count)
+{
+	post_reply(ctx, connection, count);
+}
+
+static void
+on_fail(void *ctx, uint64_t connection, const char *why)
+{
+	log_warn("connection closed without an ACK: %s", why);
+	post_reply(ctx, connection, 0);
+}
+
+static void
+on_commit(void *ctx, struct log_record *record)
+{
+	struct pipeline *p = ctx;
+
+	incidents_submit(p->incidents, record);
+}
+
+static void
+on_store_trouble(void *ctx, const char *message)
+{
+	(void)ctx;
+	if (message[0] == '\0')
+		log_info("the store can write again");
+	else
+		log_error("the store cannot write; nothing is acknowledged "
+			  "until it can: %s",
+		    message);
+}
+
+static void
+on_incident(void *ctx, const struct incident *i)
+{
+	(void)ctx;
+	log_info("incident %.*s %.*s: %.*s %.*s, %llu events", SLICE_ARG(i->id),
+	    SLICE_ARG(i->level), SLICE_ARG(i->rule_title), SLICE_ARG(i->group),
+	    (unsigned long long)i->events);
+}
+
+static void
+on_incidents_trouble(void *ctx, const char *message)
+{
+	(void)ctx;
+	if (message[0] == '\0')
+		log_info("incidents are stored again");
+	else
+		log_error("incidents wait: %s", message);
+}
+
+/* ---- start -------------------------------------------------------------- */
+
+static enum rc
+load_tls(const struct collector_config *c, struct tls_context **beats,
+    struct tls_context **syslog, struct error *err)
+{
+	const struct tls_files files = {
+		.ca = c->tls_ca,
+		.certificate = c->tls_certificate,
+		.key = c->tls_key,
+		.crl = c->tls_crl,
+	};
+	enum rc rc = tls_context_new(TLS_SERVER, &files, true, beats, err);
+
+	if (rc == RC_OK)
+		rc = tls_context_new(TLS_SERVER, &files, true, syslog, err);
+	return rc;
+}
+
+static enum rc
+start_listeners(struct pipeline *p, struct error *err)
+{
+	struct listener_options o = {
+		.budget = p->budget,
+		.limits = &lumberjack_limits_default,
+		.max_connections = (size_t)p->config->max_connections,
+		.idle_timeout_ns = p->config->idle_timeout_ns,
+		.handshake_timeout_ns = HANDSHAKE_SECONDS * NS_PER_SEC,
+		.on_log = on_listener_log,
+		.ctx = p,
+	};
+	enum rc rc = RC_OK;
+
+	if (p->config->beats_address != NULL) {
+		o.address = p->config->beats_address;
+		o.tls = p->beats_tls;
+		o.on_piece = on_beats_piece;
+		o.on_open = on_beats_open;
+		o.on_close = on_beats_close;
+		rc = beats_listen(p->loop, &o, &p->beats, err);
+		if (rc != RC_OK)
+			return rc;
+		log_info("Lumberjack over TLS on %s",
+		    listener_address(p->beats));
+	}
+	if (p->config->syslog_address != NULL) {
+		o.address = p->config->syslog_address;
+		o.tls = p->syslog_tls;
+		o.on_piece = on_syslog_piece;
+		o.on_open = on_syslog_open;
+		o.on_close = on_syslog_close;
+		rc = syslog_listen(p->loop, &o, &p->syslog, err);
+		if (rc != RC_OK)
+			return rc;
+		log_info("syslog over TLS on %s", listener_address(p->syslog));
+	}
+	return rc;
+}
+
+static enum rc
+start_incidents(struct pipeline *p, struct error *err)
+{
+	const struct incidents_options options = {
+		.store = p->store,
+		.rules = p->stages->rules,
+		.single_rule_level = (enum rule_level)p->config->incident_level,
+		.silent_after_ns = p->config->silent_after_ns,
+		.outbox = p->config->kafka_brokers.n > 0,
+		.max_queued = RECORDS_QUEUED,
+		.on_incident = on_incident,
+		.on_trouble = on_incidents_trouble,
+		.ctx = p,
+	};
+
+	return incidents_new(&options, &p->incidents, err);
+}
+
+static void
+start_writer(struct pipeline *p)
+{
+	const struct writer_options options = {
+		.store = p->store,
+		.max_queued = BATCHES_QUEUED,
+		.on_ack = on_ack,
+		.on_fail = on_fail,
+		.on_commit = on_commit,
+		.on_trouble = on_store_trouble,
+		.ctx = p,
+	};
+
+	p->writer = writer_new(&options);
+}
+
+static void
+start_workers(struct pipeline *p)
+{
+	long cores = sysconf(_SC_NPROCESSORS_ONLN);
+	struct workers_options options = {
+		.n = (size_t)p->config->workers,
+		.max_queued = PIECES_QUEUED,
+		.decoder = {
+		    .limits = &lumberjack_limits_default,
+		    .owner = p->config->organization,
+		    .owners = &p->config->organizations,
+		    .budget = p->budget,
+		},
+		.stages = p->stages,
+		.on_batch = on_batch,
+		.on_room = on_room,
+		.ctx = p,
+	};
+
+	if (options.n == 0)
+		options.n = cores > 0 ? (size_t)cores : 1;
+	p->workers = workers_new(&options);
+}
+
+static void
+on_status(void *ctx, struct api_status *out)
+{
+	struct pipeline *p = ctx;
+	struct workers_counters counters;
+
+	out->ready = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE);
+	if (!out->ready)
+		return;
+	workers_counters(p->workers, &counters);
+	out->uptime_ns = loop_now() - p->started_ns;
+	out->received = counters.received;
+	out->unparsed = counters.unparsed;
+	out->correlated = incidents_position(p->incidents);
+	out->agents_connected = presence_agents(p->presence);
+	out->rules_loaded = __atomic_load_n(&p->rules_loaded, __ATOMIC_RELAXED);
+	out->rules_refused =
+	    __atomic_load_n(&p->rules_refused, __ATOMIC_RELAXED);
+}
+
+static enum rc
+start_api(struct pipeline *p, struct error *err)
+{
+	const struct api_options options = {
+		.control_path = p->config->control,
+		.store = p->store,
+		.status = on_status,
+		.ctx = p,
+	};
+
+	return api_start(&options, &p->api, err);
+}
+
+static void
+count_rules(struct pipeline *p)
+{
+	__atomic_store_n(&p->rules_loaded, ruleset_loaded(p->stages->rules),
+	    __ATOMIC_RELAXED);
+	__atomic_store_n(&p->rules_refused, ruleset_refused(p->stages->rules),
+	    __ATOMIC_RELAXED);
+}
+
+/* ---- reload, stop ------------------------------------------------------- */
+
+static void
+replace_tls(struct pipeline *p, struct tls_context *beats,
+    struct tls_context *syslog)
+{
+	if (p->beats != NULL)
+		listener_set_tls(p->beats, beats);
+	if (p->syslog != NULL)
+		listener_set_tls(p->syslog, syslog);
+	tls_context_free(p->beats_tls);
+	tls_context_free(p->syslog_tls);
+	p->beats_tls = beats;
+	p->syslog_tls = syslog;
+}
+
+/*
+ * Rules, formats, GeoIP and certificates are read again; what the new files
+ * refuse leaves everything as it was.  Addresses and folders need a restart.
+ */
+static void
+on_reload(void *ctx, int signo)
+{
+	struct pipeline *p = ctx;
+	struct collector_config fresh;
+	struct tls_context *beats = NULL, *syslog = NULL;
+	struct stages *stages = NULL;
+	struct error err;
+	enum rc rc;
+
+	(void)signo;
+	rc = collector_config_load(p->path, &fresh, &err);
+	if (rc == RC_OK)
+		rc = load_tls(&fresh, &beats, &syslog, &err);
+	if (rc == RC_OK)
+		rc = stages_load(&fresh, &stages, &err);
+	collector_config_free(&fresh);
+	if (rc != RC_OK) {
+		tls_context_free(beats);
+		tls_context_free(syslog);
+		log_error("reload refused, everything stays as it was: %s",
+		    err.text);
+		return;
+	}
+	replace_tls(p, beats, syslog);
+	workers_set_stages(p->workers, stages);
+	incidents_set_rules(p->incidents, stages->rules);
+	stages_unref(p->stages);
+	p->stages = stages;
+	count_rules(p);
+	log_info("reloaded: %u rules, %u refused, %u log formats",
+	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
+	    normalizer_set_count(stages->normalizers));
+}
+
+static void
+on_stop(void *ctx, int signo)
+{
+	struct pipeline *p = ctx;
+
+	log_info("%s: draining", signo == SIGTERM ? "SIGTERM" : "SIGINT");
+	loop_stop(p->loop);
+}
+
+static enum rc
+watch_signals(struct pipeline *p, struct error *err)
+{
+	enum rc rc = loop_on_signal(p->loop, SIGTERM, on_stop, p, err);
+
+	if (rc == RC_OK)
+		rc = loop_on_signal(p->loop, SIGINT, on_stop, p, err);
+	if (rc == RC_OK)
+		rc = loop_on_signal(p->loop, SIGHUP, on_reload, p, err);
+	return rc;
+}
+
+static void
+on_flushed(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	loop_stop(p->loop);
+}
+
+/*
+ * What has been received is worked off and committed while no socket is read,
+ * then the loop runs once more so that the ACKs owed reach their peers.
+ */
+static void
+drain(struct pipeline *p)
+{
+	if (p->beats != NULL)
+		listener_stop_accepting(p->beats);
+	if (p->syslog != NULL)
+		listener_stop_accepting(p->syslog);
+	api_stop(p->api); /* it asks the stages that end now */
+	p->api = NULL;
+	workers_free(p->workers);
+	p->workers = NULL;
+	writer_free(p->writer);
+	p->writer = NULL;
+	loop_timer_start(p->flushed, FLUSH_MS * NS_PER_MS);
+	loop_run(p->loop);
+}
+
+enum rc
+pipeline_new(const char *path, const struct collector_config *config,
+    struct pipeline **out, struct error *err)
+{
+	struct pipeline *p = xzalloc(sizeof(*p));
+	enum rc rc;
+
+	p->path = path;
+	p->config = config;
+	p->started_ns = loop_now();
+	p->loop = loop_new();
+	p->flushed = loop_timer_new(p->loop, on_flushed, p);
+	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
+	p->presence = presence_new();
+	rc = load_tls(config, &p->beats_tls, &p->syslog_tls, err);
+	if (rc == RC_OK)
+		rc = stages_load(config, &p->stages, err);
+	if (rc == RC_OK)
+		rc = store_open(config->state_dir, &p->store, err);
+	if (rc == RC_OK)
+		rc = start_incidents(p, err);
+	if (rc == RC_OK) {
+		start_writer(p);
+		start_workers(p);
+		count_rules(p);
+		rc = watch_signals(p, err);
+	}
+	if (rc == RC_OK)
+		rc = start_api(p, err);
+	if (rc == RC_OK)
+		rc = start_listeners(p, err);
+	if (rc != RC_OK) {
+		pipeline_free(p);
+		return rc;
+	}
+	__atomic_store_n(&p->ready, true, __ATOMIC_RELEASE);
+	*out = p;
+	return RC_OK;
+}
+
+void
+pipeline_run(struct pipeline *p)
+{
+	log_info("ready: %u rules, %u refused, %u log formats",
+	    ruleset_loaded(p->stages->rules), ruleset_refused(p->stages->rules),
+	    normalizer_set_count(p->stages->normalizers));
+	loop_run(p->loop);
+	drain(p);
+}
+
+void
+pipeline_free(struct pipeline *p)
+{
+	if (p == NULL)
+		return;
+	api_stop(p->api);
+	listener_free(p->beats);
+	listener_free(p->syslog);
+	workers_free(p->workers);
+	writer_free(p->writer);
+	incidents_free(p->incidents);
+	store_close(p->store);
+	stages_unref(p->stages);
+	tls_context_free(p->beats_tls);
+	tls_context_free(p->syslog_tls);
+	loop_timer_free(p->flushed);
+	presence_free(p->presence);
+	budget_free(p->budget);
+	loop_free(p->loop);
+	free(p);
+}

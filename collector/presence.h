@@ -1,0 +1,25 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Who is connected now.  Thread-safe; bounded by the listeners' own bounds.
+ */
+#pragma once
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+struct presence;
+
+struct presence *presence_new(void);
+void presence_free(struct presence *p); /* NULL is fine */
+
+/*
+ * True if the same agent is also connected from another host: two agents with
+ * one certificate, or one that moved.  `peer` is address:port.
+ */
+bool presence_add(struct presence *p, uint64_t connection, const char *agent,
+    const char *peer);
+void presence_remove(struct presence *p, uint64_t connection);
+
+/* Different agents. */
+size_t presence_agents(struct presence *p);

@@ -1,0 +1,104 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "stages.h"
+
+#include <stdlib.h>
+
+#include "datadir.h"
+#include "log.h"
+#include "xalloc.h"
+
+enum { PATH_BYTES = 4096 };
+
+static void
+on_rule_finding(void *ctx, const struct rule_finding *f)
+{
+	(void)ctx;
+	if (f->severity == RULE_ERROR)
+		log_warn("rule refused: %s:%u: %.*s: %s", f->file, f->line,
+		    SLICE_ARG(f->rule), f->message);
+}
+
+static void
+on_normalizer_finding(void *ctx, const struct normalizer_finding *f)
+{
+	(void)ctx;
+	log_warn("log format refused: %s:%u: %s", f->file, f->line, f->message);
+}
+
+static void
+on_geoip_warning(void *ctx, const char *message)
+{
+	(void)ctx;
+	log_warn("GeoIP: %s", message);
+}
+
+static enum rc
+load_rules(const struct collector_config *config, struct stages *s,
+    struct error *err)
+{
+	struct rule_options options = {
+		.paths = (const char *const *)config->rules.items,
+		.n_paths = config->rules.n,
+		.taxonomy = config->taxonomy,
+		.on_finding = on_rule_finding,
+	};
+
+	return ruleset_load(&options, &s->rules, err);
+}
+
+static enum rc
+load_normalizers(const struct collector_config *config, struct stages *s,
+    struct error *err)
+{
+	char path[PATH_BYTES];
+	const char *dir = config->normalizers;
+
+	if (dir == NULL) {
+		if (!datadir_path("normalizers", path, sizeof(path)))
+			return error_set(err, RC_LIMIT,
+			    "the path of the data folder is too long");
+		dir = path;
+	}
+	return normalizer_set_load(dir, on_normalizer_finding, NULL,
+	    &s->normalizers, err);
+}
+
+enum rc
+stages_load(const struct collector_config *config, struct stages **out,
+    struct error *err)
+{
+	struct stages *s = xzalloc(sizeof(*s));
+	enum rc rc;
+
+	s->references = 1;
+	rc = load_rules(config, s, err);
+	if (rc == RC_OK)
+		rc = load_normalizers(config, s, err);
+	if (rc != RC_OK) {
+		stages_unref(s);
+		return rc;
+	}
+	s->geoip = geoip_open(config->geoip_country, config->geoip_asn,
+	    on_geoip_warning, NULL);
+	*out = s;
+	return RC_OK;
+}
+
+struct stages *
+stages_ref(struct stages *s)
+{
+	(void)__atomic_add_fetch(&s->references, 1, __ATOMIC_RELAXED);
+	return s;
+}
+
+void
+stages_unref(struct stages *s)
+{
+	if (s == NULL ||
+	    __atomic_sub_fetch(&s->references, 1, __ATOMIC_ACQ_REL) > 0)
+		return;
+	ruleset_unref(s->rules);
+	normalizer_set_unref(s->normalizers);
+	geoip_close(s->geoip);
+	free(s);
+}

@@ -1,0 +1,27 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * What a reload replaces as a whole: rules, log formats, GeoIP.  Immutable and
+ * counted; workers take the newest between two pieces.
+ */
+#pragma once
+
+#include "config.h"
+#include "engine.h"
+#include "enrich/geoip.h"
+#include "normalize.h"
+
+struct stages {
+	struct ruleset *rules;
+	struct normalizer_set *normalizers;
+	struct geoip *geoip;
+	unsigned references; /* __atomic */
+};
+
+/*
+ * Loads everything that the configuration names.  Refused rules and formats
+ * are logged, the others load; an error only where nothing could be read.
+ */
+enum rc stages_load(const struct collector_config *config, struct stages **out,
+    struct error *err);
+struct stages *stages_ref(struct stages *s);
+void stages_unref(struct stages *s); /* NULL is fine */

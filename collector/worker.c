@@ -1,0 +1,257 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "worker.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+
+#include "queue.h"
+#include "xalloc.h"
+
+enum { ZONES_MAX = 64 };
+
+/* A time zone that events named, by its name; NULL tz: there is no such. */
+struct zone {
+	char *name;
+	struct timezone_info *tz;
+};
+
+struct worker {
+	struct workers *pool; /* borrowed */
+	pthread_t thread;
+	struct decoder *decoder;
+	struct stages *stages; /* those that the two below are of */
+	struct matcher *matcher;
+	struct normalizer *normalizer;
+	struct zone zones[ZONES_MAX];
+	size_t n_zones;
+};
+
+struct workers {
+	struct workers_options options;
+	struct queue *pieces;
+	pthread_mutex_t lock; /* of `stages` */
+	struct stages *stages;
+	bool refused;                /* __atomic: somebody waits for room */
+	uint64_t received, unparsed; /* __atomic */
+	size_t n;
+	struct worker workers[];
+};
+
+static const struct timezone_info *
+zone_named(struct worker *w, struct slice name)
+{
+	struct zone *z;
+	struct error err;
+
+	for (size_t i = 0; i < w->n_zones; i++)
+		if (slice_eq(name,
+			(struct slice){ w->zones[i].name,
+			    strlen(w->zones[i].name) }))
+			return w->zones[i].tz;
+	if (w->n_zones == ZONES_MAX)
+		return NULL;
+	z = &w->zones[w->n_zones++];
+	z->name = xmemdupz(name.ptr, name.len);
+	if (timezone_open(z->name, &z->tz, &err) != RC_OK)
+		z->tz = NULL;
+	return z->tz;
+}
+
+/* Takes the hints that kuzet-agent sent out of the event. */
+static void
+take_hints(struct worker *w, struct event *ev, struct normalize_hints *hints)
+{
+	const struct value *year = event_get(ev, FIELD_KUZET_YEAR);
+	struct slice zone = event_get_string(ev, FIELD_KUZET_TIMEZONE);
+
+	*hints = (struct normalize_hints){
+		.dataset = event_get_string(ev, FIELD_EVENT_DATASET),
+		.time = { .now_ns = ev->arrival_ns },
+	};
+	if (year != NULL && year->kind == VALUE_INT && year->i > 0 &&
+	    year->i < 10000)
+		hints->time.year = (int)year->i;
+	if (zone.len > 0)
+		hints->time.tz = zone_named(w, zone);
+	if (year != NULL)
+		event_unset(ev, FIELD_KUZET_YEAR);
+	if (zone.ptr != NULL)
+		event_unset(ev, FIELD_KUZET_TIMEZONE);
+}
+
+static bool
+normalize(struct worker *w, const struct batch *b, struct event *ev)
+{
+	struct slice text = event_get_string(ev, FIELD_MESSAGE);
+	struct normalize_hints hints;
+
+	if (event_get(ev, FIELD_ERROR_MESSAGE) != NULL &&
+	    slice_eq(event_get_string(ev, FIELD_EVENT_KIND),
+		SLICE("pipeline_error")))
+		return false; /* was no JSON */
+	take_hints(w, ev, &hints);
+	if (b->source.kind == SOURCE_SYSLOG)
+		return normalizer_syslog(w->normalizer, ev, text, &hints);
+	if (event_has_stream(ev) && !ev->own_id && text.ptr != NULL)
+		return normalizer_line(w->normalizer, ev, text, &hints);
+	return normalizer_event(w->normalizer, ev, &hints);
+}
+
+static void
+match(struct worker *w, struct batch *b, uint32_t index)
+{
+	uint32_t n;
+	const uint32_t *rules =
+	    matcher_run(w->matcher, &b->events[index], NULL, &n);
+
+	for (uint32_t i = 0; i < n; i++)
+		batch_add_hit(b, index, rules[i]);
+}
+
+static void
+on_batch(void *ctx, struct batch *b)
+{
+	struct worker *w = ctx;
+	struct workers *pool = w->pool;
+
+	for (uint32_t i = 0; i < b->n; i++) {
+		struct event *ev = &b->events[i];
+
+		if (!normalize(w, b, ev))
+			b->n_unparsed++;
+		geoip_enrich(w->stages->geoip, ev);
+		match(w, b, i);
+	}
+	b->rules = ruleset_ref(w->stages->rules);
+	(void)__atomic_add_fetch(&pool->received, b->n, __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&pool->unparsed, b->n_unparsed,
+	    __ATOMIC_RELAXED);
+	pool->options.on_batch(pool->options.ctx, b);
+}
+
+static void
+drop_stages(struct worker *w)
+{
+	matcher_free(w->matcher);
+	normalizer_free(w->normalizer);
+	stages_unref(w->stages);
+}
+
+/* The newest rules and formats, if they are not the ones in use. */
+static void
+refresh_stages(struct worker *w)
+{
+	struct stages *newest;
+
+	(void)pthread_mutex_lock(&w->pool->lock);
+	newest = stages_ref(w->pool->stages);
+	(void)pthread_mutex_unlock(&w->pool->lock);
+	if (newest == w->stages) {
+		stages_unref(newest);
+		return;
+	}
+	if (w->stages != NULL)
+		drop_stages(w);
+	w->stages = newest;
+	w->matcher = matcher_new(newest->rules);
+	w->normalizer = normalizer_new(newest->normalizers);
+}
+
+static void *
+run(void *ctx)
+{
+	struct worker *w = ctx;
+	struct workers *pool = w->pool;
+	struct piece *p;
+
+	while ((p = queue_pop(pool->pieces)) != NULL) {
+		if (__atomic_exchange_n(&pool->refused, false,
+			__ATOMIC_ACQ_REL))
+			pool->options.on_room(pool->options.ctx);
+		refresh_stages(w);
+		decoder_run(w->decoder, p);
+	}
+	return NULL;
+}
+
+struct workers *
+workers_new(const struct workers_options *options)
+{
+	struct workers *pool =
+	    xzalloc(sizeof(*pool) + options->n * sizeof(pool->workers[0]));
+
+	pool->options = *options;
+	pool->pieces = queue_new(options->max_queued);
+	(void)pthread_mutex_init(&pool->lock, NULL);
+	pool->stages = stages_ref(options->stages);
+	pool->n = options->n;
+	for (size_t i = 0; i < pool->n; i++) {
+		struct worker *w = &pool->workers[i];
+		struct decoder_options decoder = options->decoder;
+
+		decoder.on_batch = on_batch;
+		decoder.ctx = w;
+		w->pool = pool;
+		w->decoder = decoder_new(&decoder);
+		if (pthread_create(&w->thread, NULL, run, w) != 0)
+			abort();
+	}
+	return pool;
+}
+
+bool
+workers_submit(struct workers *w, struct piece *p)
+{
+	if (queue_try_push(w->pieces, p))
+		return true;
+	__atomic_store_n(&w->refused, true, __ATOMIC_RELEASE);
+	/* room may have come before the mark was set */
+	return queue_try_push(w->pieces, p);
+}
+
+void
+workers_set_stages(struct workers *w, struct stages *stages)
+{
+	struct stages *old;
+
+	(void)pthread_mutex_lock(&w->lock);
+	old = w->stages;
+	w->stages = stages_ref(stages);
+	(void)pthread_mutex_unlock(&w->lock);
+	stages_unref(old);
+}
+
+static void
+worker_fini(struct worker *w)
+{
+	decoder_free(w->decoder);
+	if (w->stages != NULL)
+		drop_stages(w);
+	for (size_t i = 0; i < w->n_zones; i++) {
+		free(w->zones[i].name);
+		timezone_close(w->zones[i].tz);
+	}
+}
+
+void
+workers_free(struct workers *w)
+{
+	if (w == NULL)
+		return;
+	queue_close(w->pieces);
+	for (size_t i = 0; i < w->n; i++) {
+		(void)pthread_join(w->workers[i].thread, NULL);
+		worker_fini(&w->workers[i]);
+	}
+	queue_free(w->pieces);
+	stages_unref(w->stages);
+	(void)pthread_mutex_destroy(&w->lock);
+	free(w);
+}
+
+void
+workers_counters(struct workers *w, struct workers_counters *out)
+{
+	out->received = __atomic_load_n(&w->received, __ATOMIC_RELAXED);
+	out->unparsed = __atomic_load_n(&w->unparsed, __ATOMIC_RELAXED);
+}

@@ -1,0 +1,41 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Workers: threads that take pieces and hand on batches that are decoded,
+ * normalized, enriched and matched.  A piece is one worker's, so its batches
+ * leave in order; the writer restores the order of pieces.
+ */
+#pragma once
+
+#include "decode.h"
+#include "stages.h"
+
+struct workers;
+
+struct workers_options {
+	size_t n;
+	size_t max_queued;              /* pieces */
+	struct decoder_options decoder; /* on_batch and ctx are set by us */
+	struct stages *stages;          /* takes a reference */
+	/* Any worker's thread; takes the batch. */
+	void (*on_batch)(void *ctx, struct batch *b);
+	/* There is room again after workers_submit() said no. */
+	void (*on_room)(void *ctx);
+	void *ctx;
+};
+
+struct workers *workers_new(const struct workers_options *options);
+
+/* Takes the piece, or returns false at once when the queue is full. */
+bool workers_submit(struct workers *w, struct piece *p);
+
+/* From the next piece on. */
+void workers_set_stages(struct workers *w, struct stages *stages);
+
+/* Works off what is queued, then ends.  NULL is fine. */
+void workers_free(struct workers *w);
+
+struct workers_counters {
+	uint64_t received; /* events */
+	uint64_t unparsed;
+};
+void workers_counters(struct workers *w, struct workers_counters *out);
