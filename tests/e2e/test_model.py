@@ -1,0 +1,260 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The model behind delivery, store and correlation, seen from outside.
+
+Streams and marks, event time, late hits, absence: each test talks to a real
+collector as an agent would.
+"""
+
+import random
+import uuid
+
+import lumberjack as lj
+from harness import World, main, wait_for
+
+RULES = """\
+title: Failed
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000001
+name: failed
+status: test
+author: kuzet
+level: low
+tags: [attack.t1110]
+logsource: {product: linux}
+detection:
+  selection: {message|contains: "login failed"}
+  condition: selection
+---
+title: Five failures in ten minutes
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000002
+author: kuzet
+level: high
+tags: [attack.t1110]
+correlation:
+  type: event_count
+  rules: [failed]
+  group-by: [labels.from]
+  timespan: 10m
+  condition: {gte: 5}
+---
+title: Backup done
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000003
+name: backup_done
+author: kuzet
+level: informational
+logsource: {product: linux}
+detection:
+  selection: {message|contains: "backup done"}
+  condition: selection
+---
+title: No backup in an hour
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000004
+author: kuzet
+level: high
+correlation:
+  type: event_count
+  rules: [backup_done]
+  group-by: [labels.from]
+  timespan: 1h
+  condition: {lt: 1}
+"""
+BURST = "5e1b7c1e-0c0a-4b8e-9a44-000000000002"
+GAP = "5e1b7c1e-0c0a-4b8e-9a44-000000000004"
+
+
+class Sender:
+    """One stream of one agent; offsets go up by themselves."""
+
+    def __init__(self, world, name="web-1"):
+        self.world = world
+        self.name = name
+        self.stream = str(uuid.uuid4())
+        self.offset = 0
+
+    def event(self, when, message, group):
+        self.offset += 100
+        return {"@timestamp": when,
+                "message": f"{when} web-1 app[1]: {message}",
+                "log": {"offset": self.offset, "file": {"path": "/x.log"}},
+                "labels": {"from": group},
+                "kuzet": {"stream": self.stream, "input": "in"}}
+
+    def send(self, events):
+        with lj.connect(self.world, self.name) as s:
+            s.sendall(lj.batch(events))
+            assert lj.read_ack(s) == len(events)
+
+
+def world():
+    w = World(("web-1", "db-1"))
+    w.rules = w.dir / "rules"
+    w.rules.mkdir()
+    (w.rules / "test.yml").write_text(RULES)
+    return w
+
+
+def start(w):
+    return w.start_collector()
+
+
+def at(minute, second=0, day="2026-11-20"):
+    return f"{day}T{minute // 60:02}:{minute % 60:02}:{second:02}.000Z"
+
+
+def incidents(w, rule=None):
+    wait_for("correlation", w.correlated)
+    return w.ctl_json("incidents", *(["--rule", rule] if rule else []))
+
+
+def another_order_after_a_crash():
+    """files read in another order, cut at other places, count once"""
+    with world() as w:
+        collector = start(w)
+        senders = [Sender(w) for _ in range(4)]
+        streams = [[s.event(at(i), f"line {n} {i}", "x") for i in range(300)]
+                   for n, s in enumerate(senders)]
+        # never acknowledged as far as the agent knows: cut off at once
+        rng = random.Random(7)
+        for _ in range(6):
+            first = [e for s in streams for e in s[:rng.randint(1, 300)]]
+            s = lj.connect(w)
+            s.sendall(lj.batch(first))
+            s.close()
+            rng.shuffle(streams)
+        collector.kill()
+        collector = start(w)
+        for s in streams:
+            with lj.connect(w) as c:
+                for i in range(0, 300, 77):
+                    c.sendall(lj.batch(s[i:i + 77]))
+                for i in range(0, 300, 77):
+                    assert lj.read_ack(c) == len(s[i:i + 77])
+        assert w.stored() == 1200, w.stored()
+        assert len({e["event"]["id"] for e in w.events()}) == 1200
+        assert collector.stop() == 0
+
+
+def one_agent_far_behind():
+    """hits of two agents meet on event time, however late one of them is"""
+    with world() as w:
+        collector = start(w)
+        web, db = Sender(w, "web-1"), Sender(w, "db-1")
+        web.send([web.event(at(60 + i), "login failed", "203.0.113.9")
+                  for i in range(3)])
+        web.send([web.event(at(600), "nothing", "-")])
+        assert not incidents(w, BURST)
+        db.send([db.event(at(60 + i, 30), "login failed", "203.0.113.9")
+                 for i in range(3)])
+        found = incidents(w, BURST)
+        assert len(found) == 1, found
+        assert found[0]["events"] == 6
+        assert found[0]["agents"] == ["db-1", "web-1"]
+        assert found[0]["first_seen"] == at(60)
+        assert found[0]["last_seen"] == at(62, 30)
+        assert collector.stop() == 0
+
+
+def late_hits_keep_the_id():
+    """a late hit moves first_seen and raises events, never the id"""
+    with world() as w:
+        collector = start(w)
+        a, b = Sender(w), Sender(w)
+        a.send([a.event(at(100 + i), "login failed", "h") for i in range(5)])
+        before = incidents(w, BURST)
+        assert len(before) == 1 and before[0]["events"] == 5
+        b.send([b.event(at(99), "login failed", "h")])
+        after = incidents(w, BURST)
+        assert len(after) == 1, after
+        assert after[0]["id"] == before[0]["id"]
+        assert after[0]["events"] == 6 and after[0]["first_seen"] == at(99)
+        collector.kill()
+        collector = start(w)
+        assert incidents(w, BURST) == after
+        b.send([b.event(at(105), "login failed", "h")])
+        last = incidents(w, BURST)
+        assert [i["id"] for i in last] == [before[0]["id"]]
+        assert last[0]["events"] == 7
+        assert collector.stop() == 0
+
+
+def old_logs():
+    """time stamps of years ago are honoured"""
+    with world() as w:
+        collector = start(w)
+        s = Sender(w)
+        s.send([s.event(at(5, i, "2015-03-02"), "login failed", "old")
+                for i in range(5)])
+        found = incidents(w, BURST)
+        assert len(found) == 1
+        assert found[0]["first_seen"] == at(5, 0, "2015-03-02")
+        assert w.ctl_json("events", "--since", "2015-03-01", "--until",
+                          "2015-03-03", "--count") == [{"count": 5}]
+        assert w.ctl_json("events", "--since", "2h", "--count") == \
+            [{"count": 0}]
+        assert collector.stop() == 0
+
+
+def future_is_clamped():
+    """a time stamp far in the future becomes the time of arrival"""
+    with world() as w:
+        collector = start(w)
+        s = Sender(w)
+        s.send([s.event(at(5, 0, "2099-01-01"), "hello", "f")])
+        assert not w.events()[0]["@timestamp"].startswith("2099")
+        assert collector.stop() == 0
+
+
+def absence():
+    """a gap becomes an incident; a backlog that disproves it closes it"""
+    with world() as w:
+        collector = start(w)
+        s, late = Sender(w), Sender(w)
+        s.send([s.event(at(m), "backup done", "db")
+                for m in (0, 50, 100, 300)])
+        found = incidents(w, GAP)
+        assert len(found) == 1, found
+        assert found[0]["status"] == "new"
+        assert found[0]["first_seen"] == at(100)
+        collector.kill()
+        collector = start(w)
+        assert incidents(w, GAP) == found
+        late.send([late.event(at(m), "backup done", "db")
+                   for m in (150, 200, 250)])
+        closed = incidents(w, GAP)
+        assert [i["id"] for i in closed] == [found[0]["id"]]
+        assert closed[0]["status"] == "closed", closed
+        assert closed[0]["reason"] == "disproved"
+        assert collector.stop() == 0
+
+
+def any_order_of_arrival():
+    """groups, times and counts are the same in any order of arrival"""
+    results = []
+    for seed in range(3):
+        with world() as w:
+            collector = start(w)
+            rng = random.Random(seed)
+            senders = [Sender(w, n) for n in ("web-1", "db-1")]
+            # bursts far apart: whatever the order, they never touch
+            hits = [(60 * hour + m, g) for hour in (0, 2, 4)
+                    for g in ("a", "b") for m in range(7)]
+            rng.shuffle(hits)
+            for i, (minute, group) in enumerate(hits):
+                sender = senders[i % 2]
+                sender.send([sender.event(at(minute), "login failed", group)])
+                if i == 20 and seed == 1:
+                    collector.kill()
+                    collector = start(w)
+            results.append(sorted(
+                (i["group"]["labels.from"], i["first_seen"], i["last_seen"],
+                 i["events"]) for i in incidents(w, BURST)))
+            assert collector.stop() == 0
+    expected = sorted((g, at(60 * h), at(60 * h + 6), 7)
+                      for h in (0, 2, 4) for g in ("a", "b"))
+    for found in results:
+        assert found == expected, found
+
+
+if __name__ == "__main__":
+    main([another_order_after_a_crash, one_agent_far_behind,
+          late_hits_keep_the_id, old_logs, future_is_clamped])
