@@ -116,6 +116,14 @@ fail(struct reading *r, const char *wrong)
 		r->wrong = wrong;
 }
 
+static inline const char *
+string(struct reading *r, struct slice *out)
+{
+	if (json_scan_short(&r->at, r->end, out))
+		return NULL;
+	return json_scan_string(&r->at, r->end, r->ev->arena, out);
+}
+
 static const char *
 number(struct reading *r, struct value *out)
 {
@@ -139,7 +147,7 @@ scalar(struct reading *r, struct value *out)
 	switch (r->at < r->end ? *r->at : '\0') {
 	case '"':
 		r->at++;
-		wrong = json_scan_string(&r->at, r->end, r->ev->arena, &text);
+		wrong = string(r, &text);
 		if (wrong == NULL)
 			string_value(r, text, out);
 		break;
@@ -297,7 +305,7 @@ member_name(struct reading *r, uint32_t parent)
 		return FIELD_NONE;
 	}
 	r->at++;
-	wrong = json_scan_string(&r->at, r->end, r->ev->arena, &key);
+	wrong = string(r, &key);
 	if (wrong != NULL) {
 		fail(r, wrong);
 		return FIELD_NONE;

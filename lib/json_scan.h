@@ -77,6 +77,43 @@ json_scan_bom(const char **at, const char *end)
 const char *json_scan_string(const char **at, const char *end,
     struct arena *arena, struct slice *out);
 
+/*
+ * The same where nothing is to be done but find the quote, within 16 bytes of
+ * plain ASCII: most keys and many values.  False: call json_scan_string().
+ */
+static inline bool
+json_scan_short(const char **at, const char *end, struct slice *out)
+{
+#ifdef __SSE2__
+	const char *p = *at;
+	unsigned quotes, others, n;
+	__m128i x;
+
+	if (end - p < 16)
+		return false;
+	x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	quotes =
+	    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
+	/* signed: what is above ASCII is below a space too */
+	others = (unsigned)_mm_movemask_epi8(
+	    _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
+		_mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
+	if (quotes == 0)
+		return false;
+	n = (unsigned)__builtin_ctz(quotes);
+	if ((others & ((1U << n) - 1)) != 0)
+		return false;
+	*out = (struct slice){ p, n };
+	*at = p + n + 1;
+	return true;
+#else
+	(void)at;
+	(void)end;
+	(void)out;
+	return false;
+#endif
+}
+
 /* A number, as written. */
 const char *json_scan_number(const char **at, const char *end,
     struct slice *out);
