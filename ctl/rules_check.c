@@ -98,6 +98,7 @@ rules_check(bool json, int argc, char *argv[])
 	int c, status;
 
 	optind = 0;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		if (c == 'h') {
 			usage(stdout);

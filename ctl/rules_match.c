@@ -172,6 +172,7 @@ read_arguments(struct arguments *a, int argc, char *argv[])
 
 	a->rules = xcalloc((size_t)argc + 1, sizeof(a->rules[0]));
 	optind = 0;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
 		int status = take_option(a, c);
 

@@ -51,11 +51,13 @@ program_hash(struct slice s)
 	return (uint32_t)(h ^ (h >> 32));
 }
 
+/* Table and keys together: there is always a key's room. */
 static void
-grow_table(struct byte_map *m)
+grow(struct byte_map *m)
 {
 	uint32_t size = m->table == NULL ? 64 : 2 * (m->mask + 1);
 
+	m->keys = xreallocarray(m->keys, size, sizeof(m->keys[0]));
 	free(m->table);
 	m->table = xcalloc(size, sizeof(m->table[0]));
 	m->mask = size - 1;
@@ -73,8 +75,8 @@ byte_map_at(struct byte_map *m, struct slice key, bool *is_new)
 {
 	uint32_t hash = program_hash(key), at;
 
-	if (m->table == NULL || 2 * m->n > m->mask)
-		grow_table(m);
+	if (m->keys == NULL || 2 * m->n > m->mask)
+		grow(m);
 	for (at = hash & m->mask; m->table[at] != 0; at = (at + 1) & m->mask) {
 		struct byte_key *k = &m->keys[m->table[at] - 1];
 
@@ -83,10 +85,6 @@ byte_map_at(struct byte_map *m, struct slice key, bool *is_new)
 			*is_new = false;
 			return &k->value;
 		}
-	}
-	if (m->n == m->cap) {
-		m->cap = m->cap == 0 ? 64 : 2 * m->cap;
-		m->keys = xreallocarray(m->keys, m->cap, sizeof(m->keys[0]));
 	}
 	m->keys[m->n] =
 	    (struct byte_key){ xmemdupz(key.ptr, key.len), key.len, hash, 0 };
@@ -327,7 +325,7 @@ compile_rules(struct compiler *c, const struct sigma_rule *const *rules,
 	struct program *p = c->program;
 
 	p->n_rules = n;
-	p->trees = arena_alloc(c->arena, (n + 1) * sizeof(p->trees[0]));
+	p->trees = arena_alloc(c->arena, (n + 1) * sizeof(void *));
 	for (uint32_t i = 0; i < n; i++) {
 		uint32_t unit;
 

@@ -21,7 +21,7 @@ struct byte_map {
 		uint32_t hash;
 		uint32_t value;
 	} * keys;
-	uint32_t n, cap;
+	uint32_t n;
 	uint32_t *table;
 	uint32_t mask;
 };

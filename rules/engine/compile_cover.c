@@ -44,7 +44,7 @@ static void
 choose(struct compiler *c, const struct sigma_node *n, bool negated,
     uint32_t rule)
 {
-	const struct sigma_node *best = NULL;
+	const struct sigma_node *best = n;
 	float least = INFINITY;
 
 	if (n->kind == NODE_LEAF) {
@@ -73,7 +73,8 @@ choose(struct compiler *c, const struct sigma_node *n, bool negated,
 			best = n->children[i];
 		}
 	}
-	choose(c, best, negated, rule);
+	if (best != n) /* else nothing covers it: compile_cover() asked */
+		choose(c, best, negated, rule);
 }
 
 bool

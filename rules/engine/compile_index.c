@@ -51,16 +51,14 @@ sort_out(struct draft *d, const struct atom *a, uint32_t id)
 	struct slice text;
 	uint32_t part;
 
+	bool pattern = a->match.kind == MATCH_PATTERN;
+
 	if (a->match.kind == MATCH_REGEX && !regex_is_heavy(a->match.text))
 		ids_add(&d->regexes, id);
-	else if (a->match.kind != MATCH_PATTERN)
-		ids_add(&d->others, id);
-	else if (d->slot != NO_SLOT && a->match.pattern.n == 0)
+	else if (pattern && d->slot != NO_SLOT &&
+	    pattern_is_plain(&a->match.pattern, &text))
 		ids_add(&d->exact, id);
-	else if (d->slot != NO_SLOT && a->match.pattern.n == 1 &&
-	    a->match.pattern.parts[0].kind == PART_TEXT)
-		ids_add(&d->exact, id);
-	else if ((text = compile_literal(a, &part)).len > 0)
+	else if (pattern && compile_literal(a, &part).len > 0)
 		ids_add(&d->literals, id);
 	else
 		ids_add(&d->others, id);
@@ -307,16 +305,14 @@ make_drafts(struct compiler *c, uint32_t *n)
 	*n = 0;
 	for (uint32_t i = 0; i < c->n_atoms; i++) {
 		struct atom_draft *a = &c->atoms[i];
-		struct {
-			uint32_t unit, slot;
-		} key = { a->unit, a->atom.slot };
+		uint32_t key[2] = { a->unit, a->atom.slot };
 		uint32_t *at;
 		bool is_new;
 
 		if (a->unit == UINT32_MAX || !is_wanted(c, a))
 			continue;
 		at = byte_map_at(&map,
-		    (struct slice){ (const char *)&key, sizeof(key) }, &is_new);
+		    (struct slice){ (const char *)key, sizeof(key) }, &is_new);
 		if (is_new) {
 			if (*n == cap) {
 				cap = cap == 0 ? 256 : 2 * cap;
@@ -336,7 +332,7 @@ make_drafts(struct compiler *c, uint32_t *n)
 static void
 place_indexes(struct compiler *c, const struct draft *drafts, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; drafts != NULL && i < n; i++)
 		c->units[drafts[i].unit].unit.n_indexes++;
 	for (uint32_t u = 0; u < c->n_units; u++) {
 		struct unit *unit = &c->units[u].unit;

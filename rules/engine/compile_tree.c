@@ -30,9 +30,9 @@ make_list(struct compiler *c, enum node_kind kind, uint32_t index,
 	if (n == 1 && (kind == NODE_AND || kind == NODE_OR))
 		return children[0];
 	list = arena_alloc(c->arena, sizeof(*list));
-	copy = arena_alloc(c->arena, (n + 1) * sizeof(copy[0]));
+	copy = arena_alloc(c->arena, (n + 1) * sizeof(void *));
 	if (n > 0)
-		memcpy(copy, children, n * sizeof(copy[0]));
+		memcpy(copy, children, n * sizeof(void *));
 	*list = (struct sigma_node){ kind, index, copy, n };
 	return list;
 }
@@ -217,7 +217,7 @@ compile_item(struct compiler *c, uint32_t unit, const struct sigma_item *item)
 
 	if (item->all && item->n > 1 && !item->negated) {
 		const struct sigma_node **each =
-		    xcalloc(item->n, sizeof(each[0]));
+		    xcalloc(item->n, sizeof(void *));
 
 		for (uint32_t i = 0; i < item->n; i++)
 			each[i] = make_leaf(c, unit, slot, &item->values[i], 1);
@@ -233,13 +233,13 @@ const struct sigma_node *
 compile_selection(struct compiler *c, uint32_t unit,
     const struct sigma_selection *s)
 {
-	const struct sigma_node **maps = xcalloc(s->n + 1, sizeof(maps[0]));
+	const struct sigma_node **maps = xcalloc(s->n + 1, sizeof(void *));
 	const struct sigma_node *node;
 
 	for (uint32_t i = 0; i < s->n; i++) {
 		const struct sigma_map *map = &s->maps[i];
 		const struct sigma_node **items =
-		    xcalloc(map->n, sizeof(items[0]));
+		    xcalloc(map->n, sizeof(void *));
 
 		for (uint32_t k = 0; k < map->n; k++)
 			items[k] = compile_item(c, unit, &map->items[k]);
@@ -270,7 +270,7 @@ walk(struct tree_walk *w, const struct sigma_node *n)
 			    w->unit, &w->rule->selections[n->index]);
 		return w->selections[n->index];
 	}
-	children = xcalloc(n->n + 1, sizeof(children[0]));
+	children = xcalloc(n->n + 1, sizeof(void *));
 	for (uint32_t i = 0; i < n->n; i++)
 		children[i] = walk(w, n->children[i]);
 	made = make_list(w->c, n->kind, n->index, children, n->n);
@@ -283,8 +283,7 @@ compile_tree(struct compiler *c, uint32_t unit, const struct sigma_rule *rule)
 {
 	struct tree_walk w = {
 		.c = c,
-		.selections =
-		    xcalloc(rule->n_selections, sizeof(w.selections[0])),
+		.selections = xcalloc(rule->n_selections, sizeof(void *)),
 		.rule = rule,
 		.unit = unit,
 	};

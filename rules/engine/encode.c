@@ -5,8 +5,10 @@
 static size_t
 put_unit(char *out, uint32_t unit, bool big)
 {
-	out[big ? 1 : 0] = (char)(unit & 0xff);
-	out[big ? 0 : 1] = (char)(unit >> 8);
+	uint8_t bytes[2] = { (uint8_t)(big ? unit >> 8 : unit),
+		(uint8_t)(big ? unit : unit >> 8) };
+
+	memcpy(out, bytes, sizeof(bytes));
 	return 2;
 }
 
@@ -53,8 +55,14 @@ encode_base64(struct arena *arena, struct slice bytes)
 			v |= (unsigned char)bytes.ptr[i + 2];
 		out[n++] = digits[v >> 18];
 		out[n++] = digits[v >> 12 & 63];
-		out[n++] = left > 1 ? digits[v >> 6 & 63] : '=';
-		out[n++] = left > 2 ? digits[v & 63] : '=';
+		out[n] = '=';
+		if (left > 1)
+			out[n] = digits[v >> 6 & 63];
+		n++;
+		out[n] = '=';
+		if (left > 2)
+			out[n] = digits[v & 63];
+		n++;
 	}
 	return (struct slice){ out, n };
 }

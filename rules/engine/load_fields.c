@@ -115,7 +115,7 @@ keep_node(struct arena *arena, const struct sigma_node *n)
 	if (n == NULL)
 		return NULL;
 	copy = arena_alloc(arena, sizeof(*copy));
-	children = arena_alloc(arena, (n->n + 1) * sizeof(children[0]));
+	children = arena_alloc(arena, (n->n + 1) * sizeof(void *));
 	*copy = *n;
 	for (uint32_t i = 0; i < n->n; i++)
 		children[i] = keep_node(arena, n->children[i]);

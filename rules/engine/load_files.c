@@ -123,7 +123,7 @@ read_document(struct loader *l, const char *file, const struct yaml_node *root)
 	}
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 256 : 2 * l->cap;
-		l->rules = xreallocarray(l->rules, l->cap, sizeof(l->rules[0]));
+		l->rules = xreallocarray(l->rules, l->cap, sizeof(void *));
 	}
 	l->rules[l->n++] = r;
 }

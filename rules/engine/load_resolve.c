@@ -13,9 +13,7 @@ lower(struct arena *arena, struct slice s)
 	char *out = arena_alloc(arena, s.len + 1);
 
 	for (size_t i = 0; i < s.len; i++)
-		out[i] = s.ptr[i] >= 'A' && s.ptr[i] <= 'Z'
-		    ? (char)(s.ptr[i] - 'A' + 'a')
-		    : s.ptr[i];
+		out[i] = ascii_lower(s.ptr[i]);
 	return (struct slice){ out, s.len };
 }
 
@@ -82,7 +80,7 @@ shift(struct arena *arena, const struct sigma_node *n, uint32_t by)
 {
 	struct sigma_node *copy = arena_alloc(arena, sizeof(*copy));
 	const struct sigma_node **children =
-	    arena_alloc(arena, (n->n + 1) * sizeof(children[0]));
+	    arena_alloc(arena, (n->n + 1) * sizeof(void *));
 
 	*copy = *n;
 	if (n->kind == NODE_LEAF)
@@ -102,7 +100,7 @@ narrow(struct loader *l, struct sigma_rule *r, const struct sigma_rule *f)
 	    arena_alloc(l->syntax, (n + 1) * sizeof(all[0]));
 	struct sigma_node *both = arena_alloc(l->syntax, sizeof(*both));
 	const struct sigma_node **children =
-	    arena_alloc(l->syntax, 2 * sizeof(children[0]));
+	    arena_alloc(l->syntax, 2 * sizeof(void *));
 
 	memcpy(all, r->selections, r->n_selections * sizeof(all[0]));
 	memcpy(all + r->n_selections, f->selections,

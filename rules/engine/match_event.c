@@ -191,10 +191,8 @@ starts_with(struct slice s, struct slice lower)
 	if (s.len < lower.len)
 		return false;
 	for (size_t i = 0; i < lower.len; i++) {
-		char c = s.ptr[i];
+		char c = ascii_lower(s.ptr[i]);
 
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
 		if (c != lower.ptr[i])
 			return false;
 	}

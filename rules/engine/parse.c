@@ -141,9 +141,7 @@ lower(struct arena *arena, struct slice s)
 	char *out = arena_alloc(arena, s.len + 1);
 
 	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-
-		out[i] = c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+		out[i] = ascii_lower(s.ptr[i]);
 	}
 	return (struct slice){ out, s.len };
 }

@@ -86,10 +86,9 @@ add_child(struct parser *c, struct sigma_node *n,
 	if ((n->n & (n->n - 1)) == 0) {
 		uint32_t cap = n->n == 0 ? 1 : 2 * n->n;
 
-		children = arena_alloc(c->p->arena, cap * sizeof(children[0]));
+		children = arena_alloc(c->p->arena, cap * sizeof(void *));
 		if (n->n > 0)
-			memcpy(children, n->children,
-			    n->n * sizeof(children[0]));
+			memcpy(children, n->children, n->n * sizeof(void *));
 		n->children = children;
 	}
 	children[n->n++] = child;

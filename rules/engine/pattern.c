@@ -41,8 +41,10 @@ pattern_parse(struct arena *arena, struct slice text)
 	uint32_t n = 0;
 
 	for (size_t i = 0; i <= text.len; i++) {
-		char c = i < text.len ? text.ptr[i] : '*';
+		char c = '*'; /* the end is one too */
 
+		if (i < text.len)
+			c = text.ptr[i];
 		if (i < text.len && is_escape(text, i)) {
 			bytes[end++] = text.ptr[++i];
 			continue;

@@ -33,6 +33,12 @@ enum {
 	RULES_MAX = 65536
 };
 
+static inline char
+ascii_lower(char c)
+{
+	return (char)(c + (c >= 'A' && c <= 'Z' ? 'a' - 'A' : 0));
+}
+
 /* ---- strings with wildcards -------------------------------------------- */
 
 enum pattern_part_kind { PART_TEXT, PART_ANY /* * */, PART_ONE /* ? */ };

@@ -174,7 +174,7 @@ static enum rc
 compile(struct loader *l, struct error *err)
 {
 	struct ruleset *rs = l->set;
-	const struct sigma_rule **rules = xcalloc(rs->n + 1, sizeof(rules[0]));
+	const struct sigma_rule **rules = xcalloc(rs->n + 1, sizeof(void *));
 	enum rc rc;
 
 	for (uint32_t i = 0; i < l->n; i++)

@@ -3,6 +3,8 @@
 
 #include "utf8.h"
 
+enum { FOLDED_MAX = 16 * RULE_VALUE_BYTES };
+
 static void
 add_text(struct buf *out, struct slice s)
 {
@@ -35,7 +37,7 @@ add_pattern(struct buf *out, const struct pattern *p, bool cased)
 			add_text(out, p->parts[i].text);
 			continue;
 		}
-		buf_init(&folded, 4 * RULE_VALUE_BYTES * sizeof(uint32_t));
+		buf_init(&folded, FOLDED_MAX);
 		utf8_fold_to(&folded, p->parts[i].text);
 		add_text(out, buf_slice(&folded));
 		buf_fini(&folded);
@@ -46,10 +48,8 @@ void
 serial_field(struct buf *out, struct slice name)
 {
 	for (size_t i = 0; i < name.len; i++) {
-		char c = name.ptr[i];
+		char c = ascii_lower(name.ptr[i]);
 
-		if (c >= 'A' && c <= 'Z')
-			c = (char)(c - 'A' + 'a');
 		if (c != ' ')
 			(void)buf_add_char(out, c);
 	}
