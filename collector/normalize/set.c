@@ -88,8 +88,7 @@ load_file(struct loading *l, const char *path)
 			return;
 		}
 	}
-	s->formats =
-	    xreallocarray(s->formats, s->n + 1, sizeof(struct format *));
+	s->formats = xreallocarray(s->formats, s->n + 1, sizeof(void *));
 	s->formats[s->n++] = f;
 }
 
@@ -202,7 +201,8 @@ index_formats(struct normalizer_set *s, struct error *err)
 	size_t programs = 0;
 
 	if (s->n > 1)
-		qsort(s->formats, s->n, sizeof(s->formats[0]), compare_formats);
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+		qsort(s->formats, s->n, sizeof(void *), compare_formats);
 	for (uint32_t i = 0; i < s->n; i++)
 		programs += s->formats[i]->n_keys;
 	s->programs.list = xcalloc(programs + 1, sizeof(struct way));

@@ -34,7 +34,7 @@ read_file(const char *path)
 
 	if (f == NULL) {
 		perror(path);
-		exit(1);
+		return s;
 	}
 	s.len = fread((char *)s.ptr, 1, TEXT_MAX, f);
 	(void)fclose(f);
@@ -82,6 +82,8 @@ main(int argc, char *argv[])
 	if (argc > 2)
 		r.hints.dataset = (struct slice){ argv[2], strlen(argv[2]) };
 	text = read_file(argv[1]);
+	if (text.len == 0)
+		return 1;
 	r.n = normalizer_new(set);
 	r.arena = arena_new(ARENA_BLOCK);
 	start = cpu_seconds();

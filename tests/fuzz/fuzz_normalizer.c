@@ -23,7 +23,7 @@ static const char *const programs[] = { "", "sshd", "sudo", "su", "useradd",
 static struct normalizer *
 make_normalizer(void)
 {
-	const char *top = getenv("top_srcdir");
+	const char *top = secure_getenv("top_srcdir");
 	struct normalizer_set *set;
 	struct normalizer *n;
 	char path[PATH_BYTES];

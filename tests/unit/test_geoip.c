@@ -23,8 +23,8 @@ on_warning(void *ctx, const char *message)
 static const char *
 corpus(const char *name, char path[PATH_BYTES])
 {
-	const char *shared = getenv("KUZET_SHARED");
-	const char *top = getenv("top_srcdir");
+	const char *shared = secure_getenv("KUZET_SHARED");
+	const char *top = secure_getenv("top_srcdir");
 
 	if (shared != NULL)
 		(void)snprintf(path, PATH_BYTES, "%s/corpora/mmdb/%s", shared,

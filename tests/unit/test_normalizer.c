@@ -313,7 +313,7 @@ syslog_frames(struct normalizer *n)
 int
 main(void)
 {
-	const char *top = getenv("top_srcdir");
+	const char *top = secure_getenv("top_srcdir");
 	char path[PATH_BYTES];
 	struct normalizer_samples samples;
 	struct normalizer_set *set;

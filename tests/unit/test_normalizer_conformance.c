@@ -213,8 +213,8 @@ conformance(struct run *r, const char *path, const char *source,
 static const char *
 corpus(const char *name, char path[PATH_BYTES])
 {
-	const char *shared = getenv("KUZET_SHARED");
-	const char *top = getenv("top_srcdir");
+	const char *shared = secure_getenv("KUZET_SHARED");
+	const char *top = secure_getenv("top_srcdir");
 
 	if (shared != NULL)
 		(void)snprintf(path, PATH_BYTES,
@@ -229,7 +229,7 @@ corpus(const char *name, char path[PATH_BYTES])
 int
 main(void)
 {
-	const char *top = getenv("top_srcdir");
+	const char *top = secure_getenv("top_srcdir");
 	struct run r = { .tz = NULL };
 	char path[PATH_BYTES];
 	struct normalizer_set *set;
