@@ -148,24 +148,45 @@ note_sent(struct outbox *o, struct slice id, uint64_t revision,
 	return sql_run(o->db, q, err);
 }
 
+static enum rc
+count_sent(struct outbox *o, size_t n, struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(o->db,
+	    "INSERT INTO counters VALUES('delivered', ?1)"
+	    " ON CONFLICT(name) DO UPDATE SET value = value + ?1",
+	    err);
+
+	if (q == NULL)
+		return err->code;
+	sql_bind_int(q, 1, (int64_t)n);
+	return sql_run(o->db, q, err);
+}
+
 enum rc
-outbox_delivered(struct outbox *o, struct slice id, uint64_t revision,
-    struct slice json, int64_t now_ns, struct error *err)
+outbox_delivered_all(struct outbox *o, const struct outbox_sent *rows, size_t n,
+    int64_t now_ns, struct error *err)
 {
 	enum rc rc = sql_begin(o->db, err);
 
+	for (size_t i = 0; rc == RC_OK && i < n; i++)
+		rc = note_sent(o, rows[i].id, rows[i].revision, rows[i].json,
+		    now_ns, err);
 	if (rc == RC_OK)
-		rc = note_sent(o, id, revision, json, now_ns, err);
-	if (rc == RC_OK)
-		rc = sql_exec(o->db,
-		    "INSERT INTO counters VALUES('delivered', 1)"
-		    " ON CONFLICT(name) DO UPDATE SET value = value + 1",
-		    err);
+		rc = count_sent(o, n, err);
 	if (rc == RC_OK)
 		rc = sql_commit(o->db, err);
 	if (rc != RC_OK)
 		sql_rollback(o->db);
 	return rc;
+}
+
+enum rc
+outbox_delivered(struct outbox *o, struct slice id, uint64_t revision,
+    struct slice json, int64_t now_ns, struct error *err)
+{
+	struct outbox_sent row = { id, revision, json };
+
+	return outbox_delivered_all(o, &row, 1, now_ns, err);
 }
 
 enum rc
