@@ -32,6 +32,9 @@ struct store_counters {
 	uint64_t detections; /* visible hits stored, restarts included */
 	uint64_t commits;    /* number of the last commit; 0: none yet */
 	uint64_t duplicates; /* dropped since the start */
+	/* of streams that a bound forced out since the start: of those a
+	 * resend would be stored again */
+	uint64_t forgotten_marks;
 };
 void store_counters(struct store *s, struct store_counters *out);
 
@@ -41,9 +44,11 @@ void store_counters(struct store *s, struct store_counters *out);
  * One transaction: events above their stream's mark become blocks (one an
  * owner), their hits a column beside them, marks and watermarks move.
  * Events that are not above their mark, and foreign events whose identity was
- * seen among the last 65,536 of that client, are dropped and counted; they are
- * marked in `dropped` of the record.  Nothing of it is visible, and nothing
- * changed in memory, if it fails: RC_SYSTEM for a full disk: try again later.
+ * seen among the last 65,536 of that client, are dropped and counted.  An event
+ * time more than 10 min after arrival becomes the arrival.  Nothing of it is
+ * visible, and nothing changed in memory, if it fails: RC_SYSTEM for a full
+ * disk, RC_AGAIN for a lock: try the same again later.  Without events and
+ * control messages nothing is written: arrival_ns of the record is 0.
  */
 struct log_record;
 enum rc store_append(struct store *s, struct batch *const *batches, size_t n,

@@ -14,6 +14,7 @@ struct append {
 	bool new_day;
 	int32_t day_number;
 	uint64_t next_block;
+	int64_t first_ns, last_ns; /* event times of the day */
 	struct log_record *record;
 	uint64_t detections;
 	/* of the block under way */
@@ -177,12 +178,16 @@ begin(struct append *a)
 {
 	struct store *s = a->s;
 
+	state_trim_marks(&s->state);
+	atomic_store(&s->forgotten, s->state.forgotten);
 	a->day_number = day_of(a->record->arrival_ns);
 	a->new_day = s->day == NULL || a->day_number > s->day_number;
 	if (!a->new_day) {
 		a->day = s->day;
 		a->day_number = s->day_number;
 		a->next_block = s->next_block;
+		a->first_ns = s->first_ns;
+		a->last_ns = s->last_ns;
 		if (!s->rules_loaded && rules_load(s, s->day, a->err) != RC_OK)
 			return a->err->code;
 		return sql_begin(a->day, a->err);
@@ -191,6 +196,8 @@ begin(struct append *a)
 	s->final_rules = 0;
 	s->rules_loaded = false;
 	a->next_block = 1;
+	a->first_ns = INT64_MAX;
+	a->last_ns = INT64_MIN;
 	state_drop_ended(&s->state, a->record->arrival_ns - ENDED_KEPT_NS);
 	if (begun_day(a) != RC_OK || sql_begin(a->day, a->err) != RC_OK)
 		return a->err->code;
@@ -204,8 +211,9 @@ insert_commit(struct append *a)
 	struct store *s = a->s;
 	sqlite3_stmt *q = sql_prepare(a->day,
 	    "INSERT INTO commits(number, arrival, stored, duplicates,"
-	    " detections, total_events, total_detections, watermarks)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+	    " detections, total_events, total_detections, watermarks,"
+	    " day_first, day_last)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
 	    a->err);
 
 	if (q == NULL)
@@ -220,6 +228,8 @@ insert_commit(struct append *a)
 	sql_bind_int(q, 7,
 	    (int64_t)(atomic_load(&s->detections) + a->detections));
 	sql_bind_blob(q, 8, bytes_slice(&s->watermarks));
+	sql_bind_int(q, 9, a->first_ns);
+	sql_bind_int(q, 10, a->last_ns);
 	return sql_run(a->day, q, a->err);
 }
 
@@ -270,6 +280,8 @@ settle(struct append *a)
 	s->rules_loaded = true;
 	s->final_rules = s->n_rules;
 	s->next_block = a->next_block;
+	s->first_ns = a->first_ns;
+	s->last_ns = a->last_ns;
 	state_commit(&s->state);
 	atomic_store(&s->commits, r->commit);
 	atomic_fetch_add(&s->events, r->stored);
@@ -476,6 +488,10 @@ insert_block(struct append *a, struct slice owner)
 
 	if (block_encoder_finish(s->encoder, &block, a->err) != RC_OK)
 		return a->err->code;
+	if (block.first_ns < a->first_ns)
+		a->first_ns = block.first_ns;
+	if (block.last_ns > a->last_ns)
+		a->last_ns = block.last_ns;
 	q = sql_prepare(a->day,
 	    "INSERT INTO blocks(id, commit_number, owner, first_time,"
 	    " last_time, n, hits, bloom)"

@@ -173,6 +173,7 @@ read_dict(struct walk *w, struct reader *r)
 	uint64_t n = reader_varint(r);
 	struct reader lens = reader_of(reader_slice(r));
 	struct reader text = reader_of(reader_slice(r));
+	const uint8_t *index;
 	uint64_t m;
 
 	w->width = reader_u8(r);
@@ -180,8 +181,10 @@ read_dict(struct walk *w, struct reader *r)
 	if (r->bad || n > reader_left(&lens) || w->width < 1 || w->width > 2 ||
 	    m > reader_left(r))
 		return false;
-	w->index = reader_of((struct slice){
-	    (const char *)reader_bytes(r, m * w->width), m * w->width });
+	index = reader_bytes(r, m * w->width);
+	if (index == NULL)
+		return false;
+	w->index = (struct reader){ index, index + m * w->width, false };
 	w->entries =
 	    arena_alloc(w->arena, (n > 0 ? n : 1) * sizeof(w->entries[0]));
 	w->n_entries = n;

@@ -307,6 +307,7 @@ entry_add(struct column *c, struct slice s, uint64_t hash)
 	}
 	c->entries[c->n_entries] =
 	    (struct entry){ hash, (uint32_t)c->text.n, (uint32_t)s.len };
+	(void)bytes_room(&c->text, 1); /* an address, also for "" */
 	bytes_add(&c->text, s.ptr, s.len);
 	return (uint16_t)c->n_entries++;
 }

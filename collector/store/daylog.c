@@ -18,6 +18,7 @@ static const char schema[] =
     " arrival INTEGER NOT NULL, stored INTEGER NOT NULL,"
     " duplicates INTEGER NOT NULL, detections INTEGER NOT NULL,"
     " total_events INTEGER NOT NULL, total_detections INTEGER NOT NULL,"
+    " day_first INTEGER NOT NULL, day_last INTEGER NOT NULL,"
     " watermarks BLOB NOT NULL);"
     "CREATE TABLE blocks(id INTEGER PRIMARY KEY,"
     " commit_number INTEGER NOT NULL, owner TEXT NOT NULL,"
@@ -171,12 +172,14 @@ enum rc
 day_totals(struct sql *s, struct day_totals *out, struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(s,
-	    "SELECT number, total_events, total_detections FROM commits"
+	    "SELECT number, total_events, total_detections, day_first,"
+	    " day_last FROM commits"
 	    " ORDER BY number DESC LIMIT 1",
 	    err);
 	enum rc rc;
 
-	*out = (struct day_totals){ 0 };
+	*out =
+	    (struct day_totals){ .first_ns = INT64_MAX, .last_ns = INT64_MIN };
 	if (q == NULL)
 		return err->code;
 	rc = sql_step(s, q, err);
@@ -187,6 +190,8 @@ day_totals(struct sql *s, struct day_totals *out, struct error *err)
 	out->commit = (uint64_t)sqlite3_column_int64(q, 0);
 	out->events = (uint64_t)sqlite3_column_int64(q, 1);
 	out->detections = (uint64_t)sqlite3_column_int64(q, 2);
+	out->first_ns = sqlite3_column_int64(q, 3);
+	out->last_ns = sqlite3_column_int64(q, 4);
 	(void)sqlite3_reset(q);
 	return RC_OK;
 }
@@ -374,6 +379,26 @@ save_mark(struct sql *s, const struct state *st, uint32_t i, struct error *err)
 }
 
 static enum rc
+remove_lost(struct sql *s, const struct state *st, struct error *err)
+{
+	for (size_t i = 0; i < st->n_lost; i++) {
+		const struct lost_mark *l = &st->lost[i];
+		sqlite3_stmt *q = sql_prepare(s,
+		    "DELETE FROM marks WHERE agent = ?1 AND stream = ?2", err);
+
+		if (q == NULL)
+			return err->code;
+		sql_bind_int(q, 1, (int64_t)l->agent + 1);
+		sql_bind_blob(q, 2,
+		    (struct slice){ (const char *)l->stream,
+			sizeof(l->stream) });
+		if (sql_run(s, q, err) != RC_OK)
+			return err->code;
+	}
+	return RC_OK;
+}
+
+static enum rc
 insert_seen(struct sql *s, uint32_t agent, uint64_t first,
     const struct identity *list, size_t n, struct error *err)
 {
@@ -458,6 +483,8 @@ day_save_state(struct sql *s, const struct state *st, bool all,
 {
 	if (all)
 		return save_all(s, st, err);
+	if (remove_lost(s, st, err) != RC_OK)
+		return err->code;
 	for (size_t i = 0; i < st->touched_agents.n; i++) {
 		uint32_t a = st->touched_agents.list[i];
 

@@ -40,7 +40,9 @@ enum rc day_create(struct sql *s, struct error *err);
 void day_abandon(struct sql *s);
 
 struct day_totals {
-	uint64_t commit, events, detections;
+	uint64_t commit, events, detections; /* so far, days before too */
+	int64_t first_ns,
+	    last_ns; /* least and greatest event time, the day's */
 };
 enum rc day_totals(struct sql *s, struct day_totals *out, struct error *err);
 

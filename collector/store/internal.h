@@ -25,7 +25,7 @@ struct store {
 	int dir_fd; /* holds the lock; -1: read only */
 
 	/* for any thread */
-	_Atomic uint64_t events, detections, commits, duplicates;
+	_Atomic uint64_t events, detections, commits, duplicates, forgotten;
 
 	/* the appender's alone */
 	struct sql *day; /* NULL: no day yet */
@@ -34,7 +34,8 @@ struct store {
 	int32_t begun_number;
 	struct state state;
 	struct block_encoder *encoder;
-	uint64_t next_block; /* id in the open day */
+	uint64_t next_block;       /* id in the open day */
+	int64_t first_ns, last_ns; /* event times of the open day */
 	struct day_rule *rules;
 	uint32_t n_rules, final_rules;
 	bool rules_loaded;       /* `rules` are those of `day` */

@@ -112,9 +112,14 @@ take_block(struct scanning *x, struct sql *day, struct error *err)
 static enum rc
 scan_day(struct scanning *x, struct sql *day, struct error *err)
 {
+	struct day_totals totals;
 	bool wanted;
-	enum rc rc = RC_OK;
+	enum rc rc = day_totals(day, &totals, err);
 
+	if (rc == RC_OK &&
+	    (totals.last_ns < x->q->since_ns ||
+		totals.first_ns >= x->q->until_ns))
+		return RC_OK;
 	x->at = 0;
 	arena_reset(x->day_arena);
 	x->sc.rules = (struct rule_rows){ 0 };

@@ -31,6 +31,7 @@ state_fini(struct state *st)
 	free(st->marks);
 	free(st->mark_slots);
 	free(st->agent_slots);
+	free(st->lost);
 	free(st->touched_agents.list);
 	free(st->touched_sources.list);
 	free(st->touched_marks.list);
@@ -228,6 +229,8 @@ state_mark(struct state *st, uint32_t agent, const uint8_t stream[16])
 	*m = (struct mark){ .agent = agent };
 	memcpy(m->stream, stream, 16);
 	st->mark_slots[at] = st->n_marks;
+	if (++st->agents[agent].n_marks > MARKS_MAX)
+		st->crowded = true;
 	return st->n_marks - 1;
 }
 
@@ -241,24 +244,92 @@ state_touch_mark(struct state *st, uint32_t mark)
 		m->saved = m->now;
 		touch(&st->touched_marks, mark);
 	}
+	m->moved = st->tick;
 	return m;
+}
+
+/* Keeps the marks whose `agent` is not UINT32_MAX. */
+static void
+marks_compact(struct state *st)
+{
+	uint32_t kept = 0;
+
+	for (uint32_t i = 0; i < st->n_agents; i++)
+		st->agents[i].n_marks = 0;
+	for (uint32_t i = 0; i < st->n_marks; i++) {
+		if (st->marks[i].agent == UINT32_MAX)
+			continue;
+		st->agents[st->marks[i].agent].n_marks++;
+		st->marks[kept++] = st->marks[i];
+	}
+	st->n_marks = kept;
+	if (st->n_mark_slots > 0)
+		mark_slots_fill(st, st->n_mark_slots);
 }
 
 void
 state_drop_ended(struct state *st, int64_t before_ns)
 {
-	uint32_t kept = 0;
-
 	assert(st->touched_marks.n == 0);
 	for (uint32_t i = 0; i < st->n_marks; i++) {
 		const struct mark_values *v = &st->marks[i].now;
 
-		if (v->set && (v->ended_ns == 0 || v->ended_ns >= before_ns))
-			st->marks[kept++] = st->marks[i];
+		if (!v->set || (v->ended_ns != 0 && v->ended_ns < before_ns))
+			st->marks[i].agent = UINT32_MAX;
 	}
-	st->n_marks = kept;
-	if (st->n_mark_slots > 0)
-		mark_slots_fill(st, st->n_mark_slots);
+	marks_compact(st);
+}
+
+/* Those to be forgotten first: of ended streams, then what rests longest. */
+static int
+compare_marks(const void *a, const void *b)
+{
+	const struct mark *x = *(struct mark *const *)a;
+	const struct mark *y = *(struct mark *const *)b;
+	bool x_goes_on = x->now.set && x->now.ended_ns == 0;
+	bool y_goes_on = y->now.set && y->now.ended_ns == 0;
+
+	if (x_goes_on != y_goes_on)
+		return x_goes_on - y_goes_on;
+	return (x->moved > y->moved) - (x->moved < y->moved);
+}
+
+static void
+lose_half(struct state *st, uint32_t agent)
+{
+	uint32_t n = 0, lose = st->agents[agent].n_marks - MARKS_MAX / 2;
+	struct mark **list =
+	    xcalloc(st->agents[agent].n_marks, sizeof(list[0]));
+
+	for (uint32_t i = 0; i < st->n_marks; i++)
+		if (st->marks[i].agent == agent)
+			list[n++] = &st->marks[i];
+	assert(n == st->agents[agent].n_marks);
+	qsort(list, n, sizeof(list[0]), compare_marks);
+	st->lost =
+	    xreallocarray(st->lost, st->n_lost + lose, sizeof(st->lost[0]));
+	for (uint32_t i = 0; i < lose; i++) {
+		struct lost_mark *l = &st->lost[st->n_lost++];
+
+		l->agent = agent;
+		memcpy(l->stream, list[i]->stream, sizeof(l->stream));
+		list[i]->agent = UINT32_MAX;
+	}
+	st->forgotten += lose;
+	free(list);
+}
+
+void
+state_trim_marks(struct state *st)
+{
+	assert(st->touched_marks.n == 0);
+	if (!st->crowded)
+		return;
+	for (uint32_t i = 0; i < st->n_agents; i++)
+		if (st->agents[i].n_marks > MARKS_MAX)
+			lose_half(st, i);
+	marks_compact(st);
+	st->crowded = false;
 }
 
 /* ---- identities of foreign events --------------------------------------- */
@@ -424,6 +495,8 @@ state_commit(struct state *st)
 	st->touched_agents.n = 0;
 	st->touched_sources.n = 0;
 	st->touched_marks.n = 0;
+	st->n_lost = 0;
+	st->tick++;
 	st->final_agents = st->n_agents;
 	st->final_sources = st->n_sources;
 }

@@ -16,6 +16,7 @@
 enum {
 	FOREIGN_KEPT = 65536, /* identities remembered of a client */
 	INPUTS_MAX = 1024,    /* of an agent; more are taken as one, "" */
+	MARKS_MAX = 65536,    /* of an agent: then half of them are forgotten */
 	IDENTITY_BYTES = 16,
 };
 
@@ -45,6 +46,7 @@ struct agent_state {
 	bool touched;
 	uint32_t first_source; /* chain, + 1 */
 	uint32_t n_sources;
+	uint32_t n_marks;
 	struct seen *seen; /* NULL: none yet */
 };
 
@@ -71,8 +73,15 @@ struct mark_values {
 struct mark {
 	uint8_t stream[16];
 	uint32_t agent;
+	uint64_t moved; /* tick of the commit that moved it last */
 	struct mark_values now, saved;
 	bool touched;
+};
+
+/* A mark that the next commit removes from the day file. */
+struct lost_mark {
+	uint32_t agent;
+	uint8_t stream[16];
 };
 
 /* Indices of what the commit under way changed. */
@@ -94,6 +103,11 @@ struct state {
 	uint32_t *agent_slots;
 	uint32_t n_agent_slots;
 	uint32_t final_agents, final_sources; /* those of past commits */
+	uint64_t tick;                        /* commits since the start */
+	bool crowded; /* an agent has more than MARKS_MAX */
+	struct lost_mark *lost;
+	size_t n_lost;
+	uint64_t forgotten; /* marks lost so since the start */
 	struct touched touched_agents, touched_sources, touched_marks;
 };
 
@@ -116,6 +130,13 @@ struct mark *state_touch_mark(struct state *st, uint32_t mark);
 
 /* Forgets marks of streams whose end was said before `before_ns`. */
 void state_drop_ended(struct state *st, int64_t before_ns);
+
+/*
+ * Before a commit: of an agent with too many marks, forgets those of ended
+ * streams, then those that have not moved for longest, down to the half.  They
+ * are in `lost` until a commit succeeds.
+ */
+void state_trim_marks(struct state *st);
 
 /* False: seen before (or added twice by this commit); else it is added. */
 bool state_add_identity(struct state *st, uint32_t agent, struct slice foreign);

@@ -51,6 +51,8 @@ load_newest(struct store *s, struct error *err)
 	rc = day_totals(day, &totals, err);
 	if (rc == RC_OK && mode == SQL_WRITE)
 		rc = load_appender(s, day, err);
+	s->first_ns = totals.first_ns;
+	s->last_ns = totals.last_ns;
 	atomic_store(&s->commits, totals.commit);
 	atomic_store(&s->events, totals.events);
 	atomic_store(&s->detections, totals.detections);
@@ -154,5 +156,6 @@ store_counters(struct store *s, struct store_counters *out)
 		.detections = atomic_load(&s->detections),
 		.commits = atomic_load(&s->commits),
 		.duplicates = atomic_load(&s->duplicates),
+		.forgotten_marks = atomic_load(&s->forgotten),
 	};
 }

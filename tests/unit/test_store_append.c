@@ -253,6 +253,56 @@ a_new_day_goes_on_where_the_old_one_ended(void)
 	fixture_remove(dir);
 }
 
+/* One batch of `n` events, each of a stream of its own. */
+static void
+append_streams(struct store *s, uint32_t first, unsigned n)
+{
+	struct batch *b =
+	    fixture_batch(&(struct fixture_batch){ .stream = 9, .n = n });
+	struct log_record r;
+	struct error err;
+
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t stream = first + i;
+
+		memcpy(b->events[i].id.stream + 8, &stream, sizeof(stream));
+	}
+	if (store_append(s, &b, 1, &r, &err) == RC_OK)
+		log_record_fini(&r);
+	fixture_batch_free(b);
+}
+
+static void
+marks_are_bounded(void)
+{
+	enum { MARKS = 65536, STEP = 2000, N = 68000 };
+
+	char *dir = fixture_folder();
+	struct store *s = open_store(dir);
+	struct store_counters n;
+
+	for (uint32_t i = 0; i < N; i += STEP)
+		append_streams(s, i, STEP);
+	append_streams(s, N - STEP, STEP);
+	store_counters(s, &n);
+	CHECK(n.events == N && n.duplicates == STEP &&
+		n.forgotten_marks == 66000 - MARKS / 2,
+	    "an agent with too many streams loses the oldest half: %llu",
+	    (unsigned long long)n.forgotten_marks);
+	append_streams(s, 0, STEP);
+	store_counters(s, &n);
+	CHECK(n.events == N + STEP, "of which a resend is stored again");
+	store_close(s);
+	s = open_store(dir);
+	append_streams(s, 0, STEP);
+	append_streams(s, 2 * STEP, STEP);
+	store_counters(s, &n);
+	CHECK(n.duplicates == STEP && n.events == N + 2 * STEP,
+	    "they are gone from the day file too");
+	store_close(s);
+	fixture_remove(dir);
+}
+
 static void
 the_future_is_clamped(void)
 {
@@ -334,6 +384,7 @@ main(void)
 	what_is_sent_again_adds_nothing();
 	foreign_identities_are_remembered();
 	a_new_day_goes_on_where_the_old_one_ended();
+	marks_are_bounded();
 	the_future_is_clamped();
 	what_cannot_be_opened_says_why();
 	return tap_done();
