@@ -365,9 +365,9 @@ write_status(struct buf *out, const struct api_status *s,
 	put_number(&w, "loaded", s->rules_loaded);
 	put_number(&w, "refused", s->rules_refused);
 	json_close(&w, '}');
-	open_part(&w, "correlation");
-	put_number(&w, "position", s->correlated);
-	put_number(&w, "commit", c->commits);
+	open_part(&w, "log");
+	put_number(&w, "commits", c->commits);
+	put_number(&w, "correlated", s->correlated);
 	json_close(&w, '}');
 	json_close(&w, '}');
 }

@@ -171,7 +171,7 @@ rules: ["{self.rules}"]
     def correlated(self):
         s = self.status()
         return (s is not None and
-                s["correlation"]["position"] == s["correlation"]["commit"])
+                s["log"]["commits"] == s["log"]["correlated"])
 
     # ---- agents -------------------------------------------------------
 
