@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "check.h"
 
+#include "publish/publish.h"
 #include "stages.h"
 #include "tls.h"
 
@@ -14,12 +15,15 @@ collector_check(const char *path, const struct collector_config *config,
 		.key = config->tls_key,
 		.crl = config->tls_crl,
 	};
+	const struct publish_options publish = collector_publish(config);
 	struct tls_context *tls = NULL;
 	struct stages *stages = NULL;
 	enum rc rc = tls_context_new(TLS_SERVER, &files, true, &tls, err);
 
 	if (rc == RC_OK)
 		rc = stages_load(config, &stages, err);
+	if (rc == RC_OK && publish.n_brokers > 0)
+		rc = publish_check(&publish, err);
 	stages_unref(stages);
 	tls_context_free(tls);
 	if (rc != RC_OK)

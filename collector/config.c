@@ -121,3 +121,18 @@ collector_config_free(struct collector_config *config)
 {
 	conf_free(collector_options, config);
 }
+
+struct publish_options
+collector_publish(const struct collector_config *config)
+{
+	const struct conf_map *properties = &config->kafka_properties;
+
+	return (struct publish_options){
+		.brokers = (const char *const *)config->kafka_brokers.items,
+		.n_brokers = config->kafka_brokers.n,
+		.topic_prefix = config->kafka_topic_prefix,
+		.names = (const char *const *)properties->names,
+		.values = (const char *const *)properties->values,
+		.n_properties = properties->n,
+	};
+}

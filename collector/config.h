@@ -4,6 +4,7 @@
 
 #include "conf.h"
 #include "error.h"
+#include "publish/publish.h"
 
 struct collector_config {
 	char *beats_address;  /* NULL: no such listener */
@@ -38,3 +39,6 @@ extern const struct conf_option collector_options[];
 enum rc collector_config_load(const char *path, struct collector_config *out,
     struct error *err);
 void collector_config_free(struct collector_config *config);
+
+/* What the configuration says of Kafka; borrows from it. */
+struct publish_options collector_publish(const struct collector_config *config);

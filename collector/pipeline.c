@@ -23,6 +23,7 @@
 #include "log.h"
 #include "loop.h"
 #include "presence.h"
+#include "publish/publish.h"
 #include "soc.h"
 #include "stages.h"
 #include "store.h"
@@ -60,6 +61,7 @@ struct pipeline {
 	struct store *store;
 	struct writer *writer;
 	struct incidents *incidents;
+	struct publish *publish; /* NULL: no Kafka is configured */
 	struct api *api;
 
 	/* For the API's threads: __atomic. */
@@ -252,10 +254,13 @@ on_store_trouble(void *ctx, const char *message)
 static void
 on_incident(void *ctx, const struct incident *i)
 {
-	(void)ctx;
+	struct pipeline *p = ctx;
+
 	log_info("incident %.*s %.*s: %.*s %.*s, %llu events", SLICE_ARG(i->id),
 	    SLICE_ARG(i->level), SLICE_ARG(i->rule_title), SLICE_ARG(i->group),
 	    (unsigned long long)i->events);
+	if (p->publish != NULL)
+		publish_wake(p->publish);
 }
 
 static void
@@ -266,6 +271,16 @@ on_incidents_trouble(void *ctx, const char *message)
 		log_info("incidents are stored again");
 	else
 		log_error("incidents wait: %s", message);
+}
+
+static void
+on_publish_trouble(void *ctx, const char *message)
+{
+	(void)ctx;
+	if (message[0] == '\0')
+		log_info("Kafka takes incidents again");
+	else
+		log_warn("incidents wait for Kafka: %s", message);
 }
 
 /* ---- start -------------------------------------------------------------- */
@@ -345,6 +360,19 @@ start_incidents(struct pipeline *p, struct error *err)
 	return incidents_new(&options, &p->incidents, err);
 }
 
+static enum rc
+start_publish(struct pipeline *p, struct error *err)
+{
+	struct publish_options options = collector_publish(p->config);
+
+	if (options.n_brokers == 0)
+		return RC_OK;
+	options.store = p->store;
+	options.on_trouble = on_publish_trouble;
+	options.ctx = p;
+	return publish_new(&options, &p->publish, err);
+}
+
 static void
 start_writer(struct pipeline *p)
 {
@@ -386,6 +414,21 @@ start_workers(struct pipeline *p)
 }
 
 static void
+count_outbox(struct pipeline *p, struct api_status *out)
+{
+	struct outbox *outbox = NULL;
+	struct error err;
+
+	if (p->publish == NULL)
+		return;
+	if (outbox_open(p->store, &outbox, &err) != RC_OK ||
+	    outbox_counts(outbox, &out->outbox_pending, &out->outbox_delivered,
+		&err) != RC_OK)
+		log_warn("outbox: %s", err.text);
+	outbox_close(outbox);
+}
+
+static void
 on_status(void *ctx, struct api_status *out)
 {
 	struct pipeline *p = ctx;
@@ -395,6 +438,7 @@ on_status(void *ctx, struct api_status *out)
 	if (!out->ready)
 		return;
 	workers_counters(p->workers, &counters);
+	count_outbox(p, out);
 	out->uptime_ns = loop_now() - p->started_ns;
 	out->received = counters.received;
 	out->unparsed = counters.unparsed;
@@ -552,6 +596,8 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK)
 		rc = store_open(config->state_dir, &p->store, err);
 	if (rc == RC_OK)
+		rc = start_publish(p, err);
+	if (rc == RC_OK)
 		rc = start_incidents(p, err);
 	if (rc == RC_OK) {
 		start_writer(p);
@@ -593,6 +639,7 @@ pipeline_free(struct pipeline *p)
 	workers_free(p->workers);
 	writer_free(p->writer);
 	incidents_free(p->incidents);
+	publish_free(p->publish);
 	store_close(p->store);
 	stages_unref(p->stages);
 	tls_context_free(p->beats_tls);
