@@ -143,10 +143,43 @@ is_rotation_of(const char *from, const char *path)
 	    strncmp(from, path, (size_t)(a - from)) == 0 && rotation_name(a, b);
 }
 
+/* It was renamed on, unseen, before it was compressed. */
 static bool
-related(const struct tail *t, const char *path)
+same_family(const char *from, const char *path)
 {
-	return is_rotation_of(t->path, path) || is_rotation_of(t->origin, path);
+	const char *a = base_name(from), *b = base_name(path);
+	char family_a[256], family_b[256];
+
+	if (a - from != b - path ||
+	    strncmp(from, path, (size_t)(a - from)) != 0)
+		return false;
+	rotation_family(a, family_a);
+	rotation_family(b, family_b);
+	return strcmp(family_a, family_b) == 0;
+}
+
+/* worker-1.log and worker-2.log may hold the same: none is the other's copy. */
+static bool
+related(const struct tail *t, const struct stranger *f)
+{
+	if (is_rotation_of(t->path, f->path) ||
+	    is_rotation_of(t->origin, f->path))
+		return true;
+	return (f->is_gzip || t->deleted || t->replaced) &&
+	    same_family(t->path, f->path);
+}
+
+bool
+file_content_changed(const struct tail *t)
+{
+	unsigned char last[PRINT_LAST_BYTES];
+
+	if (t->is_gzip)
+		return false;
+	return !fingerprint_fits(t->fd, &t->head) ||
+	    pread(t->fd, last, t->last_len,
+		(off_t)(t->read_at - t->last_len)) != (ssize_t)t->last_len ||
+	    memcmp(last, t->last, t->last_len) != 0;
 }
 
 static enum match
@@ -154,10 +187,16 @@ match_one(struct stranger *f, const struct tail *t)
 {
 	bool open = t->fd != -1 && !t->replaced;
 
-	if (open && !t->is_gzip)
-		return is_prefix_of(f, t) ? MATCH_COPY : MATCH_NONE;
+	if (open && !t->is_gzip && is_prefix_of(f, t))
+		return MATCH_COPY;
 	if (!head_fits(f, t))
 		return MATCH_NONE;
+	if (open && !t->is_gzip) {
+		/* truncated just now, which nobody has noticed yet? */
+		return file_content_changed(t) && stranger_continues(f, t)
+		    ? MATCH_HEIR
+		    : MATCH_NONE;
+	}
 	if (open || t->copy || t->finished) {
 		/* what is longer than what was read is another one's */
 		if (!stranger_fits(f, &t->check))
@@ -180,7 +219,7 @@ stranger_match(struct file_set *s, struct stranger *f, struct tail **of)
 		struct file_id id = { f->st.dev, f->st.ino, f->st.btime_ns };
 
 		if (t->dead || (!t->replaced && file_id_eq(&t->id, &id)) ||
-		    !related(t, f->path))
+		    !related(t, f))
 			continue;
 		m = match_one(f, t);
 		if (m > best) {
@@ -199,8 +238,10 @@ file_adopt(struct file_set *s, struct tail *t, struct stranger *f)
 
 	if (was != NULL && was != t)
 		file_set_drop(s, was); /* a copy's record */
-	if (!t->replaced)
+	if (!t->replaced) {
 		file_set_unindex(s, t);
+		file_scan_soon(s); /* the file it had is a stranger now */
+	}
 	t->replaced = false;
 	t->verified = true;
 	t->rotated = true;

@@ -274,7 +274,7 @@ on_missed(void *ctx, const char *path, const struct opener_stat *st)
 
 	if (file_set_find(q->scan.set, &id) != NULL ||
 	    st->mtime_ns < last_change(q->after) ||
-	    (st->btime_ns != 0 && st->btime_ns < q->after->id.btime_ns))
+	    (st->btime_ns != 0 && st->btime_ns < q->after->born_ns))
 		return;
 	on_path(&q->scan, path, st);
 }
@@ -422,19 +422,6 @@ file_scan_soon(struct file_set *s)
 	    wait_ns > scan_soon_ns ? wait_ns : scan_soon_ns);
 }
 
-static bool
-content_changed(const struct tail *t)
-{
-	unsigned char last[PRINT_LAST_BYTES];
-
-	if (t->is_gzip)
-		return false;
-	return !fingerprint_fits(t->fd, &t->head) ||
-	    pread(t->fd, last, t->last_len,
-		(off_t)(t->read_at - t->last_len)) != (ssize_t)t->last_len ||
-	    memcmp(last, t->last, t->last_len) != 0;
-}
-
 void
 file_refresh(struct file_set *s, struct tail *t)
 {
@@ -451,7 +438,7 @@ file_refresh(struct file_set *s, struct tail *t)
 	if (st.size != t->size)
 		t->quiet_since_ns = loop_now();
 	t->checked_ns = now_ns;
-	if ((!t->is_gzip && st.size < t->read_at) || content_changed(t)) {
+	if ((!t->is_gzip && st.size < t->read_at) || file_content_changed(t)) {
 		file_replaced(s, t);
 		return;
 	}

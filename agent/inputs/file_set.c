@@ -262,6 +262,7 @@ file_set_add(struct file_set *s, const char *path, const struct file_spec *spec,
 	t->verified = true;
 	t->scan = s->scan_id;
 	uuid_new(t->stream);
+	t->born_ns = st->btime_ns;
 	t->path = xstrdup(path);
 	t->origin = xstrdup(path);
 	file_set_opened(s, t, fd, st);
@@ -359,6 +360,7 @@ on_loaded(void *ctx, struct tail *t)
 	struct file_set *s = ctx;
 
 	t->quiet_since_ns = loop_now();
+	t->born_ns = t->id.btime_ns;
 	insert(s, t);
 	file_set_assign(s, t, file_set_spec_of(s, t->origin));
 }

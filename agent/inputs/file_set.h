@@ -127,6 +127,8 @@ enum match stranger_match(struct file_set *s, struct stranger *f,
     struct tail **of);
 /* Whether `f` holds the bytes that `t` has read, and those after them. */
 bool stranger_continues(struct stranger *f, const struct tail *t);
+/* What was read of an open file is not what it holds now. */
+bool file_content_changed(const struct tail *t);
 /* `t` goes on in that file; its descriptor is taken. */
 void file_adopt(struct file_set *s, struct tail *t, struct stranger *f);
 /* An open file of the state: is it what the state speaks of? */

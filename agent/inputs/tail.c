@@ -155,6 +155,23 @@ turn_bytes(const struct tail *t, size_t want)
 	return left < want ? (size_t)left : want;
 }
 
+/* The bytes just read go on where the last ones ended, or begin the file. */
+static bool
+is_same_file(const struct tail *t, const char *bytes, size_t n)
+{
+	struct fingerprint head;
+
+	if (n < t->last_len || memcmp(bytes, t->last, t->last_len) != 0)
+		return false;
+	if (t->read_at > 0 || t->head.len == 0)
+		return true;
+	if (n < t->head.len)
+		return false;
+	fingerprint_of(&head, (struct slice){ bytes, t->head.len },
+	    t->head.len);
+	return fingerprint_eq(&head, &t->head);
+}
+
 static enum tail_turn
 read_plain(struct tail *t, const struct tail_turn_args *args, struct error *err)
 {
@@ -173,8 +190,7 @@ read_plain(struct tail *t, const struct tail_turn_args *args, struct error *err)
 			(void)error_set_errno(err, errno, "read %s", t->path);
 			return TAIL_BROKEN;
 		}
-		if ((size_t)n < t->last_len ||
-		    memcmp(s->bytes, t->last, t->last_len) != 0)
+		if (!is_same_file(t, s->bytes, (size_t)n))
 			return TAIL_REPLACED;
 		lines.data.ptr = s->bytes + t->last_len;
 		lines.data.len = (size_t)n - t->last_len;

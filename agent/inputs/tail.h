@@ -42,6 +42,8 @@ struct tail {
 	char *origin; /* where it was seen first: what its events say */
 	const struct file_spec *spec; /* NULL: no input names it */
 
+	int64_t born_ns; /* of the file it was first seen as; 0: not known */
+
 	/* Where in it. */
 	uint64_t read_at;
 	uint64_t acked_at;

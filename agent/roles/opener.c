@@ -208,6 +208,36 @@ rotation_name(const char *base, const char *name)
 	    rotation_suffix(name + stem, name + name_len - ext);
 }
 
+/* Takes away what rotations added to the end of the first `len` bytes. */
+static size_t
+strip_tokens(const char *name, size_t len)
+{
+	for (size_t at = len; at > 1; at--) {
+		const char *token = name + at;
+
+		if (strchr(".-_~", name[at - 1]) == NULL)
+			continue;
+		if ((len - at == 3 && strncmp(token, "log", 3) == 0) ||
+		    !rotation_token(token, len - at))
+			break;
+		len = at - 1;
+	}
+	return len;
+}
+
+void
+rotation_family(const char *name, char out[256])
+{
+	size_t len = strip_tokens(name, strnlen(name, 255));
+	size_t ext = len;
+
+	while (ext > 1 && name[ext - 1] != '.')
+		ext--;
+	ext = ext > 1 ? ext - 1 : len;
+	(void)snprintf(out, 256, "%.*s%.*s", (int)strip_tokens(name, ext), name,
+	    (int)(len - ext), name + ext);
+}
+
 void
 opener_rotated(struct opener *o, const char *path, opener_path_cb *cb,
     void *ctx)

@@ -80,3 +80,9 @@ bool opener_watches_all(const struct opener *o);
  * was added is made of numbers and a few words, never another log's name.
  */
 bool rotation_name(const char *base, const char *name);
+
+/*
+ * The name without what rotations added: "app.log" of "app.log.2.gz" and of
+ * "app-20261122.log".
+ */
+void rotation_family(const char *name, char out[256]);

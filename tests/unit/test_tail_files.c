@@ -303,6 +303,36 @@ rotation_names(void)
 		    names[i].is ? "" : "not ", names[i].base);
 }
 
+static const struct {
+	const char *name, *family;
+} families[] = {
+	{ "app.log", "app.log" },
+	{ "app.log.2.gz", "app.log" },
+	{ "app.log-20261122", "app.log" },
+	{ "app-20261122.log", "app.log" },
+	{ "app.1.log.gz", "app.log" },
+	{ "syslog", "syslog" },
+	{ "syslog.1", "syslog" },
+	{ "log", "log" },
+	{ "1", "1" },
+	{ ".1", ".1" },
+	{ "", "" },
+	{ "app-errors.log.1", "app-errors.log" },
+};
+
+static void
+rotation_families(void)
+{
+	char family[256];
+
+	for (size_t i = 0; i < sizeof(families) / sizeof(*families); i++) {
+		rotation_family(families[i].name, family);
+		CHECK(strcmp(family, families[i].family) == 0,
+		    "%s is of the family %s (%s)", families[i].name,
+		    families[i].family, family);
+	}
+}
+
 int
 main(void)
 {
@@ -322,5 +352,6 @@ main(void)
 	no_state_folder();
 	heartbeats();
 	rotation_names();
+	rotation_families();
 	return tap_done();
 }
