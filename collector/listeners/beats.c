@@ -138,7 +138,7 @@ beats_whole(const struct connection *c)
 	return b->unknown || b->left == 0;
 }
 
-static const struct framer beats_framer = {
+const struct framer beats_framer = {
 	.name = "beats",
 	.kind = BEATS,
 	.state_size = sizeof(struct beats),

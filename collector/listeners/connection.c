@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
@@ -219,7 +220,7 @@ emit(struct connection *c, enum piece_kind kind, struct slice bytes,
 	c->open_window = 0;
 	p->bytes = xmemdupz(bytes.len > 0 ? bytes.ptr : "", bytes.len);
 	p->len = bytes.len;
-	p->agent = xstrdup(tls_peer_name(c->tls));
+	p->agent = xstrdup(c->agent);
 	p->peer = xstrdup(c->peer);
 	p->failure = failure;
 	p->arrival_ns = wall_clock();
@@ -253,8 +254,8 @@ connection_window(struct connection *c, uint32_t count)
 static void
 protocol_broken(struct connection *c, const struct error *err)
 {
-	listener_log(c->listener, "%s (%s): closed: %s", c->peer,
-	    tls_peer_name(c->tls), err->text);
+	listener_log(c->listener, "%s (%s): closed: %s", c->peer, c->agent,
+	    err->text);
 	if (c->pieces == 0 || !c->listener->framer->acks) {
 		connection_close(c);
 		return;
@@ -297,8 +298,7 @@ peer_ended(struct connection *c, enum rc rc, const char *why)
 	struct listener *l = c->listener;
 
 	if (rc != RC_EOF)
-		listener_log(l, "%s (%s): %s", c->peer, tls_peer_name(c->tls),
-		    why);
+		listener_log(l, "%s (%s): %s", c->peer, c->agent, why);
 	c->state = CONNECTION_ENDED;
 	if (c->stuck == NULL && l->framer->finish != NULL)
 		l->framer->finish(c);
@@ -432,10 +432,10 @@ handshake(struct connection *c)
 		return;
 	}
 	c->state = CONNECTION_OPEN;
+	(void)snprintf(c->agent, sizeof(c->agent), "%s", tls_peer_name(c->tls));
 	c->read_at = loop_now();
 	if (l->options.on_open != NULL)
-		l->options.on_open(l->options.ctx, c->id, tls_peer_name(c->tls),
-		    c->peer);
+		l->options.on_open(l->options.ctx, c->id, c->agent, c->peer);
 	if (l->draining)
 		connection_drain(c);
 	connection_update(c);
@@ -522,7 +522,7 @@ connection_tick(struct connection *c, int64_t now)
 	} else if (c->state == CONNECTION_OPEN && o->idle_timeout_ns > 0 &&
 	    now - c->read_at >= o->idle_timeout_ns && is_idle(c)) {
 		listener_log(c->listener, "%s (%s): closed: silent for long",
-		    c->peer, tls_peer_name(c->tls));
+		    c->peer, c->agent);
 		connection_close(c);
 	} else if ((c->state == CONNECTION_OPEN ||
 		       c->state == CONNECTION_FAILED) &&

@@ -44,6 +44,10 @@ struct framer {
 	bool (*whole)(const struct connection *c);
 };
 
+extern const struct framer beats_framer, syslog_framer;
+
+enum { CONNECTION_AGENT = 256 };
+
 enum connection_state {
 	CONNECTION_HANDSHAKE,
 	CONNECTION_OPEN,
@@ -92,6 +96,7 @@ struct connection {
 	int64_t wrote_at;
 
 	char peer[ADDRESS_TEXT];
+	char agent[CONNECTION_AGENT]; /* subject CN; empty before */
 	void *state_of_framer;
 };
 

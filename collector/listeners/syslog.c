@@ -222,7 +222,7 @@ syslog_finish(struct connection *c)
 		f.cut = true;
 	}
 	listener_log(c->listener, "%s (%s): ended within a message", c->peer,
-	    tls_peer_name(c->tls));
+	    c->agent);
 	buf_init(&b.bytes, PIECE_ROOM);
 	batcher_add(&b, &f);
 	batcher_emit(c, &b);
@@ -236,7 +236,7 @@ syslog_whole(const struct connection *c)
 	return true;
 }
 
-static const struct framer syslog_framer = {
+const struct framer syslog_framer = {
 	.name = "syslog",
 	.kind = SYSLOG,
 	.state_size = sizeof(struct syslog),

@@ -48,6 +48,7 @@ struct world {
 	bool hoard;   /* gives nothing back to the budget */
 	size_t hoarded;
 	unsigned opened, closed;
+	size_t connections; /* see world_connections() */
 	struct buf log;
 	struct listener_options options;
 	listen_fn *listen;
@@ -233,6 +234,17 @@ world_count(struct world *w)
 	return n;
 }
 
+static inline bool
+world_opened(struct world *w)
+{
+	bool any;
+
+	(void)pthread_mutex_lock(&w->lock);
+	any = w->opened > 0;
+	(void)pthread_mutex_unlock(&w->lock);
+	return any;
+}
+
 static inline size_t
 world_bytes(struct world *w)
 {
@@ -266,6 +278,21 @@ world_logged(struct world *w, const char *text)
 	w->log.len--;
 	(void)pthread_mutex_unlock(&w->lock);
 	return found;
+}
+
+static inline void
+world_connections_call(void *ctx)
+{
+	struct world *w = ctx;
+
+	w->connections = listener_connections(w->listener);
+}
+
+static inline size_t
+world_connections(struct world *w)
+{
+	world_do(w, world_connections_call, w);
+	return w->connections;
 }
 
 struct world_ack {

@@ -80,7 +80,7 @@ run_case(size_t i, size_t chunk)
 	}
 	tls_shutdown(t);
 	for (int k = 0; k < 500; k++) {
-		if (listener_connections(w.listener) == 0 && w.opened > 0)
+		if (world_connections(&w) == 0 && world_opened(&w))
 			break;
 		world_pause(5);
 	}
@@ -116,7 +116,7 @@ test_long(void)
 	CHECK(client_send(t, in.ptr, in.len, 5000) == in.len, "7 MiB go");
 	tls_shutdown(t);
 	for (int k = 0; k < 1000; k++) {
-		if (listener_connections(w.listener) == 0)
+		if (world_connections(&w) == 0)
 			break;
 		world_pause(5);
 	}
@@ -179,7 +179,7 @@ test_stuck_end(void)
 	(void)pthread_mutex_unlock(&w.lock);
 	world_do(&w, world_room, &w);
 	for (int k = 0; k < 500; k++) {
-		if (listener_connections(w.listener) == 0)
+		if (world_connections(&w) == 0)
 			break;
 		world_pause(5);
 	}
@@ -204,7 +204,7 @@ test_drain(void)
 	(void)client_send(t, "<13>a\n<13>b", 11, 1000);
 	world_do(&w, stop_accepting, &w);
 	for (int k = 0; k < 500; k++) {
-		if (listener_connections(w.listener) == 0)
+		if (world_connections(&w) == 0)
 			break;
 		world_pause(5);
 	}

@@ -78,7 +78,7 @@ inflate_all(const struct lumberjack_limits *limits, struct slice zlib,
 {
 	struct lumberjack_inflate *i = lumberjack_inflate_new(limits);
 	struct arena *arena = arena_new(4096);
-	struct lumberjack_frame frame;
+	struct lumberjack_frame frame = { .seq = 0 };
 	enum rc rc;
 
 	lumberjack_inflate_begin(i, zlib);
@@ -96,9 +96,9 @@ test_round_trip(size_t event_bytes, uint32_t n)
 {
 	struct lumberjack_deflate *d = lumberjack_deflate_new(3);
 	struct buf frames, wire, text, expect;
-	struct lumberjack_frame frame;
+	struct lumberjack_frame frame = { .seq = 0 };
 	struct error err = { .text = "" };
-	size_t used;
+	size_t used = 0;
 	char *event = xzalloc(event_bytes + 1);
 	enum rc rc;
 
