@@ -6,7 +6,7 @@
 
 #include "xalloc.h"
 
-enum { BUCKETS_MIN = 1024, EPOCH_HITS = 256 };
+enum { SLOTS_MIN = 1024, EPOCH_HITS = 256 };
 
 /* ---- epochs of positions ------------------------------------------------ */
 
@@ -228,13 +228,21 @@ corr_hits_trim(struct correlator *c, struct corr_group *g, uint32_t n)
 
 /* ---- the table ---------------------------------------------------------- */
 
+static struct corr_slot *
+new_slots(struct correlator *c, uint32_t n)
+{
+	struct corr_slot *slots = xreallocarray(NULL, n, sizeof(*slots));
+
+	memset(slots, 0xff, n * sizeof(*slots));
+	c->stats.bytes += n * sizeof(*slots);
+	return slots;
+}
+
 void
 corr_groups_init(struct correlator *c)
 {
-	c->mask = BUCKETS_MIN - 1;
-	c->buckets = xcalloc(BUCKETS_MIN, sizeof(*c->buckets));
-	memset(c->buckets, 0xff, BUCKETS_MIN * sizeof(*c->buckets));
-	c->stats.bytes += BUCKETS_MIN * sizeof(*c->buckets);
+	c->mask = SLOTS_MIN - 1;
+	c->slots = new_slots(c, SLOTS_MIN);
 	c->free_group = UINT32_MAX;
 	c->touched = xcalloc(c->plan->n + 1, sizeof(*c->touched));
 	for (uint32_t i = 0; i < c->plan->n; i++)
@@ -242,29 +250,48 @@ corr_groups_init(struct correlator *c)
 }
 
 static void
-fill_buckets(struct correlator *c)
+link_slot(struct correlator *c, struct corr_slot slot)
 {
-	memset(c->buckets, 0xff, (c->mask + 1) * sizeof(*c->buckets));
-	for (uint32_t i = 0; i < c->n_groups; i++) {
-		struct corr_group *g = corr_group(c, i);
-		uint32_t *head = &c->buckets[g->hash & c->mask];
+	uint32_t at = slot.hash & c->mask;
 
-		if (g->hits == NULL) /* free */
+	while (c->slots[at].group != UINT32_MAX)
+		at = (at + 1) & c->mask;
+	c->slots[at] = slot;
+}
+
+/* Closes the gap: what stands behind it moves up to where it belongs. */
+static void
+unlink_slot(struct correlator *c, uint32_t hash, uint32_t group)
+{
+	uint32_t gap = hash & c->mask, at;
+
+	while (c->slots[gap].group != group)
+		gap = (gap + 1) & c->mask;
+	for (at = (gap + 1) & c->mask; c->slots[at].group != UINT32_MAX;
+	     at = (at + 1) & c->mask) {
+		uint32_t home = c->slots[at].hash & c->mask;
+
+		if (((at - home) & c->mask) < ((at - gap) & c->mask))
 			continue;
-		g->next = *head;
-		*head = i;
+		c->slots[gap] = c->slots[at];
+		gap = at;
 	}
+	c->slots[gap].group = UINT32_MAX;
 }
 
 static void
-grow_buckets(struct correlator *c)
+grow_slots(struct correlator *c)
 {
-	uint32_t n = 2 * (c->mask + 1);
+	struct corr_slot *old = c->slots;
+	uint32_t n = c->mask + 1;
 
-	c->stats.bytes += (n - (c->mask + 1)) * sizeof(*c->buckets);
-	c->buckets = xreallocarray(c->buckets, n, sizeof(*c->buckets));
-	c->mask = n - 1;
-	fill_buckets(c);
+	c->mask = 2 * n - 1;
+	c->slots = new_slots(c, 2 * n);
+	for (uint32_t i = 0; i < n; i++)
+		if (old[i].group != UINT32_MAX)
+			link_slot(c, old[i]);
+	c->stats.bytes -= n * sizeof(*old);
+	free(old);
 }
 
 static uint32_t
@@ -303,8 +330,8 @@ make_group(struct correlator *c, uint32_t hash, uint32_t rule, uint32_t owner,
 	uint32_t i;
 	struct corr_group *g;
 
-	if (c->live_groups > c->mask)
-		grow_buckets(c);
+	if (c->live_groups >= c->mask / 8 * 5)
+		grow_slots(c);
 	i = new_group(c);
 	g = corr_group(c, i);
 	*g = (struct corr_group){ .hash = hash,
@@ -324,8 +351,7 @@ make_group(struct correlator *c, uint32_t hash, uint32_t rule, uint32_t owner,
 	} else if (key.len > 0) {
 		memcpy(g->key.small, key.ptr, key.len);
 	}
-	g->next = c->buckets[hash & c->mask];
-	c->buckets[hash & c->mask] = i;
+	link_slot(c, (struct corr_slot){ hash, i });
 	c->live_groups++;
 	c->stats.groups++;
 	return (int32_t)i;
@@ -336,14 +362,17 @@ corr_group_find(struct correlator *c, uint32_t rule, uint32_t owner,
     struct slice key, bool make)
 {
 	uint32_t hash = group_hash(c, rule, owner, key);
-	uint32_t i = c->buckets[hash & c->mask];
+	uint32_t at = hash & c->mask;
 
-	for (; i != UINT32_MAX; i = corr_group(c, i)->next) {
-		const struct corr_group *g = corr_group(c, i);
+	for (; c->slots[at].group != UINT32_MAX; at = (at + 1) & c->mask) {
+		const struct corr_group *g;
 
-		if (g->hash == hash && g->rule == rule && g->owner == owner &&
+		if (c->slots[at].hash != hash)
+			continue;
+		g = corr_group(c, c->slots[at].group);
+		if (g->rule == rule && g->owner == owner &&
 		    slice_eq(corr_key(g), key))
-			return (int32_t)i;
+			return (int32_t)c->slots[at].group;
 	}
 	return make ? make_group(c, hash, rule, owner, key) : CORR_NONE;
 }
@@ -367,16 +396,6 @@ unlink_touched(struct correlator *c, uint32_t group)
 		list->newest = g->older;
 }
 
-static void
-unlink_bucket(struct correlator *c, const struct corr_group *g, uint32_t group)
-{
-	uint32_t *at = &c->buckets[g->hash & c->mask];
-
-	while (*at != group)
-		at = &corr_group(c, *at)->next;
-	*at = g->next;
-}
-
 void
 corr_group_remove(struct correlator *c, uint32_t group)
 {
@@ -395,7 +414,7 @@ corr_group_remove(struct correlator *c, uint32_t group)
 		free(g->hits);
 	}
 	unlink_touched(c, group);
-	unlink_bucket(c, g, group);
+	unlink_slot(c, g->hash, group);
 	intern_drop(&c->owners, g->owner);
 	if (g->key_len > sizeof(g->key.small)) {
 		c->stats.bytes -= g->key_len + 1;
@@ -528,6 +547,7 @@ corr_groups_forget(struct correlator *c)
 void
 corr_groups_renumber(struct correlator *c, const uint32_t *places)
 {
+	memset(c->slots, 0xff, (c->mask + 1) * sizeof(*c->slots));
 	for (uint32_t i = 0; i < c->n_groups; i++) {
 		struct corr_group *g = corr_group(c, i);
 
@@ -535,8 +555,8 @@ corr_groups_renumber(struct correlator *c, const uint32_t *places)
 			continue;
 		g->rule = places[g->rule];
 		g->hash = group_hash(c, g->rule, g->owner, corr_key(g));
+		link_slot(c, (struct corr_slot){ g->hash, i });
 	}
-	fill_buckets(c);
 }
 
 void
@@ -548,7 +568,7 @@ corr_groups_fini(struct correlator *c)
 	for (uint32_t i = 0; i * CORR_CHUNK < c->n_groups; i++)
 		free(c->chunks[i]);
 	free(c->chunks);
-	free(c->buckets);
+	free(c->slots);
 	free(c->touched);
 	free(c->epochs);
 }

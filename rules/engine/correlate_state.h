@@ -135,7 +135,8 @@ struct corr_group {
 		struct corr_window *window;   /* AT_HIT: of the newest hit */
 		struct corr_absence *absence; /* AFTER */
 	} extra;
-	uint32_t hash, next; /* of its bucket, or of the free list */
+	uint32_t hash;
+	uint32_t next; /* of the free list */
 	uint32_t rule, owner, key_len;
 	uint32_t n, first, cap;
 	/* AT_HIT: where the newest hit's window begins; AFTER: all hits before
@@ -196,6 +197,12 @@ struct corr_list {
 	int32_t oldest, newest;
 };
 
+/* Of the table of groups: a look-up that fails touches no group. */
+struct corr_slot {
+	uint32_t hash;
+	uint32_t group; /* UINT32_MAX: free */
+};
+
 enum { CORR_CHUNK = 256 };
 
 /* A hit that a correlation's firing is for the ones that refer to it. */
@@ -217,7 +224,8 @@ struct correlator {
 	struct corr_group **chunks; /* of CORR_CHUNK */
 	uint32_t n_groups, free_group;
 	uint32_t live_groups;
-	uint32_t *buckets, mask;
+	struct corr_slot *slots; /* open addressing, linear */
+	uint32_t mask;
 	struct corr_list *touched; /* by rule of the plan */
 
 	struct corr_incident *incidents;
