@@ -18,7 +18,12 @@
 #define TIME_MIN (INT64_MIN / 2)
 #define TIME_MAX (INT64_MAX / 2)
 
-enum { KEY_BYTES = 65536, AGENTS_BYTES = 1 << 20, NUMBER_TEXT = 64 };
+enum {
+	KEY_BYTES = 65536,
+	GROUP_BYTES = 1 << 19,
+	AGENTS_BYTES = 1 << 20,
+	NUMBER_TEXT = 64
+};
 
 /* Where the key and value texts of a hit come from. */
 struct input {
@@ -373,7 +378,7 @@ corr_new(struct corr_plan *plan, const struct correlate_options *options)
 	c->free_incident = CORR_NONE;
 	c->scratch = corr_window_new();
 	buf_init(&c->key, KEY_BYTES);
-	buf_init(&c->group, 8 * KEY_BYTES);
+	buf_init(&c->group, GROUP_BYTES);
 	buf_init(&c->agents_json, AGENTS_BYTES);
 	corr_groups_init(c);
 	return c;
@@ -540,33 +545,34 @@ new_place(const struct corr_plan *old, uint32_t i, const struct corr_plan *new)
 }
 
 struct correlator *
-correlator_reload(struct correlator *c, struct ruleset *rs)
+correlator_reload(struct correlator *old, struct ruleset *rs)
 {
-	struct corr_plan *old = c->plan, *new;
+	struct correlator *c = old; /* it lives on with a new plan */
+	struct corr_plan *before = c->plan, *new;
 	struct corr_list *touched;
-	uint32_t *places = xcalloc(old->n + 1, sizeof(*places));
+	uint32_t *places = xcalloc(before->n + 1, sizeof(*places));
 
 	corr_incidents_report(c);
 	new = corr_plan_new(rs, &c->options);
 	touched = xcalloc(new->n + 1, sizeof(*touched));
 	for (uint32_t j = 0; j < new->n; j++)
 		touched[j] = (struct corr_list){ CORR_NONE, CORR_NONE };
-	for (uint32_t i = 0; i < old->n; i++)
-		places[i] = new_place(old, i, new);
+	for (uint32_t i = 0; i < before->n; i++)
+		places[i] = new_place(before, i, new);
 	for (uint32_t i = 0; i < c->n_groups; i++) {
 		const struct corr_group *g = corr_group(c, i);
 
 		if (g->hits != NULL && places[g->rule] == UINT32_MAX)
 			corr_group_remove(c, i);
 	}
-	for (uint32_t i = 0; i < old->n; i++)
+	for (uint32_t i = 0; i < before->n; i++)
 		if (places[i] != UINT32_MAX)
 			touched[places[i]] = c->touched[i];
 	corr_groups_renumber(c, places);
 	free(c->touched);
 	c->touched = touched;
 	c->plan = new;
-	corr_plan_free(old);
+	corr_plan_free(before);
 	free(places);
 	return c;
 }

@@ -491,7 +491,7 @@ corr_incident_restore(struct correlator *c, uint32_t group,
 	int32_t i = new_incident(c);
 	struct corr_incident *inc = corr_incident(c, i);
 
-	for (unsigned j = 0; j < sizeof(inc->id); j++)
+	for (size_t j = 0; j < sizeof(inc->id); j++)
 		inc->id[j] = (uint8_t)(hex_digit(in->id[2 * j]) << 4 |
 		    hex_digit(in->id[2 * j + 1]));
 	inc->group = group;

@@ -12,7 +12,7 @@
 #include "correlate.h"
 #include "xalloc.h"
 
-enum { HITS = 1000000, PATH_BYTES = 64 };
+enum { HITS = 1000000, MAX_GROUPS = 2000000, PATH_BYTES = 64 };
 
 #define SECOND INT64_C(1000000000)
 
@@ -88,7 +88,7 @@ load(const struct run *run)
 	(void)fclose(f);
 	if (ruleset_load(&o, &rs, &err) != RC_OK || ruleset_loaded(rs) != 2) {
 		(void)fprintf(stderr, "rules: %s\n", err.text);
-		exit(1);
+		abort();
 	}
 	(void)unlink(path);
 	return rs;
@@ -144,7 +144,7 @@ bench(const struct run *run, unsigned n)
 	uint64_t incidents = 0;
 	struct correlate_options o = { .on_incident = count,
 		.ctx = &incidents,
-		.max_groups = 2 * HITS,
+		.max_groups = MAX_GROUPS,
 		.coalesce = true };
 	struct ruleset *rs = load(run);
 	struct feeder f = { .rule = 0 };
