@@ -139,9 +139,9 @@ struct store_detection {
 	struct slice group; /* JSON object */
 };
 typedef bool store_detection_cb(void *ctx, const struct store_detection *d);
-enum rc store_detections(struct store *s, struct slice owner, struct slice rule,
-    int64_t since_ns, int64_t until_ns, uint64_t limit, store_detection_cb *cb,
-    void *ctx, struct error *err);
+/* `rule`: id, ptr NULL: all; filters are the event's */
+enum rc store_detections(struct store *s, const struct store_query *q,
+    struct slice rule, store_detection_cb *cb, void *ctx, struct error *err);
 
 /* Agents that ever sent something. */
 struct store_agent {

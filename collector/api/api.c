@@ -288,23 +288,20 @@ get_detections(void *ctx, const struct http_request *r,
     struct http_reply *reply)
 {
 	const struct api *api = ctx;
-	struct slice everybody = { NULL, 0 };
-	int64_t since_ns = INT64_MIN, until_ns = INT64_MAX;
-	uint64_t limit = 0;
+	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
 	struct answer a;
 	struct error err;
 	enum rc rc;
 
 	answer_init(&a, reply);
-	rc = param_time(r, "since", &since_ns, &err);
+	rc = param_time(r, "since", &q.since_ns, &err);
 	if (rc == RC_OK)
-		rc = param_time(r, "until", &until_ns, &err);
+		rc = param_time(r, "until", &q.until_ns, &err);
 	if (rc == RC_OK)
-		rc = param_number(r, "limit", &limit, &err);
+		rc = param_number(r, "limit", &q.limit, &err);
 	if (rc == RC_OK)
-		rc = store_detections(api->options.store, everybody,
-		    http_param(r, "rule"), since_ns, until_ns, limit,
-		    detection_line, &a, &err);
+		rc = store_detections(api->options.store, &q,
+		    http_param(r, "rule"), detection_line, &a, &err);
 	answer_fini(&a, rc, &err);
 }
 

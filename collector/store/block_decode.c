@@ -385,7 +385,7 @@ read_column(struct block_decoder *d, struct part *p, struct error *err)
 {
 	struct walk w = { .arena = d->arena };
 	struct value *values;
-	struct reader r;
+	struct reader r = { 0 };
 
 	if (p->values != NULL)
 		return RC_OK;
@@ -442,7 +442,7 @@ read_times(struct block_decoder *d, enum column_kind kind, const int64_t **out,
 	int64_t *times;
 	uint64_t unit;
 	int64_t before = 0;
-	struct reader r;
+	struct reader r = { 0 };
 
 	if (head(d, kind, &r, err) != RC_OK)
 		return err->code;
@@ -461,7 +461,7 @@ read_sources(struct block_decoder *d, struct error *err)
 {
 	uint32_t *sources;
 	int64_t before = 0;
-	struct reader r;
+	struct reader r = { 0 };
 
 	if (head(d, COLUMN_SOURCE, &r, err) != RC_OK)
 		return err->code;
@@ -480,7 +480,7 @@ read_ids(struct block_decoder *d, struct error *err)
 	struct event_id *ids;
 	const uint8_t *streams;
 	int64_t *before;
-	struct reader r;
+	struct reader r = { 0 };
 	uint64_t n;
 
 	if (head(d, COLUMN_ID, &r, err) != RC_OK)

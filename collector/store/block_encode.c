@@ -192,8 +192,8 @@ column_new(struct block_encoder *e, uint32_t field)
 	if ((e->n_columns & (e->n_columns - 1)) == 0) {
 		size_t cap = e->n_columns > 0 ? 2 * (size_t)e->n_columns : 1;
 
-		e->columns =
-		    xreallocarray(e->columns, cap, sizeof(e->columns[0]));
+		/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+		e->columns = xreallocarray(e->columns, cap, sizeof(void *));
 		e->order = xreallocarray(e->order, cap, sizeof(e->order[0]));
 	}
 	c->field = field;

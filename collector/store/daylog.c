@@ -90,6 +90,7 @@ day_list(const char *dir, int32_t **days, size_t *n, struct error *err)
 	*n = 0;
 	if (d == NULL)
 		return error_set_errno(err, errno, "%s", dir);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
 	while ((e = readdir(d)) != NULL) {
 		if (!day_parse(e->d_name, &day))
 			continue;

@@ -5,7 +5,7 @@
 
 #define PUBLISH_EVERY_NS (INT64_C(60) * 1000000000)
 
-enum { MESSAGE_MAX = 1 << 20 };
+enum { MESSAGE_MAX = 1 << 20, DUE_ARENA = 64 << 10 };
 
 struct outbox {
 	struct sql *db;
@@ -52,9 +52,15 @@ was_sent(struct slice sent_digest, struct slice json)
 	return memcmp(digest, sent_digest.ptr, SHA256_BYTES) == 0;
 }
 
+struct due_rows {
+	struct due_row *list;
+	size_t n, room;
+	struct arena *arena;
+};
+
 static enum rc
-read_due(struct outbox *o, int64_t now_ns, size_t limit, struct arena *arena,
-    struct due_row *rows, size_t *n, struct error *err)
+read_due(struct outbox *o, int64_t now_ns, struct due_rows *rows,
+    struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(o->db,
 	    "SELECT " INCIDENT_COLUMNS ", o.sent_digest FROM outbox o"
@@ -65,20 +71,20 @@ read_due(struct outbox *o, int64_t now_ns, size_t limit, struct arena *arena,
 	struct buf json;
 	enum rc rc;
 
-	*n = 0;
 	if (q == NULL)
 		return err->code;
 	buf_init(&json, MESSAGE_MAX);
 	sql_bind_int(q, 1, now_ns);
-	sql_bind_int(q, 2, (int64_t)limit);
-	while ((rc = sql_step(o->db, q, err)) == RC_OK && *n < limit) {
-		struct due_row *r = &rows[(*n)++];
+	sql_bind_int(q, 2, (int64_t)rows->room);
+	while (
+	    (rc = sql_step(o->db, q, err)) == RC_OK && rows->n < rows->room) {
+		struct due_row *r = &rows->list[rows->n++];
 
 		incident_of_row(q, &i);
 		buf_clear(&json);
 		incident_write(&json, &i);
-		r->id = arena_copy(arena, i.id);
-		r->json = arena_copy(arena, buf_slice(&json));
+		r->id = arena_copy(rows->arena, i.id);
+		r->json = arena_copy(rows->arena, buf_slice(&json));
 		r->revision = i.revision;
 		r->sent = was_sent(sql_blob(q, N_INCIDENT_COLUMNS), r->json);
 	}
@@ -107,19 +113,22 @@ enum rc
 outbox_due(struct outbox *o, int64_t now_ns, size_t limit, outbox_row_cb *cb,
     void *ctx, struct error *err)
 {
-	struct arena *arena = arena_new(64 * 1024);
-	struct due_row *rows = xcalloc(limit + 1, sizeof(rows[0]));
-	size_t n;
-	enum rc rc = read_due(o, now_ns, limit, arena, rows, &n, err);
+	struct due_rows rows = { .room = limit };
+	enum rc rc;
 
-	for (size_t i = 0; rc == RC_OK && i < n; i++) {
-		if (rows[i].sent)
-			rc = settle(o, rows[i].id, rows[i].revision, err);
-		else if (!cb(ctx, rows[i].id, rows[i].revision, rows[i].json))
+	rows.arena = arena_new(DUE_ARENA);
+	rows.list = xcalloc(limit + 1, sizeof(rows.list[0]));
+	rc = read_due(o, now_ns, &rows, err);
+	for (size_t i = 0; rc == RC_OK && i < rows.n; i++) {
+		const struct due_row *r = &rows.list[i];
+
+		if (r->sent)
+			rc = settle(o, r->id, r->revision, err);
+		else if (!cb(ctx, r->id, r->revision, r->json))
 			break;
 	}
-	free(rows);
-	arena_free(arena);
+	free(rows.list);
+	arena_free(rows.arena);
 	return rc;
 }
 

@@ -258,22 +258,18 @@ give_detections(void *ctx, struct scan *sc, struct error *err)
 }
 
 enum rc
-store_detections(struct store *s, struct slice owner, struct slice rule,
-    int64_t since_ns, int64_t until_ns, uint64_t limit, store_detection_cb *cb,
-    void *ctx, struct error *err)
+store_detections(struct store *s, const struct store_query *q,
+    struct slice rule, store_detection_cb *cb, void *ctx, struct error *err)
 {
-	struct store_query q = { .owner = owner,
-		.since_ns = since_ns,
-		.until_ns = until_ns };
 	struct detections_call c = { .rule = rule,
-		.limit = limit,
+		.limit = q->limit,
 		.cb = cb,
 		.ctx = ctx };
 	enum rc rc;
 
 	c.arena = arena_new(GROUP_BYTES);
 	buf_init(&c.group, BATCH_BYTES);
-	rc = scan_blocks(s, &q, SCAN_HITS, give_detections, &c, err);
+	rc = scan_blocks(s, q, SCAN_HITS, give_detections, &c, err);
 	arena_free(c.arena);
 	buf_fini(&c.group);
 	return rc;

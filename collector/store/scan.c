@@ -112,8 +112,8 @@ take_block(struct scanning *x, struct sql *day, struct error *err)
 static enum rc
 scan_day(struct scanning *x, struct sql *day, struct error *err)
 {
-	struct day_totals totals;
-	bool wanted;
+	struct day_totals totals = { 0 };
+	bool wanted = false;
 	enum rc rc = day_totals(day, &totals, err);
 
 	if (rc == RC_OK &&

@@ -202,8 +202,8 @@ static enum rc
 apply_one(struct soc *soc, const struct incident *i, bool outbox,
     int64_t now_ns, struct error *err)
 {
-	uint64_t revision;
-	int change;
+	uint64_t revision = 0;
+	int change = UNCHANGED;
 
 	if (compare_stored(soc, i, &change, &revision, err) != RC_OK)
 		return err->code;
@@ -233,6 +233,7 @@ set_cursor(struct soc *soc, const struct soc_cursor *cursor, struct error *err)
 	return sql_run(soc->db, q, err);
 }
 
+/* NOLINTNEXTLINE(readability-function-size): of parameters; see soc.h */
 enum rc
 soc_apply(struct soc *soc, const struct incident *incidents, size_t n,
     const struct soc_cursor *cursor, bool outbox, int64_t now_ns,

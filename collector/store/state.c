@@ -298,14 +298,15 @@ static void
 lose_half(struct state *st, uint32_t agent)
 {
 	uint32_t n = 0, lose = st->agents[agent].n_marks - MARKS_MAX / 2;
-	struct mark **list =
-	    xcalloc(st->agents[agent].n_marks, sizeof(list[0]));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+	struct mark **list = xcalloc(st->agents[agent].n_marks, sizeof(*list));
 
 	for (uint32_t i = 0; i < st->n_marks; i++)
 		if (st->marks[i].agent == agent)
 			list[n++] = &st->marks[i];
 	assert(n == st->agents[agent].n_marks);
-	qsort(list, n, sizeof(list[0]), compare_marks);
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+	qsort(list, n, sizeof(*list), compare_marks);
 	st->lost =
 	    xreallocarray(st->lost, st->n_lost + lose, sizeof(st->lost[0]));
 	for (uint32_t i = 0; i < lose; i++) {

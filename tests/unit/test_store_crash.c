@@ -82,6 +82,8 @@ add_detection(void *ctx, const struct store_detection *d)
 static struct totals
 totals_of(struct store *s)
 {
+	struct store_query all = { .since_ns = INT64_MIN,
+		.until_ns = INT64_MAX };
 	struct slice any = { NULL, 0 };
 	struct store_counters c;
 	struct totals t = { 0 };
@@ -92,8 +94,7 @@ totals_of(struct store *s)
 	t.detections = c.detections;
 	t.counted = fixture_count(s);
 	if (store_read_log(s, 1, no_fields, add_hits, &t, &err) != RC_OK ||
-	    store_detections(s, any, any, INT64_MIN, INT64_MAX, 0,
-		add_detection, &t, &err) != RC_OK) {
+	    store_detections(s, &all, any, add_detection, &t, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
 		t.counted = UINT64_MAX;
 	}

@@ -315,6 +315,11 @@ add_agent(void *ctx, const struct store_agent *a)
 static void
 detections_and_agents_come_from_the_log(void)
 {
+	struct store_query all = { .since_ns = INT64_MIN,
+		.until_ns = INT64_MAX };
+	struct store_query one = { .since_ns = T0 + SECOND,
+		.until_ns = INT64_MAX,
+		.limit = 1 };
 	struct slice any = { NULL, 0 };
 	char *dir = fixture_folder();
 	struct log_record r;
@@ -333,20 +338,20 @@ detections_and_agents_come_from_the_log(void)
 	    &(struct fixture_batch){ .agent = "db-1", .stream = 1, .n = 3 }, &r,
 	    &err);
 	log_record_fini(&r);
-	CHECK(store_detections(s, any, any, INT64_MIN, INT64_MAX, 0,
-		  add_detection, &out, &err) == RC_OK &&
+	CHECK(store_detections(s, &all, any, add_detection, &out, &err) ==
+		    RC_OK &&
 		slice_eq(buf_slice(&out),
 		    SLICE("rule-zero Zero 0 {\"source.ip\":\"192.0.2.7\"}\n"
 			  "rule-zero Zero 500 {\"source.ip\":\"192.0.2.7\"}"
 			  "\n")),
 	    "visible matches are detections");
 	buf_clear(&out);
-	CHECK(store_detections(s, any, SLICE("rule-one"), INT64_MIN, INT64_MAX,
-		  0, add_detection, &out, &err) == RC_OK &&
+	CHECK(store_detections(s, &all, SLICE("rule-one"), add_detection, &out,
+		  &err) == RC_OK &&
 		out.len == 0,
 	    "others are not");
-	CHECK(store_detections(s, any, SLICE("rule-zero"), T0 + SECOND,
-		  INT64_MAX, 1, add_detection, &out, &err) == RC_OK &&
+	CHECK(store_detections(s, &one, SLICE("rule-zero"), add_detection, &out,
+		  &err) == RC_OK &&
 		slice_eq(buf_slice(&out),
 		    SLICE("rule-zero Zero 500 {\"source.ip\":\"192.0.2.7\"}"
 			  "\n")),
