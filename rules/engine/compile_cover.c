@@ -116,6 +116,7 @@ compile_weight(const struct atom *a)
 	case MATCH_EXISTS:
 		return m->exists ? 0.9f : -1;
 	case MATCH_REGEX:
+		return 5; /* dear to compile and to scan: only if all else fails */
 	case MATCH_CIDR:
 		return 0.3f;
 	case MATCH_NUMBER:

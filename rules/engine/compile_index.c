@@ -53,7 +53,7 @@ sort_out(struct draft *d, const struct atom *a, uint32_t id)
 
 	bool pattern = a->match.kind == MATCH_PATTERN;
 
-	if (a->match.kind == MATCH_REGEX && !regex_is_heavy(a->match.text))
+	if (a->match.kind == MATCH_REGEX)
 		ids_add(&d->regexes, id);
 	else if (pattern && d->slot != NO_SLOT &&
 	    pattern_is_plain(&a->match.pattern, &text))
@@ -219,50 +219,87 @@ hs_flags(uint8_t flags)
 	return out;
 }
 
-/* What Hyperscan refuses moves to `others` and is tried by PCRE2. */
+struct regex_set {
+	struct compiler *c;
+	struct ids *atoms; /* parallel to the arrays below */
+	char **texts;
+	unsigned *flags;
+	unsigned *numbers;
+	uint32_t n;
+};
+
+static void
+add_regex(struct regex_set *set, uint32_t id)
+{
+	struct atom *a = &set->c->atoms[id].atom;
+	struct slice text = a->match.text;
+	uint32_t i = set->n++;
+
+	set->flags[i] = hs_flags(a->match.flags);
+	set->numbers[i] = i;
+	set->texts[i] = xmemdupz(text.ptr, text.len);
+	if (!regex_is_heavy(text))
+		return;
+	/* found by a wider one, then verified */
+	regex_relax(text, set->texts[i]);
+	a->verify = true;
+}
+
+/* What cannot be compiled is widened, or else taken out; false: taken out. */
+static bool
+mend_regex(struct regex_set *set, uint32_t bad)
+{
+	struct atom *a = &set->c->atoms[set->atoms->items[bad]].atom;
+
+	if ((set->flags[bad] & HS_FLAG_PREFILTER) == 0) {
+		set->flags[bad] |= HS_FLAG_PREFILTER;
+		a->verify = true;
+		return true;
+	}
+	free(set->texts[bad]);
+	set->n--;
+	set->texts[bad] = set->texts[set->n];
+	set->flags[bad] = set->flags[set->n];
+	return false;
+}
+
+/* What Hyperscan refuses for good moves to `others` and is tried by PCRE2. */
 static void
 build_regexes(struct compiler *c, struct draft *d, struct slot_index *index)
 {
 	uint32_t n = d->regexes.n;
-	char **texts = xcalloc(n + 1, sizeof(texts[0]));
-	unsigned *flags = xcalloc(n + 1, sizeof(flags[0]));
-	unsigned *numbers = xcalloc(n + 1, sizeof(numbers[0]));
-	hs_compile_error_t *why;
-	hs_error_t code;
+	struct regex_set set = {
+		.c = c,
+		.atoms = &d->regexes,
+		.texts = xcalloc(n + 1, sizeof(void *)),
+		.flags = xcalloc(n + 1, sizeof(set.flags[0])),
+		.numbers = xcalloc(n + 1, sizeof(set.numbers[0])),
+	};
 
-	for (uint32_t i = 0; i < n; i++) {
-		const struct sigma_match *m =
-		    &c->atoms[d->regexes.items[i]].atom.match;
-
-		texts[i] = xmemdupz(m->text.ptr, m->text.len);
-		flags[i] = hs_flags(m->flags);
-		numbers[i] = i;
-	}
-	while (n > 0) {
-		uint32_t bad;
-
-		why = NULL;
-		code = hs_compile_multi((const char *const *)texts, flags,
-		    numbers, n, HS_MODE_BLOCK, NULL, &index->raw, &why);
-		if (code == HS_SUCCESS)
-			break;
-		bad = why != NULL && why->expression >= 0
-		    ? (uint32_t)why->expression
-		    : n - 1;
-		(void)hs_free_compile_error(why);
-		ids_add(&d->others, d->regexes.items[bad]);
-		free(texts[bad]);
-		n--;
-		texts[bad] = texts[n];
-		flags[bad] = flags[n];
-		d->regexes.items[bad] = d->regexes.items[n];
-	}
 	for (uint32_t i = 0; i < n; i++)
-		free(texts[i]);
-	free(texts);
-	free(flags);
-	free(numbers);
-	d->regexes.n = n;
+		add_regex(&set, d->regexes.items[i]);
+	while (set.n > 0) {
+		hs_compile_error_t *why = NULL;
+		uint32_t bad = set.n - 1;
+
+		if (hs_compile_multi((const char *const *)set.texts, set.flags,
+			set.numbers, set.n, HS_MODE_BLOCK, NULL, &index->raw,
+			&why) == HS_SUCCESS)
+			break;
+		if (why != NULL && why->expression >= 0)
+			bad = (uint32_t)why->expression;
+		(void)hs_free_compile_error(why);
+		if (mend_regex(&set, bad))
+			continue;
+		ids_add(&d->others, d->regexes.items[bad]);
+		d->regexes.items[bad] = d->regexes.items[set.n];
+	}
+	for (uint32_t i = 0; i < set.n; i++)
+		free(set.texts[i]);
+	free(set.texts);
+	free(set.flags);
+	free(set.numbers);
+	d->regexes.n = set.n;
 	index->regexes = ids_take(&d->regexes, c->arena, &n);
 }
 

@@ -143,11 +143,13 @@ on_regex(unsigned id, unsigned long long from, unsigned long long to,
     unsigned flags, void *ctx)
 {
 	const struct scan *s = ctx;
+	const struct atom *a = &s->m->program->atoms[s->index->regexes[id]];
 
 	(void)from;
 	(void)to;
 	(void)flags;
-	hit_atom(s->m, &s->m->program->atoms[s->index->regexes[id]]);
+	if (!a->verify || (is_news(s->m, a) && match_value(s->m, a, s->ref)))
+		hit_atom(s->m, a);
 	return 0;
 }
 

@@ -50,20 +50,31 @@ ref_raw(struct matcher *m, struct ref *r)
 	return r->raw;
 }
 
-/* Lower case where all is ASCII; false: it is not. */
+/*
+ * Lower case where all is ASCII, eight bytes at a time; false: it is not.  An
+ * upper-case letter is what 0x3f lifts to the high bit and 0x25 does not yet.
+ */
 static bool
 fold_ascii(const char *in, char *out, size_t n)
 {
-	unsigned char seen = 0;
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t word, seen = 0;
+	size_t i = 0;
 
-	for (size_t i = 0; i < n; i++) {
-		unsigned char c = (unsigned char)in[i];
+	for (; i + sizeof(word) <= n; i += sizeof(word)) {
+		uint64_t upper;
 
-		seen |= c;
-		c |= (unsigned char)((unsigned char)(c - 'A') < 26 ? 0x20 : 0);
-		out[i] = (char)c;
+		memcpy(&word, in + i, sizeof(word));
+		seen |= word;
+		upper = (word + 0x3f * ones) ^ (word + 0x25 * ones);
+		word |= (upper & 0x80 * ones) >> 2;
+		memcpy(out + i, &word, sizeof(word));
 	}
-	return (seen & 0x80) == 0;
+	for (; i < n; i++) {
+		seen |= (unsigned char)in[i];
+		out[i] = ascii_lower(in[i]);
+	}
+	return (seen & 0x80 * ones) == 0;
 }
 
 struct slice

@@ -10,8 +10,8 @@ enum {
 	HEAP_LIMIT_KIB = 1024,
 	JIT_STACK_MIN = 32768,
 	JIT_STACK_MAX = 524288,
-	HEAVY_REPEAT = 256,
-	HEAVY_TOTAL = 2000
+	FAR_COUNT = 32, /* of one repeat */
+	HEAVY_TOTAL = 100
 };
 
 static uint32_t
@@ -65,43 +65,109 @@ regex_compile(struct slice text, uint8_t flags)
 	return code;
 }
 
-/* The larger number of "{n,m}" at `s`; 0 if it is no repeat. */
-static unsigned
+struct repeat {
+	size_t len; /* of "{n,m}"; 0: none */
+	unsigned least, most;
+};
+
+static struct repeat
 repeat_at(struct slice s)
 {
-	unsigned n = 0, most = 0;
+	struct repeat r = { .len = 0 };
+	unsigned n = 0;
+	bool comma = false;
 
 	for (size_t i = 1; i < s.len; i++) {
 		char c = s.ptr[i];
 
-		if (c >= '0' && c <= '9' && n < 100000)
-			n = n * 10 + (unsigned)(c - '0');
-		else if (c != ',' && c != '}')
-			return 0;
-		most = n > most ? n : most;
-		if (c == '}')
-			return most;
-		if (c == ',')
+		if (c >= '0' && c <= '9') {
+			n = n < 100000 ? n * 10 + (unsigned)(c - '0') : n;
+		} else if (c == ',' && !comma && i > 1) {
+			comma = true;
+			r.least = n;
 			n = 0;
+		} else if (c == '}' && i > 1) {
+			r.least = comma ? r.least : n;
+			r.most = n > r.least ? n : r.least;
+			r.len = i + 1;
+			break;
+		} else {
+			break;
+		}
 	}
-	return 0;
+	return r;
+}
+
+/* Walks over a regular expression; sees escapes and classes. */
+struct regex_walk {
+	struct slice text;
+	size_t at;
+	bool in_class;
+};
+
+/* A class begins; how many of its first characters are no end of it. */
+static size_t
+enter_class(struct regex_walk *w)
+{
+	const char *p = w->text.ptr + w->at;
+	size_t left = w->text.len - w->at, n = 0;
+
+	w->in_class = true;
+	if (left > 1 && p[1] == '^')
+		n++;
+	return left > n + 1 && p[n + 1] == ']' ? n + 1 : n;
+}
+
+/* The repeat at the walk's place; steps over it, or over one character. */
+static struct repeat
+walk_step(struct regex_walk *w, size_t *from)
+{
+	struct repeat r = { .len = 0 };
+	char c = w->text.ptr[w->at];
+
+	*from = w->at;
+	if (c == '\\' && w->at + 1 < w->text.len)
+		w->at++;
+	else if (c == '[' && !w->in_class)
+		w->at += enter_class(w);
+	else if (c == ']')
+		w->in_class = false;
+	else if (c == '{' && !w->in_class)
+		r = repeat_at(
+		    (struct slice){ w->text.ptr + w->at, w->text.len - w->at });
+	w->at += r.len > 0 ? r.len : 1;
+	return r;
 }
 
 bool
 regex_is_heavy(struct slice text)
 {
+	struct regex_walk w = { .text = text };
 	unsigned total = 0;
+	size_t from;
 
-	for (size_t i = 0; i < text.len; i++) {
-		unsigned n = text.ptr[i] != '{'
-		    ? 0
-		    : repeat_at((struct slice){ text.ptr + i, text.len - i });
+	while (w.at < text.len && total < HEAVY_TOTAL)
+		total += walk_step(&w, &from).most;
+	return total >= HEAVY_TOTAL;
+}
 
-		total += n;
-		if (n >= HEAVY_REPEAT || total >= HEAVY_TOTAL)
-			return true;
+void
+regex_relax(struct slice text, char *out)
+{
+	struct regex_walk w = { .text = text };
+	size_t from, n = 0;
+
+	while (w.at < text.len) {
+		struct repeat r = walk_step(&w, &from);
+
+		if (r.most >= FAR_COUNT) {
+			out[n++] = r.least == 0 ? '*' : '+';
+			continue;
+		}
+		memcpy(out + n, text.ptr + from, w.at - from);
+		n += w.at - from;
 	}
-	return false;
+	out[n] = '\0';
 }
 
 void

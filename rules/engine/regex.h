@@ -18,8 +18,14 @@ bool regex_check(struct slice text, uint8_t flags, char *why, size_t room);
 /* With JIT; NULL only if regex_check() says no. */
 pcre2_code *regex_compile(struct slice text, uint8_t flags);
 
-/* Whether it repeats so much that Hyperscan would make a giant of it. */
+/* Whether it counts so far that Hyperscan would make a giant of it. */
 bool regex_is_heavy(struct slice text);
+
+/*
+ * The same with every far count replaced by "any number": it matches at least
+ * what `text` matches.  `out` has room for text.len + 1 bytes, NUL follows.
+ */
+void regex_relax(struct slice text, char *out);
 
 /* One thread's scratch. */
 struct regex_scratch {
