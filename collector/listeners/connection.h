@@ -176,5 +176,7 @@ void connection_window(struct connection *c, uint32_t count);
 static inline struct slice
 connection_rest(const struct connection *c)
 {
+	if (c->at == c->in.len) /* there may be no memory at all */
+		return (struct slice){ "", 0 };
 	return (struct slice){ c->in.ptr + c->at, c->in.len - c->at };
 }

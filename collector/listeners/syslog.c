@@ -90,11 +90,13 @@ counted_frame(struct connection *c, struct slice in, struct frame *f,
 	while (digits < in.len && digits <= LENGTH_DIGITS &&
 	    in.ptr[digits] >= '0' && in.ptr[digits] <= '9')
 		len = len * 10 + (size_t)(in.ptr[digits++] - '0');
-	if (digits == in.len && digits <= LENGTH_DIGITS) {
+	if (digits > LENGTH_DIGITS)
+		return RC_EOF;
+	if (digits == in.len) {
 		c->need = digits + 1;
 		return RC_AGAIN;
 	}
-	if (in.ptr[digits] != ' ' || digits > LENGTH_DIGITS)
+	if (in.ptr[digits] != ' ')
 		return RC_EOF;
 	if (len > CLAIM_MAX)
 		return error_set(err, RC_LIMIT,
