@@ -70,6 +70,7 @@ ruleset_hit_fields(const struct ruleset *rs, uint32_t index, uint32_t *n)
 char *
 fixture_folder(void)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes it */
 	const char *tmp = getenv("TMPDIR");
 	char path[4096];
 
@@ -86,6 +87,7 @@ fixture_remove(char *dir)
 	DIR *d = opendir(dir);
 	struct dirent *e;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		char path[8192];
 

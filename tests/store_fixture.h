@@ -26,13 +26,13 @@ struct ruleset *fixture_rules(void);
 
 struct fixture_batch {
 	const char *owner, *agent; /* NULL: "default", "web-1" */
+	uint64_t offset;           /* of the first event; each has 100 bytes */
+	int64_t time_ns;    /* of the first; each a second later; 0: T0 */
+	int64_t arrival_ns; /* 0: that of the last event */
 	enum source_kind kind;
-	uint8_t stream;      /* first byte of the stream's UUID; 0: none */
-	uint64_t offset;     /* of the first event; each has 100 bytes */
 	unsigned n;          /* events */
-	int64_t time_ns;     /* of the first; each a second later; 0: T0 */
-	int64_t arrival_ns;  /* 0: that of the last event */
 	unsigned hits_every; /* a hit of rule 0 on each n-th; 0: none */
+	uint8_t stream;      /* first byte of the stream's UUID; 0: none */
 };
 struct batch *fixture_batch(const struct fixture_batch *f);
 struct event *fixture_control(struct batch *b, const char *what, uint8_t stream,

@@ -233,8 +233,8 @@ set_cursor(struct soc *soc, const struct soc_cursor *cursor, struct error *err)
 	return sql_run(soc->db, q, err);
 }
 
-/* NOLINTNEXTLINE(readability-function-size): of parameters; see soc.h */
 enum rc
+/* NOLINTNEXTLINE(readability-function-size): its parameters, see soc.h */
 soc_apply(struct soc *soc, const struct incident *incidents, size_t n,
     const struct soc_cursor *cursor, bool outbox, int64_t now_ns,
     struct error *err)

@@ -395,7 +395,8 @@ commit_group(struct writer *w)
 	group = take_group(w, &n);
 	if (group == NULL)
 		return;
-	batches = xcalloc(n, sizeof(batches[0]));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+	batches = xcalloc(n, sizeof(*batches));
 	for (struct item *it = group; it != NULL; it = it->next)
 		if (is_stored(it))
 			batches[kept++] = it->batch;

@@ -14,6 +14,7 @@
 #include "json.h"
 #include "store.h"
 #include "store_fixture.h"
+#include "xalloc.h"
 
 enum { EVENTS = 1000000, A_COMMIT = 10000, KINDS = 40 };
 
@@ -159,6 +160,7 @@ folder_bytes(const char *dir)
 	struct dirent *e;
 	double sum = 0;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
 	while (d != NULL && (e = readdir(d)) != NULL) {
 		char path[8192];
 		struct stat st;
@@ -185,7 +187,8 @@ make_events(struct bench *b, uint64_t n)
 	struct buf json;
 
 	buf_init(&json, 1 << 20);
-	b->batches = calloc(n / BATCH_EVENTS + 1, sizeof(b->batches[0]));
+	/* NOLINTNEXTLINE(bugprone-sizeof-expression): of pointers */
+	b->batches = xcalloc(n / BATCH_EVENTS + 1, sizeof(*b->batches));
 	while (b->events < n) {
 		struct batch *x = batch_new();
 
@@ -226,7 +229,7 @@ append_all(struct store *s, const struct bench *b, size_t a_commit)
 
 		if (store_append(s, b->batches + i, n, &r, &err) != RC_OK) {
 			(void)fprintf(stderr, "%s\n", err.text);
-			exit(1);
+			abort();
 		}
 		log_record_fini(&r);
 	}
@@ -272,7 +275,7 @@ main(int argc, char **argv)
 
 	make_events(&b, n);
 	if (store_open(dir, &s, &err) != RC_OK)
-		return 1;
+		abort();
 	wall = clock_of(CLOCK_MONOTONIC);
 	cpu = clock_of(CLOCK_THREAD_CPUTIME_ID);
 	append_all(s, &b, a_commit);

@@ -16,7 +16,7 @@ open_store(const char *dir)
 
 	if (store_open(dir, &s, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
-		exit(1);
+		abort();
 	}
 	return s;
 }
@@ -91,8 +91,8 @@ add_odd_values(struct batch *b)
 	enum { ODD = sizeof(odd) / sizeof(odd[0]) };
 
 	for (uint32_t i = 0; i < 40; i++)
-		event_set(&b->events[3 * i], field_intern(SLICE("my.odd")),
-		    odd[i % ODD]);
+		event_set(&b->events[3 * (size_t)i],
+		    field_intern(SLICE("my.odd")), odd[i % ODD]);
 	for (uint32_t i = 0; i < ODD; i++)
 		event_set(&b->events[200 + i],
 		    i % 2 == 0 ? field_intern(SLICE("my.odd2"))

@@ -135,6 +135,7 @@ same(const struct totals *a, const struct totals *b)
 static unsigned
 stride(void)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody changes it */
 	return getenv("KUZET_EXHAUSTIVE") != NULL ? 1 : 7;
 }
 
@@ -180,7 +181,7 @@ reference(unsigned *operations)
 
 	faulty_vfs_set(FAULTY_NEVER, 0);
 	if (store_open(dir, &s, &err) != RC_OK)
-		exit(1);
+		abort();
 	CHECK(run_script(s, NULL) == STEPS, "the script runs");
 	*operations = faulty_vfs_count();
 	t = totals_of(s);

@@ -63,7 +63,7 @@ append_and_print(struct store *s, struct batch *const *batches, size_t n,
 
 	if (store_append(s, batches, n, &r, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
-		exit(1);
+		abort();
 	}
 	print_record(out, &r);
 	log_record_fini(&r);

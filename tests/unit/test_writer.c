@@ -98,7 +98,7 @@ bench_open(struct bench *b)
 	(void)pthread_mutex_init(&b->said.lock, NULL);
 	buf_init(&b->said.text, 1 << 20);
 	if (store_open(b->dir, &b->store, &err) != RC_OK)
-		exit(1);
+		abort();
 	b->writer = writer_new(&(struct writer_options){ .store = b->store,
 	    .max_queued = 8,
 	    .on_ack = on_ack,
