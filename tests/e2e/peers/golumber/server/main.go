@@ -3,6 +3,8 @@
 // Receives Lumberjack v2 with the public server library.  Its first line of
 // output is "listening on HOST:PORT", then each event as a line of JSON; a batch
 // is acknowledged when its events are written.  Ends when standard input does.
+// With -cuts, so many of the first connections are closed when they have brought
+// -cut bytes, wherever that is.
 package main
 
 import (
@@ -27,15 +29,54 @@ func main() {
 	cert := flag.String("cert", "collector.pem", "")
 	key := flag.String("key", "collector.key", "")
 	delay := flag.Duration("delay", 0, "before each ACK")
+	cut := flag.Int("cut", 1<<16, "bytes before a connection is cut")
+	cuts := flag.Int("cuts", 0, "connections that are cut")
 	flag.Parse()
 
-	if err := serve(*address, *ca, *cert, *key, *delay); err != nil {
+	wrap := func(l net.Listener) net.Listener {
+		return &cutter{Listener: l, bytes: *cut, left: *cuts}
+	}
+	if err := serve(*address, *ca, *cert, *key, *delay, wrap); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		os.Exit(1)
 	}
 }
 
-func serve(address, ca, cert, key string, delay time.Duration) error {
+// cutter is a listener whose first connections end in the middle.
+type cutter struct {
+	net.Listener
+	bytes, left int
+}
+
+func (c *cutter) Accept() (net.Conn, error) {
+	conn, err := c.Listener.Accept()
+	if err != nil || c.left == 0 {
+		return conn, err
+	}
+	c.left--
+	return &cutConn{Conn: conn, left: c.bytes}, nil
+}
+
+type cutConn struct {
+	net.Conn
+	left int
+}
+
+func (c *cutConn) Read(p []byte) (int, error) {
+	if c.left <= 0 {
+		_ = c.Conn.Close()
+		return 0, io.ErrUnexpectedEOF
+	}
+	if len(p) > c.left {
+		p = p[:c.left]
+	}
+	n, err := c.Conn.Read(p)
+	c.left -= n
+	return n, err
+}
+
+func serve(address, ca, cert, key string, delay time.Duration,
+	wrap func(net.Listener) net.Listener) error {
 	config, err := files.Config(ca, cert, key)
 	if err != nil {
 		return err
@@ -49,7 +90,7 @@ func serve(address, ca, cert, key string, delay time.Duration) error {
 		*to.(*interface{}) = json.RawMessage(append([]byte{}, text...))
 		return nil
 	}
-	server, err := v2.NewWithListener(tls.NewListener(listener, config),
+	server, err := v2.NewWithListener(tls.NewListener(wrap(listener), config),
 		v2.JSONDecoder(decode))
 	if err != nil {
 		return err
