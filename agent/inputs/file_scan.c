@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <limits.h>
 #include <stdio.h>
@@ -255,15 +256,9 @@ former(struct file_set *s, const char *path, const struct tail *t)
 	return NULL;
 }
 
-static int64_t
-last_change(const struct tail *t)
-{
-	return t->mtime_ns;
-}
-
 struct missed {
 	struct scan scan;
-	const struct tail *after;
+	int64_t changed_since_ns, born_since_ns;
 };
 
 static void
@@ -273,21 +268,28 @@ on_missed(void *ctx, const char *path, const struct opener_stat *st)
 	struct file_id id = id_of(st);
 
 	if (file_set_find(q->scan.set, &id) != NULL ||
-	    st->mtime_ns < last_change(q->after) ||
-	    (st->btime_ns != 0 && st->btime_ns < q->after->born_ns))
+	    st->mtime_ns < q->changed_since_ns ||
+	    (st->btime_ns != 0 && st->btime_ns < q->born_since_ns))
 		return;
 	on_path(&q->scan, path, st);
 }
 
-/* Several rotations between two scans: what came between `f` and `t`. */
+/*
+ * Several rotations between two scans: what came between `f` and `t`.  Without
+ * `f`: there was nothing at the last scan, so what was born since is missed.
+ */
 static void
 find_missed(struct file_set *s, struct tail *f, struct tail *t)
 {
-	struct missed q = { .scan = { .set = s, .spec = t->spec }, .after = f };
+	struct missed q = {
+		.scan = { .set = s, .spec = t->spec },
+		.changed_since_ns = f == NULL ? s->looked_ns : f->mtime_ns,
+		.born_since_ns = f == NULL ? s->looked_ns : f->born_ns,
+	};
 	struct tail *before = f, *of = NULL, *m;
 	struct stranger file;
 
-	if (f->fd != -1 && !f->ready)
+	if (f != NULL && f->fd != -1)
 		file_refresh(s, f); /* its last lines go first */
 	t->after = f;
 	opener_rotated(s->setup.opener, t->origin, on_missed, &q);
@@ -340,10 +342,11 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 	case MATCH_NONE:
 		t = begin(s, &file, c->spec);
 		f = t == NULL ? NULL : former(s, c->path, t);
-		if (f != NULL) {
+		if (f != NULL)
 			f->rotated = true;
+		/* at the first scan old generations are not missed ones */
+		if (f != NULL || (t != NULL && s->looked_ns != 0))
 			find_missed(s, f, t);
-		}
 		break;
 	}
 	stranger_close(&file);
@@ -373,6 +376,7 @@ file_scan(struct file_set *s)
 {
 	struct scan q = { .set = s };
 	struct tail *t, *next;
+	int64_t began_ns = timestamp_now() - clock_tick_ns;
 	bool added = false;
 
 	s->scan_soon = false;
@@ -400,6 +404,8 @@ file_scan(struct file_set *s)
 		free(q.found[i].path);
 	}
 	free(q.found);
+	s->looked_ns = began_ns;
+	file_set_purge(s);
 	TAILQ_FOREACH (t, &s->tails, all)
 		added = added || !t->durable;
 	/* a stream is durable before its first byte is sent */
@@ -450,9 +456,39 @@ file_refresh(struct file_set *s, struct tail *t)
 		file_set_ready(s, t);
 }
 
+/* What the file holds now, wherever its name went meanwhile. */
+static void
+succeed(struct file_set *s, struct tail *t, int fd, const char *path,
+    bool rotated)
+{
+	struct opener_stat st;
+	struct tail *n;
+
+	if (t->spec == NULL || !opener_stat_fd(fd, &st)) {
+		(void)close(fd);
+		return;
+	}
+	n = file_set_add(s, path, t->spec, fd, &st);
+	if (n == NULL)
+		return;
+	free(n->origin);
+	n->origin = xstrdup(t->origin);
+	file_set_assign(s, n, t->spec);
+	n->rotated = rotated;
+	n->deleted = st.links == 0;
+	grow_head(s, n);
+	if (st.size > 0)
+		file_set_ready(s, n);
+	find_missed(s, t, n);
+}
+
 void
 file_replaced(struct file_set *s, struct tail *t)
 {
+	bool was_rotated = t->rotated;
+	char *path = xstrdup(t->path);
+	int fd = t->fd == -1 ? -1 : fcntl(t->fd, F_DUPFD_CLOEXEC, 0);
+
 	file_set_say(s, LOG_LEVEL_INFO,
 	    "%s was truncated or replaced after %llu bytes", t->path,
 	    (unsigned long long)t->read_at);
@@ -465,5 +501,8 @@ file_replaced(struct file_set *s, struct tail *t)
 	if (file_relocate(s, t))
 		file_set_say(s, LOG_LEVEL_INFO, "%s holds the rest of it",
 		    t->path);
+	if (fd != -1)
+		succeed(s, t, fd, path, was_rotated);
+	free(path);
 	file_scan_soon(s); /* what is there now is a stranger */
 }

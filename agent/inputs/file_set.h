@@ -41,6 +41,7 @@ struct file_set {
 	uint32_t scan_id;
 	int64_t scanned_ns;
 	int64_t scan_gap_ns;     /* between two scans, at least */
+	int64_t looked_ns;       /* real time of the last scan; 0: none yet */
 	int64_t save_gap_ns;     /* between two writes of the state, at least */
 	uint64_t said[SAID_MAX]; /* hashes of paths, a ring */
 	size_t said_at;
