@@ -313,7 +313,30 @@ at_hits(struct run_state *s, int64_t time_ns)
 			fill(s, &s->out->all[i]);
 }
 
-/* Absence of anything: each anchor is an incident of its own. */
+static struct found *
+live_at(struct run_state *s, int64_t time_ns)
+{
+	for (unsigned i = 0; i < s->out->n; i++)
+		if (s->out->all[i].group == s->group &&
+		    !s->out->all[i].disproved &&
+		    s->out->all[i].fired_ns == time_ns)
+			return &s->out->all[i];
+	return NULL;
+}
+
+static bool
+held_at(const struct run_state *s, int64_t time_ns)
+{
+	for (unsigned i = 0; i < s->n; i++)
+		if (s->list[i].held && time_of(s, i) == time_ns)
+			return true;
+	return false;
+}
+
+/*
+ * Absence of anything: each anchor is an incident of its own; a hit of the same
+ * time that comes later takes it over.
+ */
 static void
 after_hits(struct run_state *s)
 {
@@ -323,28 +346,23 @@ after_hits(struct run_state *s)
 		if (s->fed_by[i] && s->watermarks[i] < passed_ns)
 			passed_ns = s->watermarks[i];
 	for (unsigned i = 0; i < s->n; i++) {
-		struct entry *e = &s->list[i];
-		bool held;
-
 		if (passed_ns > time_of(s, i) + s->rule->span_ns)
-			e->closed = true;
-		held = e->closed &&
+			s->list[i].closed = true;
+		s->list[i].held = s->list[i].closed &&
 		    (i + 1 == s->n ||
 			time_of(s, i + 1) - time_of(s, i) > s->rule->span_ns);
-		if (held && !e->held) {
+		if (s->list[i].held && live_at(s, time_of(s, i)) == NULL) {
 			struct found *f = add_found(s, i, time_of(s, i));
 
 			f->first_ns = f->last_ns = f->fired_ns;
 			f->events = 1;
-		} else if (!held && e->held) {
-			char id[33];
-
-			make_id(s, e, id);
-			for (unsigned j = 0; j < s->out->n; j++)
-				if (strcmp(s->out->all[j].id, id) == 0)
-					s->out->all[j].disproved = true;
 		}
-		e->held = held;
+	}
+	for (unsigned i = 0; i < s->out->n; i++) {
+		struct found *f = &s->out->all[i];
+
+		if (f->group == s->group && !held_at(s, f->fired_ns))
+			f->disproved = true;
 	}
 }
 

@@ -350,7 +350,7 @@ bounds_are_kept_and_counted(void)
 	feed(c, rs, &h, 1);
 	correlator_stats(c, &stats);
 	CHECK(stats.late_hits == 1, "a hit too old is counted");
-	correlator_log_time(c, 7 * 3600 * SECOND);
+	correlator_log_time(c, INT64_C(7) * 3600 * SECOND);
 	correlator_stats(c, &stats);
 	CHECK(stats.groups == 0 && stats.hits == 0 &&
 		correlator_rebuild_position(c) == UINT64_MAX,
