@@ -13,7 +13,7 @@
 #include "xalloc.h"
 
 /* A leaf of so few texts is cheaper compared when a tree asks for it. */
-enum { LAZY_ATOMS_MAX = 4 };
+enum { LAZY_ATOMS_MAX = 12 };
 
 /* The atoms of one (unit, slot), sorted out; malloc'ed. */
 struct draft {
@@ -350,7 +350,7 @@ make_drafts(struct compiler *c, uint32_t *n)
 			continue;
 		at = byte_map_at(&map,
 		    (struct slice){ (const char *)key, sizeof(key) }, &is_new);
-		if (is_new) {
+		if (is_new || drafts == NULL) {
 			if (*n == cap) {
 				cap = cap == 0 ? 256 : 2 * cap;
 				drafts = xreallocarray(drafts, cap,
@@ -369,7 +369,7 @@ make_drafts(struct compiler *c, uint32_t *n)
 static void
 place_indexes(struct compiler *c, const struct draft *drafts, uint32_t n)
 {
-	for (uint32_t i = 0; drafts != NULL && i < n; i++)
+	for (uint32_t i = 0; i < n; i++)
 		c->units[drafts[i].unit].unit.n_indexes++;
 	for (uint32_t u = 0; u < c->n_units; u++) {
 		struct unit *unit = &c->units[u].unit;

@@ -15,13 +15,22 @@ static struct slice
 number_text(struct matcher *m, const struct value *v)
 {
 	char *text = arena_alloc(m->arena, NUMBER_TEXT);
-	int n;
+	size_t at = NUMBER_TEXT;
+	uint64_t rest;
 
-	if (v->kind == VALUE_INT)
-		n = snprintf(text, NUMBER_TEXT, "%lld", (long long)v->i);
-	else
-		n = snprintf(text, NUMBER_TEXT, "%.15g", v->d);
-	return (struct slice){ text, (size_t)n };
+	if (v->kind == VALUE_DOUBLE) {
+		int n = snprintf(text, NUMBER_TEXT, "%.15g", v->d);
+
+		return (struct slice){ text, (size_t)n };
+	}
+	rest = v->i < 0 ? -(uint64_t)v->i : (uint64_t)v->i;
+	do {
+		text[--at] = (char)('0' + rest % 10);
+		rest /= 10;
+	} while (rest > 0);
+	if (v->i < 0)
+		text[--at] = '-';
+	return (struct slice){ text + at, NUMBER_TEXT - at };
 }
 
 struct slice
