@@ -256,9 +256,11 @@ on_incident(void *ctx, const struct incident *i)
 {
 	struct pipeline *p = ctx;
 
-	log_info("incident %.*s %.*s: %.*s %.*s, %llu events", SLICE_ARG(i->id),
-	    SLICE_ARG(i->level), SLICE_ARG(i->rule_title), SLICE_ARG(i->group),
-	    (unsigned long long)i->events);
+	if (i->opened)
+		log_info("incident %.*s %.*s: %.*s %.*s, %llu events",
+		    SLICE_ARG(i->id), SLICE_ARG(i->level),
+		    SLICE_ARG(i->rule_title), SLICE_ARG(i->group),
+		    (unsigned long long)i->events);
 	if (p->publish != NULL)
 		publish_wake(p->publish);
 }

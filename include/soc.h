@@ -23,6 +23,7 @@ struct incident {
 	uint64_t events;
 	struct slice agents; /* JSON array of strings */
 	uint64_t revision;   /* of the row, from 1 */
+	bool opened;         /* a change: the first of this incident */
 };
 
 /* {"type":"incident",...}: the one shape, for API, Kafka, webhook, demo. */

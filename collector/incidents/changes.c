@@ -79,6 +79,7 @@ changes_add(struct changes *c, const struct ruleset *rules,
 		.fired_ns = inc->fired_ns,
 		.group = arena_copy(c->arena, inc->group),
 		.events = inc->events,
+		.opened = inc->opened,
 		.agents = arena_copy(c->arena, inc->agents),
 	};
 	memcpy(i->rule_digest, info->digest, sizeof(i->rule_digest));

@@ -12,16 +12,21 @@
 #include "timestamp.h"
 #include "xalloc.h"
 
-#define SETTLE_NS (100 * NS_PER_MS)
-#define TICK_NS   NS_PER_SEC
-#define RETRY_NS  NS_PER_SEC
+/* How long soc.db rests between two transactions: a multiple of what the last
+ * one took, so that a flood of hits, which changes the same incidents over and
+ * over, leaves most of the time to correlation */
+#define REST_TIMES  16
+#define REST_MIN_NS (100 * NS_PER_MS)
+#define REST_MAX_NS NS_PER_SEC
+#define TICK_NS     NS_PER_SEC
+#define RETRY_NS    NS_PER_SEC
 /* The log's clock goes at most so far from one record to the next: what passed
  * while nobody sent anything is no time in which a group could have been hit */
 #define GAP_NS (60 * NS_PER_SEC)
 /* A cursor that nothing moves is written so often all the same */
 #define CURSOR_NS (10 * NS_PER_SEC)
 
-enum { SETTLE_CHANGES = 1000, LAST_TRIES = 3, READ_TRIES = 3 };
+enum { SETTLE_CHANGES = 20000, LAST_TRIES = 3, READ_TRIES = 3 };
 
 /* What the queue carries: a record, or the rules from here on. */
 struct item {
@@ -52,7 +57,8 @@ struct incidents {
 	int64_t oldest_ns;        /* of the hits rebuilt */
 	int64_t clock_ns, arrival_ns;
 	int64_t start_ns;
-	int64_t settled_ns, cursor_ns, ticked_ns; /* monotonic */
+	int64_t rest_ns;              /* until soc.db is written again */
+	int64_t cursor_ns, ticked_ns; /* monotonic */
 	bool troubled;
 	bool behind; /* stopped before it had read the log to its end */
 };
@@ -204,11 +210,22 @@ cursor_now(const struct incidents *in)
 	return c;
 }
 
+static void
+rest(struct incidents *in, int64_t took_ns)
+{
+	in->rest_ns = REST_MIN_NS;
+	if (took_ns > REST_MIN_NS / REST_TIMES)
+		in->rest_ns = REST_TIMES * took_ns;
+	if (took_ns > REST_MAX_NS / REST_TIMES)
+		in->rest_ns = REST_MAX_NS;
+}
+
 /* Until soc.db has it: an incident is never skipped. */
 static bool
 apply(struct incidents *in)
 {
 	struct soc_cursor cursor = cursor_now(in);
+	int64_t began_ns = monotonic();
 	struct error err;
 	int tries = 0;
 
@@ -222,6 +239,7 @@ apply(struct incidents *in)
 	trouble(in, "");
 	in->cursor = cursor;
 	in->cursor_ns = monotonic();
+	rest(in, in->cursor_ns - began_ns);
 	for (size_t i = 0; i < in->changes.n && in->o.on_incident != NULL; i++)
 		in->o.on_incident(in->o.ctx, &in->changes.list[i]);
 	changes_clear(&in->changes);
@@ -236,10 +254,9 @@ static void
 settle(struct incidents *in)
 {
 	correlator_flush(in->correlator);
-	in->settled_ns = monotonic();
 	if (in->changes.n > 0 ||
 	    (in->done != in->cursor.commit &&
-		in->settled_ns - in->cursor_ns >= CURSOR_NS)) {
+		monotonic() - in->cursor_ns >= CURSOR_NS)) {
 		if (!apply(in))
 			return;
 	}
@@ -249,13 +266,28 @@ settle(struct incidents *in)
 	(void)pthread_mutex_unlock(&in->lock);
 }
 
-static void
-settle_if_due(struct incidents *in, bool idle)
+/* How long what changed may wait for more; without any change: for ever. */
+static int64_t
+patience(const struct incidents *in)
 {
-	if (idle ||
-	    correlator_changed(in->correlator) + in->changes.n >=
-		SETTLE_CHANGES ||
-	    monotonic() - in->settled_ns >= SETTLE_NS)
+	size_t n = correlator_changed(in->correlator) + in->changes.n;
+	int64_t left_ns;
+
+	if (n == 0)
+		return INT64_MAX;
+	if (n >= SETTLE_CHANGES)
+		return 0;
+	left_ns = in->cursor_ns + in->rest_ns - monotonic();
+	return left_ns > 0 ? left_ns : 0;
+}
+
+static void
+settle_if_due(struct incidents *in)
+{
+	int64_t left_ns = patience(in);
+
+	/* without a change it costs nothing, and moves `position` */
+	if (left_ns == 0 || left_ns == INT64_MAX)
 		settle(in);
 }
 
@@ -340,7 +372,7 @@ catch_up_record(void *ctx, const struct log_record *r)
 	struct incidents *in = ctx;
 
 	take_record(in, r);
-	settle_if_due(in, false);
+	settle_if_due(in);
 	return !in->stopping;
 }
 
@@ -434,14 +466,16 @@ run(void *ctx)
 
 	begin(in);
 	for (;;) {
-		struct item *item = queue_pop_timeout(in->queue, TICK_NS);
+		int64_t left_ns = patience(in);
+		struct item *item = queue_pop_timeout(in->queue,
+		    left_ns < TICK_NS ? left_ns : TICK_NS);
 
 		if (item != NULL)
 			take_item(in, item);
 		else if (queue_closed(in->queue))
 			break;
 		tick(in);
-		settle_if_due(in, queue_length(in->queue) == 0);
+		settle_if_due(in);
 	}
 	in->cursor_ns -= CURSOR_NS; /* write it, whatever changed */
 	settle(in);
