@@ -69,6 +69,9 @@ struct correlate_options {
 	/* A group that no hit touched for so long by the log's clock (see
 	 * correlator_log_time) is forgotten; 0: 6 h; at least 3 timespans. */
 	int64_t keep_ns;
+	/* A hit may come so far behind its group's newest while memory allows;
+	 * 0: 24 h; at least 2 timespans. */
+	int64_t late_ns;
 	/*
 	 * Visible matches of base rules of this level and above are incidents
 	 * too: one for each rule and source.ip, a match within `single_gap_ns`

@@ -196,10 +196,9 @@ is_too_late(struct correlator *c, const struct corr_group *g, int64_t time_ns)
 	const struct corr_rule *r = corr_rule_of(c, g);
 	int64_t floor_ns;
 
-	if (g->n == 0)
+	if (g->trimmed_ns == INT64_MIN)
 		return false;
-	floor_ns =
-	    corr_hits(g)[g->n - 1].time_ns - CORR_LATE_SPANS * r->span_ns;
+	floor_ns = g->trimmed_ns + r->span_ns; /* windows are whole from here */
 	if (time_ns > floor_ns)
 		return false;
 	return r->kind != CORR_AFTER ||
@@ -230,11 +229,12 @@ trim(struct correlator *c, uint32_t group)
 {
 	struct corr_group *g = corr_group(c, group);
 	const struct corr_rule *r = corr_rule_of(c, g);
-	int64_t cut_ns =
-	    corr_hits(g)[g->n - 1].time_ns - CORR_KEEP_SPANS * r->span_ns;
+	int64_t cut_ns = corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r);
 	uint32_t n;
 	int32_t next;
 
+	if (cut_ns > g->trimmed_ns)
+		g->trimmed_ns = cut_ns;
 	if (corr_hits(g)[0].time_ns > cut_ns)
 		return;
 	n = corr_hits_after(g, cut_ns);
@@ -369,6 +369,8 @@ corr_new(struct corr_plan *plan, const struct correlate_options *options)
 		c->options.absence_forget_ns = 30 * DAY;
 	if (c->options.keep_ns == 0)
 		c->options.keep_ns = 6 * HOUR;
+	if (c->options.late_ns == 0)
+		c->options.late_ns = 24 * HOUR;
 	random_bytes(c->hash_key, sizeof(c->hash_key));
 	intern_init(&c->streams);
 	intern_init(&c->agents);
@@ -458,6 +460,7 @@ correlator_log_time(struct correlator *c, int64_t ns)
 {
 	uint32_t now = (uint32_t)(ns / SECOND);
 
+	corr_incidents_stand(c);
 	if (now == c->clock)
 		return;
 	c->clock = now;
@@ -467,6 +470,7 @@ correlator_log_time(struct correlator *c, int64_t ns)
 void
 correlator_flush(struct correlator *c)
 {
+	corr_incidents_stand(c);
 	corr_incidents_report(c);
 }
 
@@ -516,7 +520,7 @@ correlator_restore(struct correlator *c, const struct correlate_incident *inc)
 	g = corr_group(c, (uint32_t)group);
 	if (g->n == 0 ||
 	    inc->last_seen_ns <=
-		corr_hits(g)[g->n - 1].time_ns - CORR_KEEP_SPANS * r->span_ns)
+		corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r))
 		return;
 	(void)corr_incident_restore(c, (uint32_t)group, inc);
 }

@@ -342,7 +342,8 @@ make_group(struct correlator *c, uint32_t hash, uint32_t rule, uint32_t owner,
 		.older = CORR_NONE,
 		.newer = CORR_NONE,
 		.incidents = CORR_NONE,
-		.generation = g->generation + 1 };
+		.generation = g->generation + 1,
+		.trimmed_ns = INT64_MIN };
 	g->hits = &g->one;
 	intern_ref(&c->owners, owner);
 	if (key.len > sizeof(g->key.small)) {
@@ -507,6 +508,17 @@ corr_groups_bound(struct correlator *c, uint32_t keep)
 		evict(c, g->rule, n);
 		corr_hits_trim(c, g, n);
 	}
+}
+
+int64_t
+corr_kept_ns(const struct correlator *c, const struct corr_rule *r)
+{
+	int64_t least_ns = CORR_KEEP_SPANS * r->span_ns;
+
+	return c->stats.hits >= CORR_RELAXED_HITS ||
+		least_ns > c->options.late_ns
+	    ? least_ns
+	    : c->options.late_ns;
 }
 
 static uint32_t

@@ -383,6 +383,8 @@ report(struct correlator *c, struct corr_incident *inc)
 		    inc->ended_window ? UINT64_MAX : inc->completed_by };
 
 	inc->dirty = false;
+	if (inc->disproved && !inc->stood && !inc->reported)
+		return; /* one record made and disproved it: nobody saw it */
 	inc->reported = true;
 	if (!r->visible || c->options.on_incident == NULL)
 		return;
@@ -416,6 +418,17 @@ corr_incident_dirty(struct correlator *c, int32_t incident)
 		    xreallocarray(c->dirty, c->cap_dirty, sizeof(*c->dirty));
 	}
 	c->dirty[c->n_dirty++] = incident;
+}
+
+void
+corr_incidents_stand(struct correlator *c)
+{
+	for (uint32_t i = 0; i < c->n_dirty; i++) {
+		struct corr_incident *inc = corr_incident(c, c->dirty[i]);
+
+		if (inc->dirty && !inc->disproved)
+			inc->stood = true;
+	}
 }
 
 void
@@ -499,7 +512,7 @@ corr_incident_restore(struct correlator *c, uint32_t group,
 	inc->first_ns = in->first_seen_ns;
 	inc->last_ns = in->last_seen_ns;
 	inc->events = in->events;
-	inc->reported = true;
+	inc->reported = inc->stood = true;
 	inc->ended_window =
 	    corr_rule_of(c, corr_group(c, group))->kind == CORR_AFTER;
 	restore_agents(c, inc, in->agents);

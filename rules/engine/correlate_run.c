@@ -275,8 +275,7 @@ corr_run_restore(struct correlator *c, uint32_t group)
 
 	if (g->n == 0)
 		return;
-	whole_ns = hits[g->n - 1].time_ns -
-	    CORR_LATE_SPANS * corr_rule_of(c, g)->span_ns;
+	whole_ns = hits[0].time_ns + corr_rule_of(c, g)->span_ns;
 	for (uint32_t i = 0; i < g->n; i++)
 		hits[i].held = covered(c, g, hits[i].time_ns) ? 1 : 0;
 	for (int32_t i = g->incidents; i != CORR_NONE;

@@ -25,8 +25,11 @@
 enum {
 	CORR_SLOTS_MAX = 30, /* rules that a temporal correlation may name */
 	CORR_AGENTS_MAX = 64,
-	CORR_KEEP_SPANS = 3, /* hits behind a group's newest are kept so far */
-	CORR_LATE_SPANS = 2, /* and taken if they come so late */
+	/* Hits behind a group's newest are kept for so many timespans at the
+	 * least; while fewer than CORR_RELAXED_HITS are held, for `late_ns`: an
+	 * agent may be far behind the others. */
+	CORR_KEEP_SPANS = 3,
+	CORR_RELAXED_HITS = 250000,
 	CORR_NONE = -1
 };
 
@@ -146,6 +149,8 @@ struct corr_group {
 	uint32_t touched;     /* seconds of the log's clock */
 	int32_t incidents;    /* by fired time, the latest first */
 	uint32_t generation;
+	int64_t
+	    trimmed_ns; /* what is not after it is forgotten; INT64_MIN: none */
 };
 
 struct corr_incident {
@@ -160,6 +165,7 @@ struct corr_incident {
 	uint32_t completed_by;
 	bool ended_window; /* the end of a window completed it */
 	bool reported;
+	bool stood; /* it was there, not disproved, when a record ended */
 	bool dirty;
 	bool disproved;
 	uint32_t *ordinals;
@@ -314,6 +320,9 @@ void corr_hit_insert(struct correlator *c, struct corr_group *g, uint32_t at,
 void corr_hit_remove(struct correlator *c, struct corr_group *g, uint32_t at);
 /* Drops the first `n`. */
 void corr_hits_trim(struct correlator *c, struct corr_group *g, uint32_t n);
+/* How far behind its newest hit a rule's group keeps hits now. */
+int64_t corr_kept_ns(const struct correlator *c, const struct corr_rule *r);
+
 void corr_hit_drop(struct correlator *c, const struct corr_hit *hit);
 
 /* The epoch of a position; users keep it. */
@@ -390,4 +399,6 @@ struct slice corr_key_part(struct slice key, uint32_t i);
 /* The key of a group's JSON; false if it is no group of this rule. */
 bool corr_group_parse(struct correlator *c, const struct corr_rule *r,
     struct slice json, struct buf *key);
+/* A record ended: what it left standing exists, whatever comes later. */
+void corr_incidents_stand(struct correlator *c);
 void corr_incidents_report(struct correlator *c);

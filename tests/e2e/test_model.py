@@ -257,4 +257,5 @@ def any_order_of_arrival():
 
 if __name__ == "__main__":
     main([another_order_after_a_crash, one_agent_far_behind,
-          late_hits_keep_the_id, old_logs, future_is_clamped])
+          late_hits_keep_the_id, old_logs, future_is_clamped, absence,
+          any_order_of_arrival])

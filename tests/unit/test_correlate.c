@@ -126,6 +126,7 @@ feed(struct correlator *c, const struct step *log, unsigned at)
 	correlator_source(c, s->source);
 	correlator_hit(c, &hit);
 	correlator_watermark(c, s->source, s->watermark_ns);
+	correlator_log_time(c, 0); /* each step is a record of its own */
 }
 
 static void
@@ -175,7 +176,9 @@ rebuild_from(const struct correlator *c, const struct step *log, unsigned at)
 static struct correlator *
 start(const struct spec *spec, struct findings *out)
 {
-	struct correlate_options o = { .on_incident = on_incident, .ctx = out };
+	struct correlate_options o = { .late_ns = 1,
+		.on_incident = on_incident,
+		.ctx = out };
 
 	return corr_new(plan_of(spec), &o);
 }

@@ -321,7 +321,8 @@ bounds_are_kept_and_counted(void)
 	    "  type: event_count\n  rules: [a]\n  group-by: [user.name]\n"
 	    "  condition: {gte: 3}\n");
 	uint64_t evicted = 0;
-	struct correlate_options o = { .max_groups = 10,
+	struct correlate_options o = { .late_ns = 1,
+		.max_groups = 10,
 		.max_hits = 100,
 		.on_evict = on_evict,
 		.ctx = &evicted };
