@@ -134,7 +134,8 @@ enum rc store_count(struct store *s, const struct store_query *q,
 /* Visible matches of single rules, in order of arrival; from the log. */
 struct store_detection {
 	struct slice rule_id;
-	struct slice title;
+	struct slice rule; /* JSON object: id, title, author, tags */
+	struct slice level;
 	const struct event *event;
 	struct slice group; /* JSON object */
 };

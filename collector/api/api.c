@@ -266,12 +266,9 @@ detection_line(void *ctx, const struct store_detection *d)
 	json_key(&w, "id");
 	json_str(&w, id);
 	json_key(&w, "rule");
-	json_open(&w, '{');
-	json_key(&w, "id");
-	json_string(&w, d->rule_id);
-	json_key(&w, "title");
-	json_string(&w, d->title);
-	json_close(&w, '}');
+	json_raw(&w, d->rule);
+	json_key(&w, "level");
+	json_string(&w, d->level);
 	json_key(&w, "@timestamp");
 	json_time(&w, d->event->time_ns);
 	json_key(&w, "event");

@@ -3,7 +3,7 @@
 
 #include "collector/store/internal.h"
 
-enum { RECORD_ARENA = 16 * 1024 };
+enum { RECORD_ARENA = 16 * 1024, ABOUT_BYTES = 1 << 20 };
 
 static const uint32_t dropped = UINT32_MAX;
 
@@ -33,13 +33,20 @@ rules_cut(struct store *s, uint32_t n)
 		struct day_rule *r = &s->rules[--s->n_rules];
 
 		free((char *)r->id.ptr);
-		free((char *)r->title.ptr);
+		free((char *)r->about.ptr);
+		free((char *)r->level.ptr);
 	}
 	if (s->ruleset != NULL)
 		ruleset_unref(s->ruleset);
 	s->ruleset = NULL;
 	free(s->rule_ids);
 	s->rule_ids = NULL;
+}
+
+static struct slice
+own(struct slice s)
+{
+	return (struct slice){ xmemdupz(s.ptr, s.len), s.len };
 }
 
 static void
@@ -53,9 +60,9 @@ rules_add(struct store *s, const struct day_rule *r)
 		    sizeof(s->rules[0]));
 	copy = &s->rules[s->n_rules++];
 	*copy = *r;
-	copy->id = (struct slice){ xmemdupz(r->id.ptr, r->id.len), r->id.len };
-	copy->title = (struct slice){ xmemdupz(r->title.ptr, r->title.len),
-		r->title.len };
+	copy->id = own(r->id);
+	copy->about = own(r->about);
+	copy->level = own(r->level);
 }
 
 static enum rc
@@ -74,23 +81,57 @@ rules_load(struct store *s, struct sql *day, struct error *err)
 	return rc;
 }
 
+static bool
+same_rule(const struct day_rule *a, const struct day_rule *b)
+{
+	return memcmp(a->digest, b->digest, sizeof(a->digest)) == 0 &&
+	    slice_eq(a->id, b->id) && slice_eq(a->about, b->about) &&
+	    slice_eq(a->level, b->level) && a->visible == b->visible;
+}
+
+/* A match carries the rule's author: the DRL 1.1 licence demands it. */
+static void
+write_about(struct buf *out, const struct rule_info *info)
+{
+	struct json_writer w;
+
+	json_begin(&w, out);
+	json_open(&w, '{');
+	json_key(&w, "id");
+	json_string(&w, info->id);
+	json_key(&w, "title");
+	json_string(&w, info->title);
+	json_key(&w, "author");
+	json_string(&w, info->author);
+	json_key(&w, "tags");
+	json_open(&w, '[');
+	for (uint32_t i = 0; i < info->n_tags; i++)
+		json_string(&w, info->tags[i]);
+	json_close(&w, ']');
+	json_close(&w, '}');
+}
+
 static uint32_t
 rule_id_make(struct store *s, const struct rule_info *info)
 {
+	const char *level = rule_level_name(info->level);
 	struct day_rule r = { .id = info->id,
-		.title = info->title,
+		.level = { level, strlen(level) },
 		.visible = info->visible };
+	struct buf about;
+	uint32_t i;
 
+	buf_init(&about, ABOUT_BYTES);
+	write_about(&about, info);
+	r.about = buf_slice(&about);
 	memcpy(r.digest, info->digest, sizeof(r.digest));
-	for (uint32_t i = 0; i < s->n_rules; i++)
-		if (memcmp(s->rules[i].digest, r.digest, sizeof(r.digest)) ==
-			0 &&
-		    slice_eq(s->rules[i].id, r.id) &&
-		    slice_eq(s->rules[i].title, r.title) &&
-		    s->rules[i].visible == r.visible)
-			return i + 1;
-	rules_add(s, &r);
-	return s->n_rules;
+	for (i = 0; i < s->n_rules; i++)
+		if (same_rule(&s->rules[i], &r))
+			break;
+	if (i == s->n_rules)
+		rules_add(s, &r);
+	buf_fini(&about);
+	return i + 1;
 }
 
 /* What the open day calls the rule. */
@@ -121,8 +162,8 @@ rules_save(struct append *a)
 		const struct day_rule *r = &s->rules[i];
 
 		q = sql_prepare(a->day,
-		    "INSERT INTO rules(id, digest, rule, title, visible)"
-		    " VALUES(?1, ?2, ?3, ?4, ?5)",
+		    "INSERT INTO rules(id, digest, rule, about, level,"
+		    " visible) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
 		    a->err);
 		if (q == NULL)
 			return a->err->code;
@@ -131,8 +172,9 @@ rules_save(struct append *a)
 		    (struct slice){ (const char *)r->digest,
 			sizeof(r->digest) });
 		sql_bind_text(q, 3, r->id);
-		sql_bind_text(q, 4, r->title);
-		sql_bind_int(q, 5, r->visible);
+		sql_bind_text(q, 4, r->about);
+		sql_bind_text(q, 5, r->level);
+		sql_bind_int(q, 6, r->visible);
 		if (sql_run(a->day, q, a->err) != RC_OK)
 			return a->err->code;
 	}

@@ -16,7 +16,8 @@
 /* A rule as the open day's hits name it: id is index + 1. */
 struct day_rule {
 	uint8_t digest[SHA256_BYTES];
-	struct slice id, title; /* owned */
+	/* owned; `about` is the rule as JSON: id, title, author, tags */
+	struct slice id, about, level;
 	bool visible;
 };
 

@@ -249,8 +249,8 @@ give_detections(void *ctx, struct scan *sc, struct error *err)
 		block_event(sc->decoder, hits[i].row, &ev);
 		write_group(&c->group, &ev);
 		if (!c->cb(c->ctx,
-			&(struct store_detection){ r->id, r->title, &ev,
-			    buf_slice(&c->group) }) ||
+			&(struct store_detection){ r->id, r->about, r->level,
+			    &ev, buf_slice(&c->group) }) ||
 		    ++c->given == c->limit)
 			return RC_EOF;
 	}

@@ -32,7 +32,8 @@ rules_read(struct sql *day, struct arena *arena, struct rule_rows *out,
     struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(day,
-	    "SELECT id, digest, rule, title, visible FROM rules ORDER BY id",
+	    "SELECT id, digest, rule, about, level, visible FROM rules"
+	    " ORDER BY id",
 	    err);
 	struct day_rule *list = NULL;
 	size_t n = 0, cap = 0;
@@ -56,8 +57,9 @@ rules_read(struct sql *day, struct arena *arena, struct rule_rows *out,
 		}
 		memcpy(list[n].digest, digest.ptr, SHA256_BYTES);
 		list[n].id = arena_copy(arena, sql_text(q, 2));
-		list[n].title = arena_copy(arena, sql_text(q, 3));
-		list[n++].visible = sqlite3_column_int(q, 4) != 0;
+		list[n].about = arena_copy(arena, sql_text(q, 3));
+		list[n].level = arena_copy(arena, sql_text(q, 4));
+		list[n++].visible = sqlite3_column_int(q, 5) != 0;
 	}
 	if (rc == RC_EOF) {
 		out->n = n;

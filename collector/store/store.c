@@ -133,7 +133,8 @@ store_close(struct store *s)
 	block_encoder_free(s->encoder);
 	for (uint32_t i = 0; i < s->n_rules; i++) {
 		free((char *)s->rules[i].id.ptr);
-		free((char *)s->rules[i].title.ptr);
+		free((char *)s->rules[i].about.ptr);
+		free((char *)s->rules[i].level.ptr);
 	}
 	free(s->rules);
 	free(s->rule_ids);
