@@ -475,6 +475,16 @@ count_rules(struct pipeline *p)
 
 /* ---- reload, stop ------------------------------------------------------- */
 
+/*
+ * A revocation acts at once: everybody shows the certificate again.  Ending a
+ * connection loses nothing; what was not acknowledged comes again.
+ */
+static void
+end_connection(void *ctx, uint64_t connection)
+{
+	post_reply(ctx, connection, 0);
+}
+
 static void
 replace_tls(struct pipeline *p, struct tls_context *beats,
     struct tls_context *syslog)
@@ -487,6 +497,8 @@ replace_tls(struct pipeline *p, struct tls_context *beats,
 	tls_context_free(p->syslog_tls);
 	p->beats_tls = beats;
 	p->syslog_tls = syslog;
+	if (p->config->tls_crl != NULL)
+		presence_each(p->presence, end_connection, p);
 }
 
 /*

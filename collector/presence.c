@@ -85,6 +85,16 @@ presence_remove(struct presence *p, uint64_t connection)
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
+void
+presence_each(struct presence *p, void (*cb)(void *ctx, uint64_t connection),
+    void *ctx)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < p->n; i++)
+		cb(ctx, p->visitors[i].connection);
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
 static bool
 seen_before(const struct presence *p, size_t index)
 {

@@ -21,5 +21,9 @@ bool presence_add(struct presence *p, uint64_t connection, const char *agent,
     const char *peer);
 void presence_remove(struct presence *p, uint64_t connection);
 
+/* Every connection; the callback must not call back into presence. */
+void presence_each(struct presence *p,
+    void (*cb)(void *ctx, uint64_t connection), void *ctx);
+
 /* Different agents. */
 size_t presence_agents(struct presence *p);

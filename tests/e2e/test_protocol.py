@@ -4,6 +4,7 @@
 """
 
 import os
+import signal
 import socket
 import struct
 import time
@@ -214,6 +215,13 @@ def certificates():
         assert not refuses(w, "web-1")
         text = collector.text()
         assert "revoked" in text, text
+        # a revocation acts at once, on who is connected too
+        with lj.connect(w, "web-1") as s:
+            s.sendall(lj.batch([{"message": "before"}]))
+            assert lj.read_ack(s) == 1
+            collector.signal(signal.SIGHUP)
+            assert lj.closed(s), "everybody must show a certificate again"
+        assert not refuses(w, "web-1")
         assert collector.stop() == 0
 
 
