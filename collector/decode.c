@@ -259,6 +259,7 @@ add_json(struct decoder *d, struct slice json)
 		ev->arrival_ns = d->piece->arrival_ns;
 		*control = *ev;
 		b->n--;
+		b->source.kind = SOURCE_AGENT;
 		return;
 	} else if (take_stream(ev)) {
 		b->source.kind = SOURCE_AGENT;

@@ -6,7 +6,9 @@ Streams and marks, event time, late hits, absence: each test talks to a real
 collector as an agent would.
 """
 
+import datetime
 import random
+import time
 import uuid
 
 import lumberjack as lj
@@ -57,9 +59,31 @@ correlation:
   group-by: [labels.from]
   timespan: 1h
   condition: {lt: 1}
+---
+title: Pulse
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000005
+name: pulse
+author: kuzet
+level: informational
+logsource: {product: linux}
+detection:
+  selection: {message|contains: "pulse"}
+  condition: selection
+---
+title: No pulse in two seconds
+id: 5e1b7c1e-0c0a-4b8e-9a44-000000000006
+author: kuzet
+level: high
+correlation:
+  type: event_count
+  rules: [pulse]
+  group-by: [labels.from]
+  timespan: 2s
+  condition: {lt: 1}
 """
 BURST = "5e1b7c1e-0c0a-4b8e-9a44-000000000002"
 GAP = "5e1b7c1e-0c0a-4b8e-9a44-000000000004"
+SILENCE = "5e1b7c1e-0c0a-4b8e-9a44-000000000006"
 
 
 class Sender:
@@ -78,6 +102,10 @@ class Sender:
                 "log": {"offset": self.offset, "file": {"path": "/x.log"}},
                 "labels": {"from": group},
                 "kuzet": {"stream": self.stream, "input": "in"}}
+
+    def heartbeat(self):
+        return {"@timestamp": now(), "kuzet": {"control": "heartbeat",
+                                               "input": "in"}}
 
     def send(self, events):
         with lj.connect(self.world, self.name) as s:
@@ -99,6 +127,11 @@ def start(w):
 
 def at(minute, second=0, day="2026-11-20"):
     return f"{day}T{minute // 60:02}:{minute % 60:02}:{second:02}.000Z"
+
+
+def now():
+    t = datetime.datetime.now(datetime.timezone.utc)
+    return t.strftime("%Y-%m-%dT%H:%M:%S.") + f"{t.microsecond // 1000:03}Z"
 
 
 def incidents(w, rule=None):
@@ -227,6 +260,34 @@ def absence():
         assert collector.stop() == 0
 
 
+def idle_source():
+    """an idle agent's heartbeat closes the windows of what it fed"""
+    with world() as w:
+        collector = start(w)
+        s = Sender(w)
+        s.send([s.event(now(), "pulse", "host")])
+        time.sleep(3)
+        assert not incidents(w, SILENCE), "nobody has spoken since"
+        s.send([s.heartbeat()])
+        wait_for("the absence", lambda: incidents(w, SILENCE))
+        assert w.stored() == 1, "a heartbeat is no event"
+        assert collector.stop() == 0
+
+
+def silent_source():
+    """a live source that falls silent follows the clock; an old one never"""
+    with world() as w:
+        collector = w.start_collector("silent_after: 3s\n")
+        dead, old = Sender(w, "web-1"), Sender(w, "db-1")
+        dead.send([dead.event(now(), "pulse", "dead")])
+        old.send([old.event(at(5), "pulse", "old")])
+        found = wait_for("the silence", lambda: incidents(w, SILENCE))
+        assert [i["group"] for i in found] == [{"labels.from": "dead"}]
+        time.sleep(2)
+        assert len(incidents(w, SILENCE)) == 1
+        assert collector.stop() == 0
+
+
 def any_order_of_arrival():
     """groups, times and counts are the same in any order of arrival"""
     results = []
@@ -258,4 +319,4 @@ def any_order_of_arrival():
 if __name__ == "__main__":
     main([another_order_after_a_crash, one_agent_far_behind,
           late_hits_keep_the_id, old_logs, future_is_clamped, absence,
-          any_order_of_arrival])
+          idle_source, silent_source, any_order_of_arrival])
