@@ -7,7 +7,7 @@
 static void
 row(const struct event *ev, bool colour)
 {
-	print_field(ev, "last_seen", 24);
+	print_time_field(ev, "last_seen");
 	print_level(ev, colour);
 	print_field(ev, "status", 8);
 	print_field(ev, "events", 7);
@@ -30,7 +30,7 @@ static const struct query_spec spec = {
 	    "  --json      one JSON object a line\n\n"
 	    "T is RFC 3339 (2026-11-22T01:02:03Z), a date, now, or a span back\n"
 	    "from now: 30s 15m 2h 30d 8w.\n",
-	.header = "LAST SEEN                LEVEL         STATUS   EVENTS  "
+	.header = "LAST SEEN            LEVEL         STATUS   EVENTS  "
 		  "RULE                                 GROUP",
 	.row = row,
 };

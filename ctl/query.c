@@ -372,3 +372,16 @@ print_time(int64_t time_ns)
 	text.len = 20;
 	print_text(text, 20);
 }
+
+void
+print_time_field(const struct event *ev, const char *name)
+{
+	const struct timestamp_hints hints = { .tz = NULL };
+	struct slice text = event_get_string(ev, field_intern(slice_of(name)));
+	int64_t time_ns;
+
+	if (timestamp_parse_rfc3339(text, &hints, &time_ns) > 0)
+		print_time(time_ns);
+	else
+		print_text(SLICE("-"), 20);
+}

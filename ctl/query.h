@@ -42,3 +42,5 @@ void print_level(const struct event *ev, bool colour);
 void print_members(const struct event *ev, const char *name);
 /* @timestamp, or another time, to the second */
 void print_time(int64_t time_ns);
+/* As above, of a field that holds an RFC 3339 text. */
+void print_time_field(const struct event *ev, const char *name);
