@@ -13,9 +13,12 @@ static const struct {
 } subcommands[] = {
 	{ "check", rules_check,
 	    "validate rules: kuzetctl rules check PATH..." },
+	{ "coverage", rules_coverage,
+	    "which ATT&CK techniques the rules speak of" },
 	{ "match", rules_match,
 	    "run rules over events: kuzetctl rules match --rules PATH... "
 	    "--events FILE" },
+	{ "test", rules_test, "run scenarios: kuzetctl rules test DIR..." },
 };
 enum { N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
 

@@ -55,33 +55,6 @@ usage(FILE *out)
 }
 
 static bool
-read_logsource(const char *text, struct logsource *ls)
-{
-	static const char *const names[] = { "product", "category", "service" };
-	struct slice *parts[] = { &ls->product, &ls->category, &ls->service };
-
-	while (*text != '\0') {
-		size_t len = strcspn(text, ",");
-		bool known = false;
-
-		for (size_t i = 0; i < 3; i++) {
-			size_t n = strlen(names[i]);
-
-			if (len <= n || strncmp(text, names[i], n) != 0 ||
-			    text[n] != '=')
-				continue;
-			*parts[i] = (struct slice){ text + n + 1, len - n - 1 };
-			known = true;
-		}
-		if (!known)
-			return false;
-		text += len;
-		text += *text == ',' ? 1 : 0;
-	}
-	return true;
-}
-
-static bool
 read_year(const char *text, int *year)
 {
 	char *end;
@@ -132,7 +105,7 @@ take_option(struct arguments *a, int c)
 		a->input.timezone = optarg;
 		break;
 	case 's':
-		if (!read_logsource(optarg, &a->logsource))
+		if (!rules_logsource(optarg, &a->logsource))
 			return wrong("--logsource",
 			    "product=P,category=C,service=S");
 		break;
@@ -256,7 +229,7 @@ match_all(struct matching *m)
 		return EXIT_USAGE;
 	}
 	m->matcher = matcher_new(m->rules);
-	m->output = rules_output_new(m->rules, a->json);
+	m->output = rules_output_new(m->rules, a->json, stdout);
 	loaded = seconds_now();
 	rc = a->events != NULL
 	    ? input_jsonl(a->events, on_event, m, &err)

@@ -20,6 +20,7 @@ struct line {
 
 struct rules_output {
 	struct ruleset *rules; /* borrowed */
+	FILE *stream;          /* borrowed */
 	bool json;
 	bool failed;
 	struct buf out;
@@ -34,7 +35,7 @@ struct rules_output {
 static void
 put(struct rules_output *o, const char *text, size_t len)
 {
-	if (fwrite(text, 1, len, stdout) != len)
+	if (fwrite(text, 1, len, o->stream) != len)
 		o->failed = true;
 }
 
@@ -189,7 +190,7 @@ correlate(struct rules_output *o, const struct event *ev, uint64_t index,
 /* ---- events ------------------------------------------------------------ */
 
 struct rules_output *
-rules_output_new(struct ruleset *rs, bool json)
+rules_output_new(struct ruleset *rs, bool json, FILE *stream)
 {
 	struct rules_output *o = xzalloc(sizeof(*o));
 	struct correlate_options options = {
@@ -202,6 +203,7 @@ rules_output_new(struct ruleset *rs, bool json)
 
 	o->rules = rs;
 	o->json = json;
+	o->stream = stream;
 	o->newest_ns = INT64_MIN;
 	buf_init(&o->out, LINE_MAX_BYTES);
 	for (uint32_t i = 0; i < ruleset_count(rs); i++)

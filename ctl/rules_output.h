@@ -5,11 +5,15 @@
  */
 #pragma once
 
+#include <stdio.h>
+
 #include "engine.h"
 
 struct rules_output;
 
-struct rules_output *rules_output_new(struct ruleset *rs, bool json);
+/* `stream` is borrowed: standard output, or where a test looks. */
+struct rules_output *rules_output_new(struct ruleset *rs, bool json,
+    FILE *stream);
 void rules_output_free(struct rules_output *o); /* NULL is fine */
 
 /* The matches of one event; indices ascend. */
@@ -19,5 +23,5 @@ void rules_output_event(struct rules_output *o, const struct event *ev,
 /* The end of the input; prints what is left. */
 void rules_output_end(struct rules_output *o);
 
-/* False after standard output could not be written. */
+/* False after the stream could not be written. */
 bool rules_output_good(const struct rules_output *o);

@@ -44,7 +44,9 @@ _kuzetctl() {
 		word='--since --until --rule --limit --json --help'
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
-	rules/) word='check match --help' ;;
+	rules/) word='check coverage match test --help' ;;
+	rules/coverage) word='--rules --json --navigator --help' ;;
+	rules/test) word='--rules --json --help' ;;
 	rules/match)
 		word='--rules --events --log --dataset --year --timezone'
 		word+=' --logsource --stats --json --help'
@@ -54,7 +56,7 @@ _kuzetctl() {
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
 	case $command/$sub in
-	parse/* | rules/check | normalizers/check | normalizers/test)
+	parse/* | rules/check | rules/test | normalizers/check | normalizers/test)
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	esac

@@ -1,0 +1,159 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""`kuzetctl rules` for people: what coverage and test print, and how they exit. Prints TAP."""
+import json
+import os
+import subprocess
+import sys
+import tempfile
+
+TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '../..'))
+BUILD = os.environ.get('top_builddir', TOP)
+
+RULES = """
+title: Shell asked for
+id: 11111111-0000-4000-8000-000000000001
+author: us
+level: high
+tags: [attack.t1059.004, attack.execution, attack.T1059.004, attack.t1059]
+logsource: {product: linux}
+detection:
+    shell:
+        process.name|endswith: sh
+        user.name: [root, 'adm*']
+    quiet:
+        source.ip|cidr: 192.0.2.0/24
+    condition: shell and not quiet
+---
+title: Anything by root
+id: 11111111-0000-4000-8000-000000000002
+author: us
+level: low
+tags: [attack.execution]
+logsource: {product: linux}
+detection:
+    root: {user.name: root}
+    condition: root
+"""
+HIT = {'host.os.type': 'linux', 'process.name': 'bash', 'user.name': 'root', 'source.ip': '198.51.100.7'}
+QUIET = dict(HIT, **{'source.ip': '192.0.2.7'})
+
+number = 0
+failed = 0
+
+
+def check(ok, name, remark=''):
+    global number, failed
+    number += 1
+    print(f'{"ok" if ok else "not ok"} {number} - {name}')
+    if not ok:
+        failed += 1
+        for line in str(remark).splitlines()[:40]:
+            print('#', line)
+
+
+def kuzetctl(*arguments):
+    env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
+    run = subprocess.run([os.path.join(BUILD, 'kuzetctl'), 'rules', *arguments], capture_output=True, text=True, env=env, check=False)
+    return run.returncode, run.stdout, run.stderr
+
+
+def objects(text):
+    return [json.loads(line) for line in text.splitlines()]
+
+
+def write(folder, name, text):
+    path = os.path.join(folder, name)
+    os.makedirs(os.path.dirname(path), exist_ok=True)
+    with open(path, 'w', encoding='utf-8') as f:
+        f.write(text)
+    return path
+
+
+def test_coverage(folder):
+    rules = write(folder, 'rules.yml', RULES)
+    status, out, err = kuzetctl('coverage', '--json', '--rules', rules)
+    rule = '11111111-0000-4000-8000-000000000001'
+    check(status == 0 and objects(out) == [
+        {'technique': 'T1059', 'count': 1, 'level': 'high', 'rules': [rule]},
+        {'technique': 'T1059.004', 'count': 1, 'level': 'high', 'rules': [rule]},
+        {'techniques': 2, 'rules': 2, 'untagged': 1}], 'coverage counts a technique once a rule', out + err)
+    status, out, err = kuzetctl('coverage', '--navigator', '--rules', rules)
+    layer = json.loads(out)
+    check(status == 0 and layer['versions']['layer'] == '4.5' and layer['domain'] == 'enterprise-attack' and
+          [(t['techniqueID'], t['score']) for t in layer['techniques']] == [('T1059', 1), ('T1059.004', 1)],
+          'the Navigator gets a layer', out + err)
+    status, out, err = kuzetctl('coverage')
+    check(status == 0 and 'T1110' in out and err == '', 'without paths it is of the packs', out + err)
+    check(kuzetctl('coverage', '--rules', '/nonexistent')[0] == 2, 'no rules at all is wrong usage')
+
+
+def scenario(folder, name, events, expected, **settings):
+    write(folder, name + '/input.jsonl', ''.join(json.dumps(e) + '\n' for e in events))
+    write(folder, name + '/expected.jsonl', ''.join(json.dumps(e) + '\n' for e in expected))
+    write(folder, name + '/scenario.json', json.dumps(dict(settings)))
+
+
+def test_scenarios(folder):
+    all_of = os.path.join(folder, 'scenarios')
+    write(folder, 'base/rules.yml', RULES)
+    base = ('--rules', os.path.join(folder, 'base'))
+    hit = {'event': 0, 'title': 'Shell asked for', 'level': 'high'}
+    low = {'event': 0, 'title': 'Anything by root'}
+    scenario(all_of, 'a_hit', [HIT], [hit, low], rules=['rules.yml'], about='a shell')
+    scenario(all_of, 'b_quiet', [QUIET], [], rules='rules.yml')
+    status, out, err = kuzetctl('test', '--json', *base, all_of)
+    lines = objects(out)
+    check(status == 0 and [x.get('result') for x in lines] == ['pass', 'pass', None] and
+          lines[0]['about'] == 'a shell' and lines[-1] == {'passed': 2, 'failed': 0}, 'scenarios pass', out + err)
+
+    scenario(all_of, 'c_wrong', [HIT], [dict(hit, level='low')], rules=['rules.yml'])
+    scenario(all_of, 'd_alarm', [HIT], [], rules=['rules.yml'])
+    status, out, err = kuzetctl('test', '--json', *base, all_of)
+    wrong, alarm = objects(out)[2:4]
+    check(status == 1 and wrong['result'] == 'fail' and len(wrong['differences']) == 2 and
+          wrong['differences'][0]['expected'] == dict(hit, level='low') and
+          wrong['differences'][0]['got']['level'] == 'high' and 'expected' not in wrong['differences'][1],
+          'a difference shows what was expected and what came', out + err)
+    check(len(alarm['differences']) == 1, 'with nothing expected a low match is no alarm, a high one is', out)
+    status, out, err = kuzetctl('test', *base, os.path.join(all_of, 'c_wrong'))
+    check(status == 1 and out.startswith('FAIL  c_wrong') and '    - {' in out and '    + {' in out,
+          'one scenario can be named; people see a diff', out + err)
+
+    own = os.path.join(folder, 'own')
+    write(own, 'one/rules/rules.yml', RULES)
+    write(own, 'one/input.jsonl', json.dumps(HIT) + '\n')
+    write(own, 'one/expected.jsonl', json.dumps(hit) + '\n' + json.dumps(low) + '\n')
+    status, out, err = kuzetctl('test', own)
+    check(status == 0, 'rules may stand beside the input, without scenario.json', out + err)
+    scenario(own, 'two', [HIT], [], rules='nothing.yml')
+    scenario(own, 'three', [HIT], [hit, low], colour='red')
+    write(own, 'three/rules.yml', RULES)
+    write(own, 'four/expected.jsonl', '')
+    write(own, 'four/rules.yml', RULES + '---\ntitle: broken\n')
+    write(own, 'four/input.jsonl', '')
+    status, out, err = kuzetctl('test', '--json', own)
+    errors = {x['scenario']: x['differences'] for x in objects(out)[:-1]}
+    check(status == 1 and 'nothing.yml' in errors['two'][0]['error'], 'rules that are not there fail the scenario', out + err)
+    check('colour' in errors['three'][0]['error'], 'so does an unknown key', out + err)
+    check('refused' in errors['four'][0]['error'], 'so does a rule that is refused', out + err)
+    empty = os.path.join(folder, 'empty')
+    os.mkdir(empty)
+    check(kuzetctl('test', empty)[0] == 2 and kuzetctl('test')[0] == 2, 'no scenario is wrong usage')
+    status, out, err = kuzetctl('test', os.path.join(TOP, 'tests/scenarios'))
+    check(status == 0 and ' 0 failed' in out, 'those of the packs pass', out + err)
+
+
+def main():
+    with tempfile.TemporaryDirectory() as folder:
+        for test in (test_coverage, test_scenarios):
+            test(folder)
+    for command in ('check', 'coverage', 'match', 'test'):
+        status, out, _ = kuzetctl(command, '--help')
+        check(status == 0 and out.startswith('usage: kuzetctl rules ' + command), command + ' has --help', out)
+    print(f'1..{number}')
+    return 1 if failed else 0
+
+
+if __name__ == '__main__':
+    sys.exit(main())
