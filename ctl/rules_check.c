@@ -72,10 +72,15 @@ print_summary(struct checking *c, const struct ruleset *rs)
 static void
 usage(FILE *out)
 {
-	(void)fputs("usage: kuzetctl rules check [--json] PATH...\n\n"
-		    "Reads rules (files, or folders of *.yml) as the collector "
-		    "would, and says what\nis wrong with them.  Exit status 1 "
-		    "if one of them is refused.\n",
+	(void)fputs(
+	    "usage: kuzetctl rules check [--json] PATH...\n\n"
+	    "Reads rules (files, or folders of *.yml) as the collector "
+	    "would, and says what\nis wrong with them (errors: the rule is "
+	    "refused) and what their author would\nwant to know "
+	    "(warnings: no author, level or ATT&CK tag, a field that "
+	    "events of\nthe logsource do not have, slow regular "
+	    "expressions).\n\nExit status 1 if a rule is refused, 2 if "
+	    "nothing could be read.\n",
 	    out);
 }
 

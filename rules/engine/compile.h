@@ -91,6 +91,9 @@ bool compile_cover(struct compiler *c, const struct sigma_node *tree,
 /* compile_index.c: tables and databases of every unit. */
 enum rc compile_indexes(struct compiler *c, struct error *err);
 
+/* REGEX_* as Hyperscan's flags. */
+unsigned compile_hs_flags(uint8_t flags);
+
 /* The longest text that must be in what a pattern matches; folded. */
 struct slice compile_literal(const struct atom *a, uint32_t *part);
 float compile_weight(const struct atom *a);

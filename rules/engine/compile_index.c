@@ -205,8 +205,8 @@ build_literals(struct compiler *c, const struct draft *d,
 
 /* ---- regular expressions ----------------------------------------------- */
 
-static unsigned
-hs_flags(uint8_t flags)
+unsigned
+compile_hs_flags(uint8_t flags)
 {
 	unsigned out = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | HS_FLAG_UTF8;
 
@@ -235,7 +235,7 @@ add_regex(struct regex_set *set, uint32_t id)
 	struct slice text = a->match.text;
 	uint32_t i = set->n++;
 
-	set->flags[i] = hs_flags(a->match.flags);
+	set->flags[i] = compile_hs_flags(a->match.flags);
 	set->numbers[i] = i;
 	set->texts[i] = xmemdupz(text.ptr, text.len);
 	if (!regex_is_heavy(text))

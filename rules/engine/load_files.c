@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <sys/stat.h>
 
+#include "lint.h"
 #include "parse.h"
 #include "ruleset.h"
 #include "xalloc.h"
@@ -117,6 +118,8 @@ read_document(struct loader *l, const char *file, const struct yaml_node *root)
 		l->set->refused++;
 		return;
 	}
+	if (l->options->lint)
+		lint_rule(&p, l->taxonomy, &r->rule);
 	if (l->n == RULES_MAX) {
 		loader_refuse(l, r, "more than %d rules", RULES_MAX);
 		return;

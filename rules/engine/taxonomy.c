@@ -24,6 +24,14 @@ struct field_names {
 	uint32_t n;
 };
 
+/* Fields of a logsource, folded. */
+struct field_set {
+	struct entry of; /* without `where` */
+	const struct slice *fields;
+	uint32_t n;
+	bool complete; /* there are no others */
+};
+
 struct derived {
 	struct slice folded, from, key;
 };
@@ -38,6 +46,8 @@ struct taxonomy {
 	uint32_t n_prefixes;
 	struct derived *derived;
 	uint32_t n_derived;
+	struct field_set *sets;
+	uint32_t n_sets;
 	const struct yaml_node *generic[3]; /* product, category, service */
 	struct yaml_file *files[FILES_MAX];
 	size_t n_files;
@@ -87,14 +97,13 @@ grow(struct arena *arena, const void *items, uint32_t n, size_t size)
 	return bigger;
 }
 
-static bool
-read_logsource(struct taxonomy *t, struct rule_parser *p,
-    const struct yaml_node *map)
+/* product, category, service */
+static struct entry
+read_parts(struct taxonomy *t, const struct yaml_node *map)
 {
 	struct entry e = { .parts = 0 };
 	struct slice *texts[] = { &e.ls.product, &e.ls.category,
 		&e.ls.service };
-	const struct yaml_node *where = yaml_get(map, "where");
 
 	for (unsigned i = 0; i < 3; i++) {
 		const struct yaml_node *part = yaml_get(map, part_names[i]);
@@ -103,6 +112,16 @@ read_logsource(struct taxonomy *t, struct rule_parser *p,
 			*texts[i] = arena_copy(t->arena, part->text);
 	}
 	e.parts = parts_of(&e.ls);
+	return e;
+}
+
+static bool
+read_logsource(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *map)
+{
+	struct entry e = read_parts(t, map);
+	const struct yaml_node *where = yaml_get(map, "where");
+
 	if (e.parts == 0 || where == NULL || t->n_entries == ENTRIES_MAX)
 		return parse_fail(p, map->line,
 		    "an entry needs product, category or service, and where; "
@@ -113,6 +132,32 @@ read_logsource(struct taxonomy *t, struct rule_parser *p,
 	t->entries =
 	    grow(t->arena, t->entries, t->n_entries, sizeof(t->entries[0]));
 	t->entries[t->n_entries++] = e;
+	return true;
+}
+
+static bool
+read_field_set(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *map, bool complete)
+{
+	struct field_set set = { .of = read_parts(t, map),
+		.complete = complete };
+	const struct yaml_node *list = yaml_get(map, "fields");
+	const struct slice *names;
+	struct slice *folded;
+
+	if (set.of.parts == 0 || list == NULL || t->n_sets == ENTRIES_MAX)
+		return parse_fail(p, map->line,
+		    "an entry needs product, category or service, and fields; "
+		    "at most %d entries",
+		    ENTRIES_MAX);
+	if (!parse_strings(p, list, "fields", &names, &set.n))
+		return false;
+	folded = arena_alloc(t->arena, (set.n + 1) * sizeof(folded[0]));
+	for (uint32_t i = 0; i < set.n; i++)
+		folded[i] = fold_name(t->arena, names[i]);
+	set.fields = folded;
+	t->sets = grow(t->arena, t->sets, t->n_sets, sizeof(t->sets[0]));
+	t->sets[t->n_sets++] = set;
 	return true;
 }
 
@@ -194,6 +239,11 @@ read_section(struct taxonomy *t, struct rule_parser *p,
 	if (slice_eq(key->text, SLICE("logsources"))) {
 		for (size_t i = 0; ok && i < value->n; i++)
 			ok = read_logsource(t, p, value->items[i]);
+	} else if (slice_eq(key->text, SLICE("complete")) ||
+	    slice_eq(key->text, SLICE("common"))) {
+		for (size_t i = 0; ok && i < value->n; i++)
+			ok = read_field_set(t, p, value->items[i],
+			    slice_eq(key->text, SLICE("complete")));
 	} else if (slice_eq(key->text, SLICE("fields"))) {
 		for (size_t i = 0; ok && i < value->n; i++)
 			ok = read_field(t, p, value->keys[i], value->items[i]);
@@ -214,7 +264,7 @@ read_section(struct taxonomy *t, struct rule_parser *p,
 	} else {
 		ok = parse_fail(p, key->line,
 		    "unknown key \"%.*s\": logsources, generic, fields, "
-		    "prefixes and derived are known",
+		    "prefixes, derived, complete and common are known",
 		    SLICE_ARG(key->text));
 	}
 	return ok;
@@ -410,4 +460,41 @@ taxonomy_derived(const struct taxonomy *t, struct slice field,
 		return true;
 	}
 	return false;
+}
+
+bool
+taxonomy_is_complete(const struct taxonomy *t, const struct sigma_logsource *ls)
+{
+	for (uint32_t i = 0; i < t->n_sets; i++)
+		if (t->sets[i].complete && covers(&t->sets[i].of, ls) &&
+		    t->sets[i].of.parts == parts_of(ls))
+			return true;
+	return false;
+}
+
+static bool
+in_sets(const struct taxonomy *t, const struct sigma_logsource *ls,
+    struct slice folded)
+{
+	for (uint32_t i = 0; i < t->n_sets; i++) {
+		const struct field_set *set = &t->sets[i];
+
+		if (!covers(&set->of, ls))
+			continue;
+		for (uint32_t k = 0; k < set->n; k++)
+			if (slice_eq(set->fields[k], folded))
+				return true;
+	}
+	return false;
+}
+
+bool
+taxonomy_has_field(const struct taxonomy *t, const struct sigma_logsource *ls,
+    struct slice field)
+{
+	struct slice from, key;
+
+	return in_sets(t, ls, fold_name(t->arena, field)) ||
+	    (taxonomy_derived(t, field, &from, &key) &&
+		in_sets(t, ls, fold_name(t->arena, from)));
 }

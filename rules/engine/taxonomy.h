@@ -15,6 +15,10 @@
  *                                     # prefix is one part of a name
  *   derived:                          # KEY=VALUE,... in one field
  *     Imphash: {from: Hashes, key: IMPHASH}
+ *   complete:                         # all fields of a logsource, for lint:
+ *     - {product: windows, category: dns_query, fields: [QueryName, ...]}
+ *   common:                           # and those of the logsources below one
+ *     - {product: windows, fields: [EventID, ...]}
  *
  * All *.yml of the folder are read; what a later one (by name) says of the same
  * logsource wins, fields are added up.
@@ -55,3 +59,10 @@ const struct slice *taxonomy_prefixes(const struct taxonomy *t, uint32_t *n);
 /* False: not derived. */
 bool taxonomy_derived(const struct taxonomy *t, struct slice field,
     struct slice *from, struct slice *key);
+
+/* Whether the taxonomy knows all fields of a logsource. */
+bool taxonomy_is_complete(const struct taxonomy *t,
+    const struct sigma_logsource *ls);
+/* Whether events of such a logsource have the field, derived ones too. */
+bool taxonomy_has_field(const struct taxonomy *t,
+    const struct sigma_logsource *ls, struct slice field);

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`kuzetctl rules` for people: what coverage and test print, and how they exit. Prints TAP."""
+"""`kuzetctl rules` for people: what check, coverage and test print, and how they exit. Prints TAP."""
 import json
 import os
 import subprocess
@@ -68,6 +68,55 @@ def write(folder, name, text):
     with open(path, 'w', encoding='utf-8') as f:
         f.write(text)
     return path
+
+
+LINTED = """title: Neither author nor level
+logsource: {product: windows, category: dns_query}
+detection:
+    s:
+        QueryName|re: 'a{5,200}b'
+        QueryResults|re: '(?!x)y'
+        Imphash: abc
+        CommandLine: x
+    t:
+        QueryName|re: 'plain.*'
+        winlog.event_data.Other: x
+        Image: y
+        Query Status: 1
+    condition: s or t
+---
+title: Nothing to say
+author: us
+level: low
+tags: [attack.t1110]
+logsource: {product: windows}
+detection: {s: {CommandLine: x}, condition: s}
+---
+title: Derived, and tagged with no technique
+author: us
+level: low
+tags: [attack.execution]
+logsource: {product: windows, category: image_load}
+detection: {s: {Imphash: x}, condition: s}
+"""
+WARNINGS = [
+    (1, 'author'), (1, 'level'), (1, 'ATT&CK'), (5, 'slow: the regular expression counts far'),
+    (6, 'slow: the regular expression looks around'), (7, 'no field "Imphash"'), (8, 'no field "CommandLine"')]
+
+
+def test_check(folder):
+    rules = write(folder, 'linted.yml', LINTED)
+    status, out, err = kuzetctl('check', '--json', rules)
+    found = sorted((x['line'], x['message']) for x in objects(out)[:-1])
+    left = [x for x in found if not any(x[0] == line and text in x[1] for line, text in WARNINGS)]
+    check(len(found) == len(WARNINGS) and not left and status == 0, 'each warning has its line, and nothing else is one', out + err)
+    check(all(x['severity'] == 'warning' and x['file'] == rules for x in objects(out)[:-1]), 'they are warnings, and name the file', out)
+    twice = write(folder, 'twice.yml', RULES + '---' + RULES)
+    status, out, err = kuzetctl('check', twice)
+    check(status == 1 and out.count('is taken by ' + twice) == 2, 'a double id is an error that says where the first is', out + err)
+    check(kuzetctl('check', '/nonexistent')[0] == 2 and kuzetctl('check')[0] == 2, 'nothing to read is wrong usage')
+    status, out, err = kuzetctl('check', os.path.join(TOP, 'rules/packs'))
+    check(status == 0 and len(out.splitlines()) == 1, 'the packs give no warning', out + err)
 
 
 def test_coverage(folder):
@@ -146,7 +195,7 @@ def test_scenarios(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_coverage, test_scenarios):
+        for test in (test_check, test_coverage, test_scenarios):
             test(folder)
     for command in ('check', 'coverage', 'match', 'test'):
         status, out, _ = kuzetctl(command, '--help')
