@@ -28,7 +28,7 @@ ids_take(struct ids *ids, struct arena *arena, uint32_t *n)
 		memcpy(copy, ids->items, ids->n * sizeof(copy[0]));
 	*n = ids->n;
 	free(ids->items);
-	*ids = (struct ids){ NULL };
+	*ids = (struct ids){ 0 };
 	return copy;
 }
 
@@ -100,7 +100,7 @@ byte_map_fini(struct byte_map *m)
 		free(m->keys[i].bytes);
 	free(m->keys);
 	free(m->table);
-	*m = (struct byte_map){ NULL };
+	*m = (struct byte_map){ 0 };
 }
 
 /* ---- units ------------------------------------------------------------- */
@@ -132,7 +132,7 @@ unit_of(struct compiler *c, const struct sigma_logsource *ls)
 			    sizeof(c->units[0]));
 		}
 		*at = c->n_units++;
-		c->units[*at] = (struct unit_draft){ .always = { NULL } };
+		c->units[*at] = (struct unit_draft){ .always = { 0 } };
 		c->units[*at].unit.logsource = (struct sigma_logsource){
 			arena_copy(c->arena, ls->product),
 			arena_copy(c->arena, ls->category),

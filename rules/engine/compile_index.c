@@ -177,7 +177,7 @@ static enum rc
 build_literals(struct compiler *c, const struct draft *d,
     struct slot_index *index, struct error *err)
 {
-	struct byte_map map = { NULL };
+	struct byte_map map = { 0 };
 	struct literal_draft *drafts;
 	uint32_t n = 0;
 	enum rc rc;
@@ -335,7 +335,7 @@ draft_fini(struct draft *d)
 static struct draft *
 make_drafts(struct compiler *c, uint32_t *n)
 {
-	struct byte_map map = { NULL };
+	struct byte_map map = { 0 };
 	struct draft *drafts = NULL;
 	uint32_t cap = 0;
 

@@ -201,7 +201,7 @@ static void
 set_hit_fields(struct loader *l, uint32_t rule)
 {
 	struct ruleset_entry *e = &l->set->entries[rule];
-	struct ids ids = { NULL };
+	struct ids ids = { 0 };
 	uint32_t kept = 0, total;
 	uint32_t *fields;
 

@@ -261,7 +261,7 @@ set_indices(struct loader *l, struct names *n)
 void
 loader_resolve(struct loader *l)
 {
-	struct names n = { { NULL }, { NULL } };
+	struct names n = { 0 };
 
 	collect_names(l, &n);
 	for (uint32_t i = 0; i < l->n; i++)

@@ -173,7 +173,7 @@ regex_relax(struct slice text, char *out)
 void
 regex_scratch_init(struct regex_scratch *s)
 {
-	*s = (struct regex_scratch){ NULL };
+	*s = (struct regex_scratch){ 0 };
 	s->context = pcre2_match_context_create(NULL);
 	s->data = pcre2_match_data_create(1, NULL);
 	s->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);

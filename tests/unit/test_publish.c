@@ -235,7 +235,7 @@ each_state_goes_out_once(struct store *s, struct soc *soc)
 		char want[128];
 
 		(void)snprintf(want, sizeof(want),
-		    "{\"type\":\"incident\",\"id\":\"%s\"", messages[i].key);
+		    "{\"type\":\"incident\",\"id\":\"%.63s\"", messages[i].key);
 		all =
 		    all && strncmp(messages[i].value, want, strlen(want)) == 0;
 	}
