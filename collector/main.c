@@ -94,6 +94,7 @@ parse_arguments(int argc, char *argv[], struct arguments *a)
 {
 	int c;
 
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
 	while ((c = getopt_long(argc, argv, "c:h", options, NULL)) != -1) {
 		int status = take_argument(a, c);
 

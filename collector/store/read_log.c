@@ -175,7 +175,7 @@ static enum rc
 read_hits(struct log_reader *x, struct log_record *r, struct error *err)
 {
 	const struct stored_hit *hits;
-	struct slice owner;
+	struct slice owner = { 0 };
 	int64_t id = 0;
 	size_t n;
 	enum rc rc;

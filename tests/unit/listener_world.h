@@ -295,6 +295,30 @@ world_connections(struct world *w)
 	return w->connections;
 }
 
+/* Whether a peer has come, and all have gone, within the time. */
+static inline bool
+world_wait_gone(struct world *w)
+{
+	for (int i = 0; i < WORLD_WAIT_MS / 5; i++) {
+		if (world_opened(w) && world_connections(w) == 0)
+			return true;
+		world_pause(5);
+	}
+	return false;
+}
+
+/* Whether a peer's handshake is over, within the time. */
+static inline bool
+world_wait_opened(struct world *w)
+{
+	for (int i = 0; i < WORLD_WAIT_MS / 5; i++) {
+		if (world_opened(w))
+			return true;
+		world_pause(5);
+	}
+	return false;
+}
+
 struct world_ack {
 	struct world *world;
 	uint64_t connection;

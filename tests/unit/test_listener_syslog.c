@@ -79,11 +79,7 @@ run_case(size_t i, size_t chunk)
 		rest.len -= n;
 	}
 	tls_shutdown(t);
-	for (int k = 0; k < 500; k++) {
-		if (world_connections(&w) == 0 && world_opened(&w))
-			break;
-		world_pause(5);
-	}
+	(void)world_wait_gone(&w);
 	tls_free(t);
 	buf_init(&out, 4096);
 	show(&out);
@@ -172,17 +168,14 @@ test_stuck_end(void)
 	(void)client_send(t, "<13>a\n<13>b\n<13>c", 17, 1000);
 	tls_shutdown(t);
 	tls_free(t);
+	(void)world_wait_opened(&w);
 	world_pause(200);
 	CHECK(world_count(&w) == 0, "nothing is taken yet");
 	(void)pthread_mutex_lock(&w.lock);
 	w.full = false;
 	(void)pthread_mutex_unlock(&w.lock);
 	world_do(&w, world_room, &w);
-	for (int k = 0; k < 500; k++) {
-		if (world_connections(&w) == 0)
-			break;
-		world_pause(5);
-	}
+	(void)world_wait_gone(&w);
 	buf_init(&out, 4096);
 	show(&out);
 	CHECK(strcmp(out.ptr, "<13>a|<13>b|<13>c|") == 0,
@@ -202,12 +195,9 @@ test_drain(void)
 		return;
 	t = client_open(&w, w.agent, &err);
 	(void)client_send(t, "<13>a\n<13>b", 11, 1000);
+	CHECK(world_wait_opened(&w), "a peer is there");
 	world_do(&w, stop_accepting, &w);
-	for (int k = 0; k < 500; k++) {
-		if (world_connections(&w) == 0)
-			break;
-		world_pause(5);
-	}
+	(void)world_wait_gone(&w);
 	buf_init(&out, 4096);
 	show(&out);
 	CHECK(strcmp(out.ptr, "<13>a|<13>b|") == 0,
