@@ -3,6 +3,8 @@
 # A real single-node Apache Kafka (KRaft) on loopback, for tests.
 #
 #   kafka.sh fetch          the jars, kept in the cache; exit 77: not to be had
+#   kafka.sh prepare DIR    makes its configuration and prints the HOST:PORT
+#                           that it will have; starts nothing
 #   kafka.sh start DIR      starts a broker with its data in DIR and prints
 #                           HOST:PORT when it answers; a DIR that was used
 #                           before has the same port and data
@@ -82,11 +84,16 @@ socket.create_connection((h, int(p)), 1)' "$1" 2>/dev/null
 	fi
 }
 
-start() { # DIR
+prepare() { # DIR
 	fetch
 	mkdir -p "$1"
+	[ -f "$1/server.properties" ] || configure "$(cd "$1" && pwd)"
+	cat "$1/address"
+}
+
+start() { # DIR
+	prepare "$1" >/dev/null
 	set -- "$(cd "$1" && pwd)"
-	[ -f "$1/server.properties" ] || configure "$1"
 	(
 		cd "$1"
 		exec java -Xmx512m -cp "$cache/lib/*" kafka.Kafka \
@@ -119,8 +126,9 @@ end() { # SIGNAL DIR
 
 case ${1-} in
 fetch) fetch ;;
+prepare) prepare "${2:?DIR}" ;;
 start) start "${2:?DIR}" ;;
 stop) end TERM "${2:?DIR}" ;;
 kill) end KILL "${2:?DIR}" ;;
-*) fail 2 "usage: kafka.sh fetch | start DIR | stop DIR | kill DIR" ;;
+*) fail 2 "usage: kafka.sh fetch | {prepare|start|stop|kill} DIR" ;;
 esac
