@@ -38,6 +38,11 @@ static const char *const fixed[][2] = {
 	{ "enable.idempotence", "true" },
 	{ "acks", "all" },
 	{ "enable.partition.eof", "true" },
+	/*
+	 * Never given up: the broker may take later what was, and only this
+	 * producer's own tries are known to it as the same message.
+	 */
+	{ "message.timeout.ms", "0" },
 };
 static const char *const defaults[][2] = {
 	{ "client.id", "kuzet-collector" },
