@@ -241,6 +241,8 @@ class Skip(Exception):
 
 def main(tests):
     """Runs functions; the docstring is the test's name."""
+    # a test that is stopped stops what it started
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(1))
     wanted = sys.argv[1:]
     tests = [t for t in tests if not wanted or t.__name__ in wanted]
     failed = 0
