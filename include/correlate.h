@@ -33,7 +33,7 @@ struct correlate_hit {
 	uint32_t rule; /* base rule, index in the ruleset */
 	int64_t time_ns;
 	struct event_id id;
-	struct slice id_text; /* event.id as printed */
+	struct slice id_text; /* event.id as printed; read if no stream */
 	struct slice owner;
 	struct slice agent; /* agent.id */
 	uint64_t position;  /* in the log, ascending: rebuild starts from one */

@@ -79,6 +79,17 @@ void event_init(struct event *ev, struct arena *arena);
 /* NULL if it has no such field; valid until the next event_set(). */
 const struct value *event_get(const struct event *ev, uint32_t id);
 
+/* The same for one of many alike events: looks first where the last had it. */
+static inline const struct value *
+event_get_near(const struct event *ev, uint32_t id, uint32_t *at)
+{
+	if (*at >= ev->n || ev->fields[*at].id != id)
+		for (*at = 0; *at < ev->n; ++*at)
+			if (ev->fields[*at].id == id)
+				break;
+	return *at < ev->n ? &ev->fields[*at].value : NULL;
+}
+
 /* The text of a STRING field, else an empty slice with ptr NULL. */
 struct slice event_get_string(const struct event *ev, uint32_t id);
 

@@ -65,7 +65,7 @@ struct log_hit {
 	int64_t time_ns;
 	int64_t arrival_ns;
 	struct event_id id;
-	struct slice id_text;
+	struct slice id_text; /* of an event without a stream, as printed */
 	struct slice owner;
 	struct slice agent;
 	uint32_t source;            /* see log_source */

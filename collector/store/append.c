@@ -3,9 +3,23 @@
 
 #include "collector/store/internal.h"
 
-enum { RECORD_ARENA = 16 * 1024, ABOUT_BYTES = 1 << 20 };
+enum {
+	RECORD_ARENA = 64 * 1024,
+	TOLD_RULES = 64,
+	ABOUT_BYTES = 1 << 20,
+};
 
 static const uint32_t dropped = UINT32_MAX;
+
+/* What the record says of a rule, once for all its hits. */
+struct told_rule {
+	const struct ruleset *rules; /* NULL: free */
+	uint32_t index, id;          /* in the ruleset; in the day */
+	struct slice name;
+	uint32_t *fields;
+	uint32_t *near; /* of each: see event_get_near() */
+	uint32_t n_fields;
+};
 
 /* One commit while it is made. */
 struct append {
@@ -21,6 +35,10 @@ struct append {
 	uint32_t row;
 	struct stored_hit *hits; /* room for every hit of the commit */
 	size_t n_hits;
+	uint32_t input_near;
+	/* of the batch under way, in the record's arena */
+	struct slice owner, agent;
+	struct told_rule told[TOLD_RULES];
 	struct error *err;
 };
 
@@ -367,17 +385,21 @@ is_new(struct store *s, uint32_t agent, const struct event *ev)
 }
 
 static uint32_t
-source_of(struct store *s, const struct source *from, uint32_t agent,
+source_of(struct append *a, const struct source *from, uint32_t agent,
     const struct event *ev)
 {
-	struct slice input = event_get_string(ev, FIELD_KUZET_INPUT);
+	const struct value *v =
+	    event_get_near(ev, FIELD_KUZET_INPUT, &a->input_near);
+	struct slice input = { NULL, 0 };
 
+	if (v != NULL && v->kind == VALUE_STRING)
+		input = v->s;
 	if (from->kind == SOURCE_SYSLOG)
 		input = SLICE("syslog");
 	else if (from->kind == SOURCE_FOREIGN &&
 	    (input.len == 0 || !event_has_stream(ev) || ev->own_id))
 		input = SLICE("beats");
-	return state_source(&s->state, agent, input);
+	return state_source(&a->s->state, agent, input);
 }
 
 /* Only the future is clamped. */
@@ -399,42 +421,62 @@ move_watermark(struct source_state *x, int64_t time_ns, int64_t arrival_ns)
 		x->now.arrival_ns = arrival_ns;
 }
 
+static struct told_rule *
+tell_rule(struct append *a, const struct batch *b, uint32_t index)
+{
+	struct told_rule *t = &a->told[index % TOLD_RULES];
+	struct arena *arena = a->record->arena;
+	const uint32_t *fields;
+
+	if (t->rules == b->rules && t->index == index)
+		return t;
+	t->id = rule_id_of(a->s, b->rules, index);
+	t->rules = b->rules;
+	t->index = index;
+	t->name = arena_copy(arena, a->s->rules[t->id - 1].id);
+	fields = ruleset_hit_fields(b->rules, index, &t->n_fields);
+	t->fields = arena_alloc(arena, t->n_fields * sizeof(t->fields[0]));
+	t->near = arena_alloc(arena, t->n_fields * sizeof(t->near[0]));
+	for (uint32_t i = 0; i < t->n_fields; i++) {
+		t->fields[i] = fields[i];
+		t->near[i] = 0;
+	}
+	return t;
+}
+
 /* What correlation is told of a hit: copies, never pointers into the batch. */
 static void
-record_hit(struct append *a, const struct batch *b, const struct hit *h,
-    uint32_t rule_id)
+record_hit(struct append *a, const struct event *ev, const struct told_rule *t,
+    uint32_t source)
 {
 	struct log_record *r = a->record;
-	const struct event *ev = &b->events[h->event];
-	const struct day_rule *rule = &a->s->rules[rule_id - 1];
+	const struct day_rule *rule = &a->s->rules[t->id - 1];
 	struct log_hit *hit = &r->hits[r->n_hits++];
-	const uint32_t *fields;
-	struct value *values;
-	uint32_t *ids;
+	struct value *values =
+	    arena_alloc(r->arena, t->n_fields * sizeof(values[0]));
 
 	*hit = (struct log_hit){
-		.rule_id = arena_copy(r->arena, rule->id),
+		.rule_id = t->name,
 		.visible = rule->visible,
 		.time_ns = event_time(ev),
 		.arrival_ns = ev->arrival_ns,
 		.id = ev->id,
-		.id_text = id_text_copy(r->arena, &ev->id, ev->foreign,
-		    event_get(ev, FIELD_EVENT_ID)),
-		.owner = arena_copy(r->arena, b->source.owner),
-		.agent = arena_copy(r->arena, b->source.agent),
+		.owner = a->owner,
+		.agent = a->agent,
+		.source = source,
+		.fields = t->fields,
+		.values = values,
+		.n_fields = t->n_fields,
 	};
 	memcpy(hit->rule_digest, rule->digest, sizeof(hit->rule_digest));
-	fields = ruleset_hit_fields(b->rules, h->rule, &hit->n_fields);
-	ids = arena_alloc(r->arena, hit->n_fields * sizeof(ids[0]));
-	values = arena_alloc(r->arena, hit->n_fields * sizeof(values[0]));
-	for (uint32_t i = 0; i < hit->n_fields; i++) {
-		ids[i] = fields[i];
+	if (!event_has_stream(ev))
+		hit->id_text = id_text_copy(r->arena, &ev->id, ev->foreign,
+		    event_get(ev, FIELD_EVENT_ID));
+	for (uint32_t i = 0; i < t->n_fields; i++)
 		values[i] = value_copy(r->arena,
-		    fields[i] == FIELD_KUZET_INPUT ? NULL
-						   : event_get(ev, fields[i]));
-	}
-	hit->fields = ids;
-	hit->values = values;
+		    t->fields[i] == FIELD_KUZET_INPUT
+			? NULL
+			: event_get_near(ev, t->fields[i], &t->near[i]));
 }
 
 static void
@@ -442,25 +484,25 @@ take_hits(struct append *a, const struct batch *b, const uint32_t *sources)
 {
 	for (uint32_t i = 0; i < b->n_hits; i++) {
 		const struct hit *h = &b->hits[i];
-		uint32_t row, rule;
+		const struct told_rule *t;
+		uint32_t row;
 
 		assert(h->event < b->n);
 		row = a->s->rows[h->event];
 		if (row == dropped)
 			continue;
-		rule = rule_id_of(a->s, b->rules, h->rule);
-		a->hits[a->n_hits++] = (struct stored_hit){ row, rule };
-		a->detections += a->s->rules[rule - 1].visible;
-		record_hit(a, b, h, rule);
-		a->record->hits[a->record->n_hits - 1].source =
-		    sources[h->event];
+		t = tell_rule(a, b, h->rule);
+		a->hits[a->n_hits++] = (struct stored_hit){ row, t->id };
+		a->detections += a->s->rules[t->id - 1].visible;
+		record_hit(a, &b->events[h->event], t, sources[h->event]);
 	}
 }
 
 static void
-take_control(struct store *s, const struct source *from, uint32_t agent,
+take_control(struct append *a, const struct source *from, uint32_t agent,
     const struct event *c)
 {
+	struct store *s = a->s;
 	struct slice what = event_get_string(c, FIELD_KUZET_CONTROL);
 	struct slice text = event_get_string(c, FIELD_KUZET_STREAM);
 	struct source_state *x;
@@ -468,7 +510,7 @@ take_control(struct store *s, const struct source *from, uint32_t agent,
 	uint32_t i;
 
 	if (slice_eq(what, SLICE("heartbeat"))) {
-		i = source_of(s, from, agent, c);
+		i = source_of(a, from, agent, c);
 		x = state_touch_source(&s->state, i);
 		if (c->arrival_ns > x->now.arrival_ns)
 			x->now.arrival_ns = c->arrival_ns;
@@ -494,11 +536,13 @@ take_batch(struct append *a, const struct batch *b)
 	uint32_t sources[BATCH_EVENTS];
 
 	assert(b->n <= BATCH_EVENTS);
+	a->owner = arena_copy(a->record->arena, b->source.owner);
+	a->agent = arena_copy(a->record->arena, b->source.agent);
 	arrival_of(b->events, b->n, &who->now.last_seen_ns);
 	arrival_of(b->controls, b->n_controls, &who->now.last_seen_ns);
 	for (uint32_t i = 0; i < b->n; i++) {
 		const struct event *ev = &b->events[i];
-		uint32_t source = source_of(s, &b->source, agent, ev);
+		uint32_t source = source_of(a, &b->source, agent, ev);
 		struct source_state *x = state_touch_source(&s->state, source);
 
 		sources[i] = source + 1;
@@ -516,7 +560,7 @@ take_batch(struct append *a, const struct batch *b)
 	}
 	take_hits(a, b, sources);
 	for (uint32_t i = 0; i < b->n_controls; i++)
-		take_control(s, &b->source, agent, &b->controls[i]);
+		take_control(a, &b->source, agent, &b->controls[i]);
 }
 
 /* ---- blocks ------------------------------------------------------------- */

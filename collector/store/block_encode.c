@@ -45,6 +45,7 @@ struct column {
 	struct entry *entries;
 	uint16_t *slots; /* entry + 1 */
 	uint32_t n_entries, cap_entries, n_slots;
+	uint16_t last_index; /* with a dictionary: of the last string */
 };
 
 struct stream {
@@ -59,6 +60,8 @@ struct block_encoder {
 	int64_t first_ns, last_ns;
 	struct bytes times, arrivals; /* int64_t each */
 	struct bytes sources, streams, offsets;
+	struct slice original;  /* of the event under way; may be empty */
+	uint32_t original_near; /* see event_get_near() */
 	uint32_t source_before;
 	struct stream *stream_list;
 	uint32_t n_streams, cap_streams, last_stream;
@@ -312,6 +315,19 @@ entry_add(struct column *c, struct slice s, uint64_t hash)
 	return (uint16_t)c->n_entries++;
 }
 
+/* Many columns say the same all the time. */
+static inline bool
+same_as_last(const struct column *c, struct slice s)
+{
+	const struct entry *x;
+
+	if (c->n_strings == 0)
+		return false;
+	x = &c->entries[c->last_index];
+	return x->len == s.len &&
+	    (s.len == 0 || memcmp(c->text.p + x->from, s.ptr, s.len) == 0);
+}
+
 static inline void
 add_string(struct block_encoder *e, struct column *c, struct slice s)
 {
@@ -321,6 +337,11 @@ add_string(struct block_encoder *e, struct column *c, struct slice s)
 
 	if (!c->dict) {
 		add_plain(e, c, s);
+		return;
+	}
+	if (same_as_last(c, s)) {
+		bytes_add(&c->index, &c->last_index, sizeof(c->last_index));
+		c->n_strings++;
 		return;
 	}
 	hash = hash_bytes(s.ptr, s.len, 0);
@@ -343,6 +364,7 @@ add_string(struct block_encoder *e, struct column *c, struct slice s)
 			break;
 	}
 	bytes_add(&c->index, &index, sizeof(index));
+	c->last_index = index;
 	c->n_strings++;
 	if (c->n_entries >= DICT_MAX ||
 	    (c->n_strings >= DICT_TRIAL && 2 * c->n_entries > c->n_strings))
@@ -408,7 +430,7 @@ lies_inside(struct slice s, struct slice original, size_t *offset)
 {
 	uintptr_t from = (uintptr_t)original.ptr;
 
-	if (original.ptr == NULL || s.len > original.len || s.len == 0)
+	if (original.len == 0 || s.len > original.len || s.len == 0)
 		return false;
 	*offset = (uintptr_t)s.ptr - from;
 	if ((uintptr_t)s.ptr >= from && *offset <= original.len - s.len)
@@ -418,8 +440,7 @@ lies_inside(struct slice s, struct slice original, size_t *offset)
 }
 
 static void
-add_field(struct block_encoder *e, const struct event *ev,
-    const struct field *f)
+add_field(struct block_encoder *e, const struct field *f)
 {
 	struct column *c = column_of(e, f->id);
 	size_t offset;
@@ -433,8 +454,7 @@ add_field(struct block_encoder *e, const struct event *ev,
 		return;
 	}
 	if (f->id == FIELD_MESSAGE && f->value.kind == VALUE_STRING &&
-	    lies_inside(f->value.s, event_get_string(ev, FIELD_EVENT_ORIGINAL),
-		&offset)) {
+	    lies_inside(f->value.s, e->original, &offset)) {
 		add_kind(c, KIND_REFERENCE);
 		bytes_varint(&c->ints, offset);
 		bytes_varint(&c->ints, f->value.s.len);
@@ -491,6 +511,8 @@ void
 block_encoder_add(struct block_encoder *e, const struct event *ev,
     int64_t time_ns, uint32_t source)
 {
+	const struct value *original;
+
 	bytes_add(&e->times, &time_ns, sizeof(time_ns));
 	bytes_add(&e->arrivals, &ev->arrival_ns, sizeof(ev->arrival_ns));
 	bytes_varint(&e->sources, delta(source, e->source_before));
@@ -500,9 +522,13 @@ block_encoder_add(struct block_encoder *e, const struct event *ev,
 	if (time_ns > e->last_ns)
 		e->last_ns = time_ns;
 	add_id(e, ev);
+	original = event_get_near(ev, FIELD_EVENT_ORIGINAL, &e->original_near);
+	e->original = original != NULL && original->kind == VALUE_STRING
+	    ? original->s
+	    : SLICE("");
 	for (uint32_t i = 0; i < ev->n; i++)
 		if (ev->fields[i].id != FIELD_KUZET_INPUT)
-			add_field(e, ev, &ev->fields[i]);
+			add_field(e, &ev->fields[i]);
 	e->n++;
 }
 

@@ -120,12 +120,10 @@ struct slice
 id_text_copy(struct arena *arena, const struct event_id *id,
     struct slice foreign, const struct value *event_id)
 {
-	struct event ev;
+	static const uint8_t none[16];
 
-	event_init(&ev, arena);
-	ev.id = *id;
-	if (event_has_stream(&ev))
-		return event_id_text(&ev);
+	if (memcmp(id->stream, none, sizeof(none)) != 0)
+		return SLICE("");
 	if (foreign.len == 0 && event_id != NULL &&
 	    event_id->kind == VALUE_STRING)
 		foreign = event_id->s;
