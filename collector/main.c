@@ -136,9 +136,11 @@ run(const char *path, const struct collector_config *config)
 static void
 keep_memory(void)
 {
+	/* NOLINTBEGIN(concurrency-mt-unsafe): before the first thread */
 	(void)mallopt(M_MMAP_THRESHOLD, 4 << 20);
 	(void)mallopt(M_TRIM_THRESHOLD, 16 << 20);
 	(void)mallopt(M_TOP_PAD, 1 << 20);
+	/* NOLINTEND(concurrency-mt-unsafe) */
 }
 
 int
