@@ -15,6 +15,9 @@ static const struct {
 	    "validate rules: kuzetctl rules check PATH..." },
 	{ "coverage", rules_coverage,
 	    "which ATT&CK techniques the rules speak of" },
+	{ "explain", rules_explain,
+	    "why a rule matches: kuzetctl rules explain --rule ID "
+	    "--event FILE" },
 	{ "match", rules_match,
 	    "run rules over events: kuzetctl rules match --rules PATH... "
 	    "--events FILE" },

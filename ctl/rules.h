@@ -9,6 +9,7 @@
 
 int rules_check(bool json, int argc, char *argv[]);
 int rules_coverage(bool json, int argc, char *argv[]);
+int rules_explain(bool json, int argc, char *argv[]);
 int rules_match(bool json, int argc, char *argv[]);
 int rules_test(bool json, int argc, char *argv[]);
 
@@ -31,7 +32,7 @@ bool rules_packs(char *out, size_t room);
  * Loads the paths, or the packs where none is given; refusals go to standard
  * error.  NULL: nothing could be read, said on standard error.
  */
-struct ruleset *rules_load(const struct rules_paths *p);
+struct ruleset *rules_load(const struct rules_paths *p, bool keep_syntax);
 
 /* "product=P,category=C,service=S"; borrows from `text`. */
 bool rules_logsource(const char *text, struct logsource *ls);

@@ -41,7 +41,7 @@ on_finding(void *ctx, const struct rule_finding *f)
 }
 
 struct ruleset *
-rules_load(const struct rules_paths *p)
+rules_load(const struct rules_paths *p, bool keep_syntax)
 {
 	char packs[PATH_MAX];
 	const char *const standard[] = { packs };
@@ -49,6 +49,7 @@ rules_load(const struct rules_paths *p)
 		.paths = p->n > 0 ? p->paths : standard,
 		.n_paths = p->n > 0 ? p->n : 1,
 		.on_finding = on_finding,
+		.keep_syntax = keep_syntax,
 	};
 	struct ruleset *rs = NULL;
 	struct error err;

@@ -347,7 +347,7 @@ rules_coverage(bool json, int argc, char *argv[])
 	}
 	while (optind < argc)
 		paths.paths[paths.n++] = argv[optind++];
-	rs = rules_load(&paths);
+	rs = rules_load(&paths, false);
 	if (rs != NULL) {
 		coverage.rules = rs;
 		collect(&coverage);

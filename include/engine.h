@@ -50,6 +50,7 @@ struct rule_options {
 	rule_finding_cb *on_finding; /* may be NULL */
 	void *ctx;
 	bool lint; /* also warnings that only `rules check` wants */
+	bool keep_syntax; /* for explain.h: what the rules were made of stays */
 };
 
 struct ruleset;

@@ -23,7 +23,7 @@ _kuzetctl() {
 		esac
 	done
 	case $prev in
-	--socket | --config | -c | --rules | --events | --log)
+	--socket | --config | -c | --rules | --event | --events | --log)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -44,8 +44,9 @@ _kuzetctl() {
 		word='--since --until --rule --limit --json --help'
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
-	rules/) word='check coverage match test --help' ;;
+	rules/) word='check coverage explain match test --help' ;;
 	rules/coverage) word='--rules --json --navigator --help' ;;
+	rules/explain) word='--rule --event --rules --logsource --json --help' ;;
 	rules/test) word='--rules --json --help' ;;
 	rules/match)
 		word='--rules --events --log --dataset --year --timezone'

@@ -220,6 +220,22 @@ load(struct loader *l, struct error *err)
 	return compile(l, err);
 }
 
+/* Hands everything parsed over to the set. */
+static void
+keep_syntax(struct loader *l)
+{
+	struct ruleset *rs = l->set;
+
+	rs->parsed =
+	    arena_alloc(l->syntax, (rs->n + 1) * sizeof(rs->parsed[0]));
+	for (uint32_t i = 0; i < l->n; i++)
+		if (!l->rules[i]->refused &&
+		    l->rules[i]->rule.kind != RULE_FILTER)
+			rs->parsed[l->rules[i]->index] = &l->rules[i]->rule;
+	rs->syntax = l->syntax;
+	rs->taxonomy = l->taxonomy;
+}
+
 enum rc
 ruleset_load(const struct rule_options *options, struct ruleset **out,
     struct error *err)
@@ -232,8 +248,12 @@ ruleset_load(const struct rule_options *options, struct ruleset **out,
 	l.set->arena = arena_new(ARENA_BLOCK);
 	l.syntax = arena_new(ARENA_BLOCK);
 	rc = load(&l, err);
-	taxonomy_free(l.taxonomy);
-	arena_free(l.syntax);
+	if (rc == RC_OK && options->keep_syntax) {
+		keep_syntax(&l);
+	} else {
+		taxonomy_free(l.taxonomy);
+		arena_free(l.syntax);
+	}
 	for (uint32_t i = 0; i < l.n_files; i++)
 		free(l.files[i]);
 	free(l.files);
@@ -261,6 +281,8 @@ ruleset_unref(struct ruleset *rs)
 		memory_order_acq_rel) != 1)
 		return;
 	program_free(rs->program);
+	taxonomy_free(rs->taxonomy);
+	arena_free(rs->syntax);
 	arena_free(rs->arena);
 	free(rs);
 }

@@ -23,6 +23,11 @@ struct ruleset {
 	const uint32_t *by_id;     /* indices, in the order of their ids */
 	const uint32_t *by_digest; /* ... of their digests */
 	struct program *program;   /* owned */
+
+	/* with keep_syntax, else NULL */
+	struct arena *syntax;             /* owned */
+	struct taxonomy *taxonomy;        /* owned */
+	const struct sigma_rule **parsed; /* by index, in `syntax` */
 };
 
 const struct program *ruleset_program(const struct ruleset *rs);

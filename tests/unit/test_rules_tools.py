@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""`kuzetctl rules` for people: what check, coverage and test print, and how they exit. Prints TAP."""
+"""`kuzetctl rules` for people: what check, coverage, explain and test print, and how they exit. Prints TAP."""
 import json
 import os
 import subprocess
@@ -137,6 +137,52 @@ def test_coverage(folder):
     check(kuzetctl('coverage', '--rules', '/nonexistent')[0] == 2, 'no rules at all is wrong usage')
 
 
+def items(node):
+    """The items of an explanation, by field."""
+    if node['kind'] == 'item':
+        return {node['field']: node}
+    return {k: v for child in node.get('children', []) for k, v in items(child).items()}
+
+
+def test_explain(folder):
+    rules = write(folder, 'rules.yml', RULES + """---
+title: Many shells
+id: 11111111-0000-4000-8000-000000000003
+author: us
+level: high
+correlation:
+    type: event_count
+    rules: [11111111-0000-4000-8000-000000000001, 11111111-0000-4000-8000-000000000002]
+    timespan: 1m
+    condition: {gte: 2}
+""")
+    other = {'process.name': 'bash', 'user.name': 'nobody'}
+    events = write(folder, 'events.jsonl', ''.join(json.dumps(e) + '\n' for e in (HIT, QUIET, other)))
+    rule = ('--rule', '11111111-0000-4000-8000-000000000001', '--event', events, '--rules', rules)
+    status, out, err = kuzetctl('explain', '--json', *rule)
+    hit, quiet, foreign = objects(out)
+    check(status == 0 and [x['matches'] for x in (hit, quiet, foreign)] == [True, False, False], 'explain says whether it matches', out + err)
+    user = items(hit['why']['children'][1])['user.name']
+    check(user['seen'] == [{'field': 'user.name', 'value': 'root'}] and [p['hit'] for p in user['patterns']] == [True, False] and
+          user['patterns'][0]['value'] == 'root' and user['patterns'][1]['pattern'] == 'adm*' and user['line'] == 11,
+          'each pattern says what it hit', json.dumps(user))
+    cidr = items(quiet['why']['children'][1])['source.ip']
+    check(cidr['holds'] and cidr['patterns'] == [
+        {'kind': 'cidr', 'pattern': '192.0.2.0/24', 'cased': False, 'hit': True, 'field': 'source.ip', 'value': '192.0.2.7'}],
+        'a selection that is negated is told as it is', json.dumps(cidr))
+    check(not foreign['why']['children'][0]['holds'] and not items(foreign['why']['children'][1])['source.ip']['present'],
+          'an event of another logsource is told from one that does not match', json.dumps(foreign))
+    status, out, err = kuzetctl('explain', *rule)
+    check(status == 0 and 'event 0: Shell asked for: matches' in out and 'hit    text *sh' in out and
+          'the event has no such field' in out, 'people see a tree', out + err)
+    status, out, err = kuzetctl('explain', '--json', '--logsource', 'product=linux', *rule[:-1], rules)
+    check(status == 0 and objects(out)[2]['why']['children'][0]['holds'], 'a logsource can be said from outside', out + err)
+    status, out, err = kuzetctl('explain', '--json', '--rule', '11111111-0000-4000-8000-000000000003', *rule[2:])
+    check(status == 0 and [x['matches'] for x in objects(out)] == [True, True, False] and
+          objects(out)[0]['why']['kind'] == 'correlation', 'of a correlation it says what the event counts for', out + err)
+    check(kuzetctl('explain', '--rule', 'none', *rule[2:])[0] == 2, 'an unknown rule is wrong usage')
+
+
 def scenario(folder, name, events, expected, **settings):
     write(folder, name + '/input.jsonl', ''.join(json.dumps(e) + '\n' for e in events))
     write(folder, name + '/expected.jsonl', ''.join(json.dumps(e) + '\n' for e in expected))
@@ -195,9 +241,9 @@ def test_scenarios(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_coverage, test_scenarios):
+        for test in (test_check, test_coverage, test_explain, test_scenarios):
             test(folder)
-    for command in ('check', 'coverage', 'match', 'test'):
+    for command in ('check', 'coverage', 'explain', 'match', 'test'):
         status, out, _ = kuzetctl(command, '--help')
         check(status == 0 and out.startswith('usage: kuzetctl rules ' + command), command + ' has --help', out)
     print(f'1..{number}')
