@@ -200,12 +200,17 @@ listener_unpause(struct connection *c)
 void
 listener_resume(struct listener *l)
 {
-	struct connection *c, *last = TAILQ_LAST(&l->paused, connection_list);
-	bool room = true, more = last != NULL;
+	struct connection *c;
+	size_t waiting = 0;
+	bool room = true;
 
-	/* each once; who waits again goes to the end, so the order stays */
-	while (more && (c = TAILQ_FIRST(&l->paused)) != NULL) {
-		more = c != last;
+	/*
+	 * Each once; who waits again goes to the end, so the order stays.
+	 * Counted, for any of them may leave the list meanwhile: as favourite.
+	 */
+	TAILQ_FOREACH (c, &l->paused, pause_link)
+		waiting++;
+	while (waiting-- > 0 && (c = TAILQ_FIRST(&l->paused)) != NULL) {
 		TAILQ_REMOVE(&l->paused, c, pause_link);
 		TAILQ_INSERT_TAIL(&l->paused, c, pause_link);
 		if (c->stuck != NULL && room)

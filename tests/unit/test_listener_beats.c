@@ -397,6 +397,49 @@ set_full(bool full)
 	(void)pthread_mutex_unlock(&w.lock);
 }
 
+/*
+ * Room in the budget and none downstream: of two that wait, the first waits on
+ * and the second, whose frame is half there, becomes the favourite.
+ */
+static void
+test_stuck_beside_unfinished(void)
+{
+	enum { BUDGET = 4 << 20, HALF = 100000 };
+	struct tls *stuck, *unfinished;
+	struct error err;
+	struct buf out;
+
+	if (!world_start(&w, BUDGET))
+		return;
+	buf_init(&out, 1 << 20);
+	stuck = client_open(&w, w.agent, &err);
+	unfinished = client_open(&w, w.agent, &err);
+	set_full(true);
+	lumberjack_put_window(&out, 1);
+	put_events(&out, 1, 1, 10);
+	(void)client_send(stuck, out.ptr, out.len, 5000);
+	buf_clear(&out);
+	lumberjack_put_window(&out, 1);
+	put_events(&out, 1, 1, 2 * HALF);
+	(void)client_send(unfinished, out.ptr, HALF, 5000);
+	world_pause(300);
+	budget_charge(w.budget, BUDGET);
+	(void)client_send(unfinished, (char *)out.ptr + HALF, 10, 5000);
+	world_pause(100);
+	budget_release(w.budget, BUDGET);
+	world_pause(100);
+	set_full(false);
+	loop_post(w.loop, world_room, &w);
+	(void)client_send(unfinished, (char *)out.ptr + HALF + 10,
+	    out.len - HALF - 10, 5000);
+	CHECK(world_wait_pieces(&w, 2),
+	    "a favourite among those that wait ends the round");
+	tls_free(stuck);
+	tls_free(unfinished);
+	buf_fini(&out);
+	world_stop(&w);
+}
+
 static void
 test_stuck(void)
 {
@@ -512,6 +555,7 @@ main(void)
 	test_budget();
 	test_unfinished();
 	test_stuck();
+	test_stuck_beside_unfinished();
 	test_drain();
 	test_idle();
 	test_many();
