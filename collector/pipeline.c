@@ -181,10 +181,7 @@ on_batch(void *ctx, struct batch *b)
 {
 	struct pipeline *p = ctx;
 
-	if (!writer_submit(p->writer, b)) {
-		ruleset_unref(b->rules);
-		batch_free(b);
-	}
+	(void)writer_submit(p->writer, b); /* takes it, whatever it says */
 }
 
 /* ---- writer -> listeners, correlator ---------------------------------- */
