@@ -373,6 +373,21 @@ finish_group(struct writer *w, struct item *group, const char *refused)
 }
 
 /*
+ * After the refused nothing more of their connections is stored: it would move
+ * the marks past what was refused, and that, sent again, would look old.
+ */
+static void
+refuse_rest(struct writer *w, const char *why)
+{
+	for (struct item *it = w->ready; it != NULL; it = it->next) {
+		const struct connection *c = *slot_of(w, it->batch->connection);
+
+		if (it->fail == NULL && (c == NULL || c->failed))
+			it->fail = why;
+	}
+}
+
+/*
  * What broke the protocol is not stored if it comes again; a syslog sender
  * repeats nothing, so what it said before it broke counts.
  */
@@ -404,8 +419,10 @@ commit_group(struct writer *w)
 	rc = commit(w, batches, kept, &record, &err);
 	free(batches);
 	finish_group(w, group, rc == RC_OK ? NULL : err.text);
-	if (rc != RC_OK)
+	if (rc != RC_OK) {
+		refuse_rest(w, "what came before it could not be stored");
 		return;
+	}
 	if (record.arrival_ns != 0)
 		w->o.on_commit(w->o.ctx, &record);
 	else
@@ -510,15 +527,21 @@ writer_connections(struct writer *w)
 }
 
 void
+writer_wait_no_more(struct writer *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	atomic_store(&w->stop, true);
+	(void)pthread_cond_broadcast(&w->wake);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void
 writer_free(struct writer *w)
 {
 	if (w == NULL)
 		return;
 	queue_close(w->queue);
-	(void)pthread_mutex_lock(&w->lock);
-	atomic_store(&w->stop, true);
-	(void)pthread_cond_broadcast(&w->wake);
-	(void)pthread_mutex_unlock(&w->lock);
+	writer_wait_no_more(w);
 	(void)pthread_join(w->thread, NULL);
 	for (size_t i = 0; i < CONNECTION_SLOTS; i++)
 		while (w->slots[i] != NULL)

@@ -35,6 +35,12 @@ bool writer_submit(struct writer *w, struct batch *b);
 /* A connection ended: forget its order; what was received whole still counts */
 void writer_connection_closed(struct writer *w, uint64_t connection);
 
+/*
+ * The end is near: what cannot be written from now on fails at once, so that
+ * nobody who hands over batches waits for a disk without room.
+ */
+void writer_wait_no_more(struct writer *w);
+
 /* Commits what it has, then ends.  NULL is fine. */
 void writer_free(struct writer *w);
 

@@ -15,6 +15,8 @@ struct said {
 	pthread_mutex_t lock;
 	struct buf text;
 	uint64_t commits, events;
+	uint64_t room_after; /* a connection: its failure frees the disk */
+	struct rlimit room;
 };
 
 static void add(struct said *s, const char *fmt, ...) PRINTF_LIKE(2, 3);
@@ -63,6 +65,10 @@ on_ack(void *ctx, uint64_t connection, uint32_t count)
 static void
 on_fail(void *ctx, uint64_t connection, const char *why)
 {
+	const struct said *s = ctx;
+
+	if (s->room_after == connection)
+		(void)setrlimit(RLIMIT_FSIZE, &s->room);
 	add(ctx, "fail %llu %s;", (unsigned long long)connection, why);
 }
 
@@ -308,6 +314,43 @@ a_full_disk_is_waited_out(void)
 	    "the trouble is told once, and its end; nothing is doubled");
 }
 
+/*
+ * More than one commit takes waits behind what cannot be written, and there is
+ * room again as soon as the first of it is refused.
+ */
+static void
+a_full_disk_holds_up_no_end(void)
+{
+	enum { QUEUED = 8, MORE = 16, EVENTS = 2000 };
+	struct rlimit old, small;
+	struct bench b;
+
+	bench_open(&b);
+	(void)getrlimit(RLIMIT_FSIZE, &old);
+	small = old;
+	small.rlim_cur = 16384;
+	(void)setrlimit(RLIMIT_FSIZE, &small);
+	submit(&b,
+	    &(struct piece){ 2, 0, 0, .window = 500, .frames = 500, .n = 500 });
+	CHECK(comes_to_say(&b.said, "trouble;"), "the disk is full");
+	b.said.room_after = 1;
+	b.said.room = old;
+	for (unsigned i = 0; i < QUEUED + MORE; i++) {
+		if (i == QUEUED)
+			writer_wait_no_more(b.writer);
+		submit(&b,
+		    &(struct piece){ 1, i, 0, .window = EVENTS,
+			.frames = EVENTS, .offset = EVENTS * i, .n = EVENTS });
+	}
+	(void)bench_drain(&b);
+	CHECK(has_said(&b.said, "fail 1 ") && has_said(&b.said, "fail 2 "),
+	    "what cannot be written is not waited for");
+	CHECK(fixture_count(b.store) == 0 && !has_said(&b.said, "ack"),
+	    "after the refused nothing of the connection is stored");
+	(void)setrlimit(RLIMIT_FSIZE, &old);
+	bench_close(&b);
+}
+
 int
 main(void)
 {
@@ -318,5 +361,6 @@ main(void)
 	syslog_has_no_windows();
 	a_closed_connection_is_counted_out();
 	a_full_disk_is_waited_out();
+	a_full_disk_holds_up_no_end();
 	return tap_done();
 }
