@@ -579,6 +579,9 @@ drain(struct pipeline *p)
 		listener_stop_accepting(p->syslog);
 	api_stop(p->api); /* it asks the stages that end now */
 	p->api = NULL;
+	/* workers wait for the writer, and it for the correlator */
+	writer_wait_no_more(p->writer);
+	incidents_wait_no_more(p->incidents);
 	workers_free(p->workers);
 	p->workers = NULL;
 	writer_free(p->writer);

@@ -553,11 +553,17 @@ incidents_stats(struct incidents *in, struct correlator_stats *out)
 }
 
 void
+incidents_wait_no_more(struct incidents *in)
+{
+	in->stopping = true;
+}
+
+void
 incidents_free(struct incidents *in)
 {
 	if (in == NULL)
 		return;
-	in->stopping = true;
+	incidents_wait_no_more(in);
 	queue_close(in->queue);
 	(void)pthread_join(in->thread, NULL);
 	queue_free(in->queue);

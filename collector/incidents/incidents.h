@@ -44,5 +44,11 @@ uint64_t incidents_position(struct incidents *in);
 /* What correlation holds and what its bounds forced out. */
 void incidents_stats(struct incidents *in, struct correlator_stats *out);
 
+/*
+ * The end is near: rebuilding stops where it is, and a soc.db that cannot be
+ * written is not waited for.  The log has it all, and the next start reads on.
+ */
+void incidents_wait_no_more(struct incidents *in);
+
 /* Works off what it has, then ends; NULL is fine. */
 void incidents_free(struct incidents *in);
