@@ -39,6 +39,7 @@ enum {
 	RECORDS_QUEUED = 256,
 	HANDSHAKE_SECONDS = 10,
 	FLUSH_MS = 300, /* for the last ACKs to leave */
+	RELOAD_AGAIN_MS = 200,
 };
 
 struct pipeline {
@@ -56,6 +57,8 @@ struct pipeline {
 	struct listener *syslog;
 
 	struct stages *stages;
+	struct stages *fresh; /* NULL but while correlation has no room */
+	struct loop_timer *reload_again;
 	struct workers *workers;
 
 	struct store *store;
@@ -499,6 +502,30 @@ replace_tls(struct pipeline *p, struct tls_context *beats,
 }
 
 /*
+ * Correlation gets the rules before the workers do: it passes over hits of a
+ * rule that it does not know.  This thread never waits for its room.
+ */
+static void
+use_fresh(void *ctx)
+{
+	struct pipeline *p = ctx;
+	struct stages *fresh = p->fresh;
+
+	if (!incidents_set_rules(p->incidents, fresh->rules)) {
+		loop_timer_start(p->reload_again, RELOAD_AGAIN_MS * NS_PER_MS);
+		return;
+	}
+	workers_set_stages(p->workers, fresh);
+	stages_unref(p->stages);
+	p->stages = fresh;
+	p->fresh = NULL;
+	count_rules(p);
+	log_info("reloaded: %u rules, %u refused, %u log formats",
+	    ruleset_loaded(fresh->rules), ruleset_refused(fresh->rules),
+	    normalizer_set_count(fresh->normalizers));
+}
+
+/*
  * Rules, formats, GeoIP and certificates are read again; what the new files
  * refuse leaves everything as it was.  Addresses and folders need a restart.
  */
@@ -513,6 +540,8 @@ on_reload(void *ctx, int signo)
 	enum rc rc;
 
 	(void)signo;
+	if (p->workers == NULL)
+		return; /* it ends */
 	rc = collector_config_load(p->path, &fresh, &err);
 	if (rc == RC_OK)
 		rc = load_tls(&fresh, &beats, &syslog, &err);
@@ -527,14 +556,9 @@ on_reload(void *ctx, int signo)
 		return;
 	}
 	replace_tls(p, beats, syslog);
-	workers_set_stages(p->workers, stages);
-	incidents_set_rules(p->incidents, stages->rules);
-	stages_unref(p->stages);
-	p->stages = stages;
-	count_rules(p);
-	log_info("reloaded: %u rules, %u refused, %u log formats",
-	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
-	    normalizer_set_count(stages->normalizers));
+	stages_unref(p->fresh);
+	p->fresh = stages;
+	use_fresh(p);
 }
 
 static void
@@ -577,6 +601,7 @@ drain(struct pipeline *p)
 		listener_stop_accepting(p->beats);
 	if (p->syslog != NULL)
 		listener_stop_accepting(p->syslog);
+	loop_timer_stop(p->reload_again);
 	api_stop(p->api); /* it asks the stages that end now */
 	p->api = NULL;
 	/* workers wait for the writer, and it for the correlator */
@@ -602,6 +627,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->started_ns = loop_now();
 	p->loop = loop_new();
 	p->flushed = loop_timer_new(p->loop, on_flushed, p);
+	p->reload_again = loop_timer_new(p->loop, use_fresh, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
 	rc = load_tls(config, &p->beats_tls, &p->syslog_tls, err);
@@ -655,10 +681,12 @@ pipeline_free(struct pipeline *p)
 	incidents_free(p->incidents);
 	publish_free(p->publish);
 	store_close(p->store);
+	stages_unref(p->fresh);
 	stages_unref(p->stages);
 	tls_context_free(p->beats_tls);
 	tls_context_free(p->syslog_tls);
 	loop_timer_free(p->flushed);
+	loop_timer_free(p->reload_again);
 	presence_free(p->presence);
 	budget_free(p->budget);
 	loop_free(p->loop);

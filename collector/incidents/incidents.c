@@ -526,16 +526,17 @@ incidents_submit(struct incidents *in, struct log_record *record)
 	free(item);
 }
 
-void
+bool
 incidents_set_rules(struct incidents *in, struct ruleset *rules)
 {
 	struct item *item = xzalloc(sizeof(*item));
 
 	item->rules = ruleset_ref(rules);
-	if (queue_push(in->queue, item))
-		return;
+	if (queue_try_push(in->queue, item))
+		return true;
 	ruleset_unref(item->rules);
 	free(item);
+	return false;
 }
 
 uint64_t

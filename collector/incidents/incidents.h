@@ -35,8 +35,12 @@ enum rc incidents_new(const struct incidents_options *options,
 /* Any thread; takes what the record holds; waits for room. */
 void incidents_submit(struct incidents *in, struct log_record *record);
 
-/* A reload, in order with the records; takes a reference. */
-void incidents_set_rules(struct incidents *in, struct ruleset *rules);
+/*
+ * A reload, in order with the records; takes a reference.  False at once when
+ * too many records wait.  To be called before anything is matched with these
+ * rules: hits of a rule that correlation does not know are passed over.
+ */
+bool incidents_set_rules(struct incidents *in, struct ruleset *rules);
 
 /* Commit number up to which everything is correlated and in soc.db. */
 uint64_t incidents_position(struct incidents *in);

@@ -290,7 +290,8 @@ play(bool (*alive)(unsigned i), bool (*restarts)(unsigned i), bool reloads,
 		if (reloads) {
 			struct ruleset *again = load_rules(w.dir, rules_text);
 
-			incidents_set_rules(in, again);
+			while (!incidents_set_rules(in, again))
+				(void)usleep(1000);
 			ruleset_unref(again);
 		}
 		append(&w, i, &r);
