@@ -19,13 +19,13 @@ static char path[4096];
 static struct run run;
 static struct store *store;
 static struct error err;
-static bool ready;
+static bool ready; /* __atomic: the API asks in its own threads */
 
 static void
 fill_status(void *ctx, struct api_status *out)
 {
 	(void)ctx;
-	out->ready = ready;
+	out->ready = __atomic_load_n(&ready, __ATOMIC_ACQUIRE);
 	out->uptime_ns = 61 * SECOND;
 	out->received = 123;
 	out->unparsed = 4;
@@ -85,11 +85,11 @@ status_tells_all(void)
 		strstr(run.out, "\"rules\":{\"loaded\":2,\"refused\":0}") !=
 		    NULL,
 	    "and everything else that is promised");
-	ready = false;
+	__atomic_store_n(&ready, false, __ATOMIC_RELEASE);
 	CHECK(ctl("status --json") == 1 &&
 		strstr(run.out, "\"ready\":false") != NULL,
 	    "it fails while the collector is not ready");
-	ready = true;
+	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 }
 
 static void
@@ -225,7 +225,7 @@ main(void)
 
 	make_store();
 	options.store = store;
-	ready = true;
+	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 	if (api_start(&options, &api, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
 		return 1;
