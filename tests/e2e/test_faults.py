@@ -110,6 +110,25 @@ def disk_full():
         assert collector.stop() == 0 and agent.stop() == 0
 
 
+def stopped_with_disk_full():
+    """SIGTERM is heard with a full disk; freed, all arrives after a start"""
+    with World() as w, small_disk(w.dir / "disk", "24m") as disk:
+        ballast = disk / "ballast"
+        w.write_lines(0, LINES, "a.log")
+        collector = w.start_collector(state="disk/state")
+        room = os.statvfs(disk).f_bfree * os.statvfs(disk).f_bsize
+        ballast.write_bytes(bytes(room - (256 << 10)))
+        agent = w.start_agent()
+        wait_for("the full disk to be noticed",
+                 lambda: "cannot write" in collector.text())
+        assert collector.stop() == 0
+        ballast.unlink()
+        collector = w.start_collector(state="disk/state")
+        wait_for("every line", lambda: w.stored() >= LINES)
+        w.check_delivery({"a.log": LINES})
+        assert collector.stop() == 0 and agent.stop() == 0
+
+
 def restart_keeps_incidents():
     """incidents are the same after kill -9 and restart"""
     with World() as w:
@@ -139,5 +158,5 @@ def restart_keeps_incidents():
 
 if __name__ == "__main__":
     main([collector_killed, collector_frozen_then_killed, agent_killed,
-          both_killed, drained, reloaded, disk_full,
+          both_killed, drained, reloaded, disk_full, stopped_with_disk_full,
           restart_keeps_incidents])
