@@ -147,12 +147,13 @@ connection_free(struct writer *w, struct connection **at)
 	free(c);
 }
 
+/* Of one that nothing has come of yet as well: its pieces may be on the way. */
 static void
 mark_closed(struct writer *w, uint64_t id)
 {
-	struct connection *c = *slot_of(w, id);
+	struct connection *c = connection_of(w, id);
 
-	if (c == NULL || c->closed)
+	if (c->closed)
 		return;
 	c->closed = true;
 	c->closed_ns = now();

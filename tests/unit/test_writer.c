@@ -314,6 +314,21 @@ a_full_disk_is_waited_out(void)
 	    "the trouble is told once, and its end; nothing is doubled");
 }
 
+static void
+a_connection_may_close_before_its_pieces_come(void)
+{
+	struct bench b;
+
+	bench_open(&b);
+	writer_connection_closed(b.writer, 1);
+	(void)usleep(500000); /* the writer looks five times a second */
+	submit(&b,
+	    &(struct piece){ 1, 0, 0, .window = 5, .frames = 5, .n = 5 });
+	CHECK(comes_to_say(&b.said, "ack 1 5;"), "its pieces count");
+	CHECK(writer_connections(b.writer) == 0, "it is followed no longer");
+	check_said(&b, "ack 1 5;", 5, "they are stored");
+}
+
 /*
  * More than one commit takes waits behind what cannot be written, and there is
  * room again as soon as the first of it is refused.
@@ -360,6 +375,7 @@ main(void)
 	a_broken_window_ends_the_connection();
 	syslog_has_no_windows();
 	a_closed_connection_is_counted_out();
+	a_connection_may_close_before_its_pieces_come();
 	a_full_disk_is_waited_out();
 	a_full_disk_holds_up_no_end();
 	return tap_done();
