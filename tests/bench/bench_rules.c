@@ -165,7 +165,7 @@ main(int argc, char *argv[])
 		return 1;
 	}
 	load = cpu_seconds() - load;
-	if (!read_input(argv[2], &in)) {
+	if (!read_input(argv[2], &in) || in.n == 0) {
 		(void)fprintf(stderr, "bench_rules: %s: no events\n", argv[2]);
 		return 1;
 	}
