@@ -420,7 +420,7 @@ test_stuck_beside_unfinished(void)
 	(void)client_send(stuck, out.ptr, out.len, 5000);
 	buf_clear(&out);
 	lumberjack_put_window(&out, 1);
-	put_events(&out, 1, 1, 2 * HALF);
+	put_events(&out, 1, 1, (size_t)2 * HALF);
 	(void)client_send(unfinished, out.ptr, HALF, 5000);
 	world_pause(300);
 	budget_charge(w.budget, BUDGET);
