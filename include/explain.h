@@ -76,7 +76,7 @@ void explainer_event(struct explainer *x, const struct event *ev,
     const struct logsource *ls);
 
 /* Valid until the next explainer_event(). */
-const struct explanation *explainer_rule(struct explainer *x, uint32_t rule);
+const struct explanation *explainer_rule(struct explainer *x, uint32_t index);
 
 /* The answer only; what is no event of the logsource is not looked at. */
-bool explainer_holds(struct explainer *x, uint32_t rule);
+bool explainer_holds(struct explainer *x, uint32_t index);

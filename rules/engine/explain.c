@@ -19,8 +19,7 @@ make(struct explainer *x, enum explain_kind kind, uint32_t n_children)
 
 	*e = (struct explanation){ .kind = kind, .name = SLICE("") };
 	if (n_children > 0)
-		e->children =
-		    arena_alloc(x->now, n_children * sizeof(e->children[0]));
+		e->children = arena_alloc(x->now, n_children * sizeof(void *));
 	return e;
 }
 

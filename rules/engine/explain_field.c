@@ -39,8 +39,8 @@ new_field(struct explainer *x, struct slice folded)
 	(void)taxonomy_derived(x->rules->taxonomy, folded, &f->from, &f->key);
 	if (x->n_fields == x->cap_fields) {
 		x->cap_fields = x->cap_fields == 0 ? 64 : 2 * x->cap_fields;
-		x->fields = xreallocarray(x->fields, x->cap_fields,
-		    sizeof(x->fields[0]));
+		x->fields =
+		    xreallocarray(x->fields, x->cap_fields, sizeof(void *));
 	}
 	x->fields[x->n_fields++] = f;
 	return f;

@@ -226,8 +226,7 @@ keep_syntax(struct loader *l)
 {
 	struct ruleset *rs = l->set;
 
-	rs->parsed =
-	    arena_alloc(l->syntax, (rs->n + 1) * sizeof(rs->parsed[0]));
+	rs->parsed = arena_alloc(l->syntax, (rs->n + 1) * sizeof(void *));
 	for (uint32_t i = 0; i < l->n; i++)
 		if (!l->rules[i]->refused &&
 		    l->rules[i]->rule.kind != RULE_FILTER)
