@@ -281,6 +281,7 @@ test_corpus(const char *rules)
 	(void)snprintf(folder, sizeof(folder), "%s/corpora/sigma-regression",
 	    shared != NULL ? shared : KUZET_SRCDIR "/../shared");
 	(void)snprintf(pattern, sizeof(pattern), "%s/*/*/events.jsonl", folder);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	if (glob(pattern, 0, NULL, &files) != 0) {
 		(void)printf("ok %d - the corpus # SKIP no corpus\n",
 		    ++tap_run);
