@@ -36,10 +36,11 @@
 enum {
 	PIECES_QUEUED = 256,
 	BATCHES_QUEUED = 64,
-	RECORDS_QUEUED = 256,
+	RECORDS_QUEUED = 16, /* a record may hold megabytes of hits */
 	HANDSHAKE_SECONDS = 10,
 	FLUSH_MS = 300, /* for the last ACKs to leave */
 	RELOAD_AGAIN_MS = 200,
+	WATCH_SECONDS = 60,
 };
 
 struct pipeline {
@@ -49,6 +50,8 @@ struct pipeline {
 
 	struct loop *loop;
 	struct loop_timer *flushed;
+	struct loop_timer *watch;
+	uint64_t evicted_hits; /* said so far */
 	struct tls_context *beats_tls;
 	struct tls_context *syslog_tls;
 	struct budget *budget;
@@ -416,6 +419,35 @@ start_workers(struct pipeline *p)
 }
 
 static void
+count_correlation(struct pipeline *p, struct api_status *out)
+{
+	struct correlator_stats stats;
+
+	incidents_stats(p->incidents, &stats);
+	out->hits = stats.hits;
+	out->groups = stats.groups;
+	out->late_hits = stats.late_hits;
+	out->evicted_hits = stats.evicted_hits - stats.late_hits;
+}
+
+/* A bound that forces something out is never silent. */
+static void
+on_watch(void *ctx)
+{
+	struct pipeline *p = ctx;
+	struct correlator_stats stats;
+
+	incidents_stats(p->incidents, &stats);
+	if (stats.evicted_hits > p->evicted_hits)
+		log_warn("correlation left out %llu hits since the start: %llu "
+			 "came too late, for the others there was no room",
+		    (unsigned long long)stats.evicted_hits,
+		    (unsigned long long)stats.late_hits);
+	p->evicted_hits = stats.evicted_hits;
+	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
+}
+
+static void
 count_outbox(struct pipeline *p, struct api_status *out)
 {
 	struct outbox *outbox = NULL;
@@ -445,6 +477,7 @@ on_status(void *ctx, struct api_status *out)
 	out->received = counters.received;
 	out->unparsed = counters.unparsed;
 	out->correlated = incidents_position(p->incidents);
+	count_correlation(p, out);
 	out->agents_connected = presence_agents(p->presence);
 	out->rules_loaded = __atomic_load_n(&p->rules_loaded, __ATOMIC_RELAXED);
 	out->rules_refused =
@@ -628,6 +661,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->loop = loop_new();
 	p->flushed = loop_timer_new(p->loop, on_flushed, p);
 	p->reload_again = loop_timer_new(p->loop, use_fresh, p);
+	p->watch = loop_timer_new(p->loop, on_watch, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
 	rc = load_tls(config, &p->beats_tls, &p->syslog_tls, err);
@@ -664,6 +698,7 @@ pipeline_run(struct pipeline *p)
 	log_info("ready: %u rules, %u refused, %u log formats",
 	    ruleset_loaded(p->stages->rules), ruleset_refused(p->stages->rules),
 	    normalizer_set_count(p->stages->normalizers));
+	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
 	loop_run(p->loop);
 	drain(p);
 }
@@ -687,6 +722,7 @@ pipeline_free(struct pipeline *p)
 	tls_context_free(p->syslog_tls);
 	loop_timer_free(p->flushed);
 	loop_timer_free(p->reload_again);
+	loop_timer_free(p->watch);
 	presence_free(p->presence);
 	budget_free(p->budget);
 	loop_free(p->loop);

@@ -359,6 +359,12 @@ write_status(struct buf *out, const struct api_status *s,
 	put_number(&w, "loaded", s->rules_loaded);
 	put_number(&w, "refused", s->rules_refused);
 	json_close(&w, '}');
+	open_part(&w, "correlation");
+	put_number(&w, "hits", s->hits);
+	put_number(&w, "groups", s->groups);
+	put_number(&w, "late_hits", s->late_hits);
+	put_number(&w, "evicted_hits", s->evicted_hits);
+	json_close(&w, '}');
 	open_part(&w, "log");
 	put_number(&w, "commits", c->commits);
 	put_number(&w, "correlated", s->correlated);

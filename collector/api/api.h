@@ -23,6 +23,8 @@ struct api_status {
 	uint64_t agents_connected;
 	uint64_t outbox_pending, outbox_delivered;
 	uint64_t rules_loaded, rules_refused;
+	/* What correlation holds, and what a bound forced out. */
+	uint64_t hits, groups, late_hits, evicted_hits;
 };
 
 struct api_options {

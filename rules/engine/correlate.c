@@ -560,7 +560,8 @@ correlator_reload(struct correlator *old, struct ruleset *rs)
 	new = corr_plan_new(rs, &c->options);
 	touched = xcalloc(new->n + 1, sizeof(*touched));
 	for (uint32_t j = 0; j < new->n; j++)
-		touched[j] = (struct corr_list){ CORR_NONE, CORR_NONE };
+		touched[j] =
+		    (struct corr_list){ CORR_NONE, CORR_NONE, INT64_MIN };
 	for (uint32_t i = 0; i < before->n; i++)
 		places[i] = new_place(before, i, new);
 	for (uint32_t i = 0; i < c->n_groups; i++) {

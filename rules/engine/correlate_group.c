@@ -153,7 +153,7 @@ make_room(struct correlator *c, struct corr_group *g)
 		g->first = 0;
 		return;
 	}
-	cap = g->cap < 4 ? 4 : 2 * g->cap;
+	cap = g->cap < 4 ? 4 : g->cap + g->cap / 2;
 	hits = xreallocarray(NULL, cap, sizeof(*hits));
 	memcpy(hits, corr_hits(g), g->n * sizeof(*hits));
 	c->stats.bytes += cap * sizeof(*hits);
@@ -246,7 +246,8 @@ corr_groups_init(struct correlator *c)
 	c->free_group = UINT32_MAX;
 	c->touched = xcalloc(c->plan->n + 1, sizeof(*c->touched));
 	for (uint32_t i = 0; i < c->plan->n; i++)
-		c->touched[i] = (struct corr_list){ CORR_NONE, CORR_NONE };
+		c->touched[i] =
+		    (struct corr_list){ CORR_NONE, CORR_NONE, INT64_MIN };
 }
 
 static void
@@ -435,6 +436,8 @@ corr_group_touch(struct correlator *c, uint32_t group)
 	struct corr_list *list = &c->touched[g->rule];
 
 	g->touched = c->clock;
+	if (corr_hits(g)[g->n - 1].time_ns > list->newest_ns)
+		list->newest_ns = corr_hits(g)[g->n - 1].time_ns;
 	if (list->newest == (int32_t)group)
 		return;
 	unlink_touched(c, group);
@@ -483,9 +486,38 @@ evict(struct correlator *c, uint32_t rule, uint64_t hits)
 		    hits);
 }
 
+/*
+ * Where memory is short a rule's groups live no longer than their hits would:
+ * those that rested longest go, two for each that comes.
+ */
+static void
+drop_resting(struct correlator *c, uint32_t rule, uint32_t keep)
+{
+	const struct corr_rule *r = &c->plan->rules[rule];
+	int64_t kept_ns = CORR_KEEP_SPANS * r->span_ns;
+
+	if (r->kind == CORR_AFTER)
+		return;
+	for (int n = 0; n < 2; n++) {
+		int32_t i = c->touched[rule].oldest;
+		const struct corr_group *g;
+
+		if (i == CORR_NONE || i == (int32_t)keep)
+			return;
+		g = corr_group(c, (uint32_t)i);
+		if (g->n > 0 &&
+		    corr_hits(g)[g->n - 1].time_ns + kept_ns >
+			c->touched[rule].newest_ns)
+			return;
+		corr_group_remove(c, (uint32_t)i);
+	}
+}
+
 void
 corr_groups_bound(struct correlator *c, uint32_t keep)
 {
+	if (c->stats.hits >= CORR_RELAXED_HITS)
+		drop_resting(c, corr_group(c, keep)->rule, keep);
 	while (c->stats.hits > c->options.max_hits ||
 	    c->live_groups > c->options.max_groups) {
 		int32_t worst = worst_group(c, keep);

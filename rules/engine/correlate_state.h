@@ -199,8 +199,10 @@ struct corr_absence {
 	int64_t due_ns; /* the entry of a heap that counts */
 };
 
+/* A rule's groups in the order of last touch. */
 struct corr_list {
 	int32_t oldest, newest;
+	int64_t newest_ns; /* latest hit of any */
 };
 
 /* Of the table of groups: a look-up that fails touches no group. */

@@ -26,7 +26,8 @@ def make_log(path, lines):
     """sshd, sudo, cron and web server lines, 110 to 130 bytes each."""
     with open(path, "w") as f:
         for i in range(lines):
-            at = f"Nov 22 {i // 36000 % 24:02}:{i // 600 % 60:02}:{i // 10 % 60:02}"
+            at = (f"Nov {1 + i // 864000:2} {i // 36000 % 24:02}:"
+                  f"{i // 600 % 60:02}:{i // 10 % 60:02}")
             user = USERS[i % len(USERS)]
             ip = f"198.51.{i // 7 % 200}.{i % 250}"
             kind = i % 10
