@@ -21,6 +21,8 @@ import threading
 import time
 import zlib
 
+from harness import PATIENCE, free_port
+
 TOP = os.environ.get("top_srcdir", ".")
 BUILD = os.environ.get("top_builddir", ".")
 AGENT = os.path.join(BUILD, "kuzet-agent")
@@ -68,7 +70,7 @@ class Receiver:
         self.stop = False
         self.sock = socket.socket()
         self.sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        self.sock.bind(("127.0.0.1", port))
+        self.sock.bind(("127.0.0.1", port or free_port()))
         self.port = self.sock.getsockname()[1]
         self.sock.listen(16)
         self.open = []
@@ -276,7 +278,7 @@ class World:
     def stop(self):
         began = time.monotonic()
         self.agent.terminate()
-        code = self.agent.wait(timeout=20)
+        code = self.agent.wait(timeout=PATIENCE)
         return code, time.monotonic() - began
 
     def write(self, name, n, text="the line"):
@@ -286,13 +288,13 @@ class World:
                 f.write(f"{name} {i} {text}\n")
         self.written[name] = first + n
 
-    def wait(self, total, seconds=20.0):
+    def wait(self, total, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while self.receiver.total() < total and time.monotonic() < end:
             time.sleep(0.02)
         return self.receiver.total() >= total
 
-    def wait_for(self, what, seconds=10.0):
+    def wait_for(self, what, seconds=PATIENCE):
         end = time.monotonic() + seconds
         while not what() and time.monotonic() < end:
             time.sleep(0.02)
@@ -484,7 +486,7 @@ def away(w):
     time.sleep(1)
     peak = memory_kb(w.agent.pid)
     w.receiver = Receiver(w.pki, port)
-    w.wait(200000, 60)
+    w.wait(200000)
     w.right("the collector was away: the files were the buffer")
     peak = max(peak, memory_kb(w.agent.pid))
     check(
@@ -597,7 +599,7 @@ def long_lines(w):
         f.write(b"end\n")
     w.configure(inputs="  - {type: file, paths: [long.txt]}\n")
     w.start()
-    w.wait(4, 30)
+    w.wait(4)
     lines = w.receiver.lines.get("long.txt", [])
     check([len(m) for m in lines] == [1 << 20] * 3 + [3],
           "lines of 3 MiB, also of bytes that take six: cut at 1 MiB",
@@ -608,7 +610,7 @@ def long_lines(w):
 def usage(w):
     def run(*args):
         return subprocess.run([AGENT, *args], capture_output=True, text=True,
-                              timeout=20, check=False)
+                              timeout=PATIENCE, check=False)
 
     r = run("--version")
     check(r.returncode == 0 and r.stdout.startswith("kuzet-agent "),
@@ -655,7 +657,7 @@ def usage(w):
     check(r.returncode == 2 and "600" in r.stderr,
           "a private key that others can read is refused", r.stderr)
     w.start()
-    w.wait_for(lambda: os.path.exists(f"{w.dir}/state/files.state"), 3)
+    w.wait_for(lambda: os.path.exists(f"{w.dir}/state/files.state"))
     time.sleep(0.3)
     r = run("-c", w.config)
     check(r.returncode == 1 and "another agent" in r.stderr,

@@ -9,6 +9,7 @@ import contextlib
 import json
 import os
 import pathlib
+import random
 import shutil
 import signal
 import socket
@@ -28,9 +29,15 @@ PATIENCE = float(os.environ.get("KUZET_TEST_PATIENCE", "60"))
 
 
 def free_port():
-    with socket.socket() as s:
-        s.bind(("127.0.0.1", 0))
-        return s.getsockname()[1]
+    """Below the ephemeral ports: none of the many connections that tests make
+    takes it before its listener, or while that is being started again."""
+    while True:
+        port = random.SystemRandom().randrange(10000, 20000)
+        with socket.socket() as s:
+            s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with contextlib.suppress(OSError):
+                s.bind(("127.0.0.1", port))
+                return port
 
 
 def wait_for(what, condition, seconds=None):

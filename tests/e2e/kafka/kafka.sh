@@ -39,10 +39,13 @@ fetch() {
 	rm -rf "$part"
 }
 
-free_ports() { # two of them
-	python3 -c 'import socket
-s = [socket.socket() for _ in range(2)]
-for x in s: x.bind(("127.0.0.1", 0))
+free_ports() { # two of them, that no outgoing connection takes meanwhile
+	python3 -c 'import random, socket
+s = []
+while len(s) < 2:
+    s.append(socket.socket())
+    try: s[-1].bind(("127.0.0.1", random.SystemRandom().randrange(10000, 20000)))
+    except OSError: s.pop()
 print(*[x.getsockname()[1] for x in s])'
 }
 
