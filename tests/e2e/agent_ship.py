@@ -657,7 +657,7 @@ def usage(w):
     check(r.returncode == 2 and "600" in r.stderr,
           "a private key that others can read is refused", r.stderr)
     w.start()
-    w.wait_for(lambda: os.path.exists(f"{w.dir}/state/files.state"))
+    w.wait_for(lambda: os.path.exists(f"{w.dir}/state/lock"))
     time.sleep(0.3)
     r = run("-c", w.config)
     check(r.returncode == 1 and "another agent" in r.stderr,

@@ -7,6 +7,8 @@ import ssl
 import struct
 import zlib
 
+from harness import PATIENCE
+
 
 def window(n):
     return struct.pack(">2sI", b"2W", n)
@@ -29,7 +31,7 @@ def batch(payloads, pack=True):
     return window(len(payloads)) + (compressed(frames) if pack else frames)
 
 
-def connect(world, name="web-1", port=None, timeout=30):
+def connect(world, name="web-1", port=None, timeout=PATIENCE):
     ctx = ssl.create_default_context(cafile=world.pki / "ca.pem")
     ctx.check_hostname = False
     if name is not None:
