@@ -49,7 +49,7 @@ struct rule_options {
 	const struct conf_map *placeholders;
 	rule_finding_cb *on_finding; /* may be NULL */
 	void *ctx;
-	bool lint; /* also warnings that only `rules check` wants */
+	bool lint;        /* also warnings that only `rules check` wants */
 	bool keep_syntax; /* for explain.h: what the rules were made of stays */
 };
 
