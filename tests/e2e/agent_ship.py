@@ -481,6 +481,8 @@ def away(w):
     w.start()
     for i in range(20):
         w.write("a.log", 10000, "x" * 100)
+        if i == 0:  # a file renamed before anybody saw it is nobody's
+            w.wait_for(lambda: "reading it from its start" in w.err())
         if i == 10:
             os.rename(f"{w.dir}/a.log", f"{w.dir}/a.log.1")
     time.sleep(1)
