@@ -129,7 +129,7 @@ keep_undecodable(struct event *ev, struct slice text, const char *why)
 {
 	struct slice repaired;
 
-	event_init(ev, ev->arena);
+	event_begin(ev, ev->arena);
 	if (text.len > json_limits_default.text_bytes) {
 		text.len = json_limits_default.text_bytes;
 		event_add_string(ev, FIELD_LOG_FLAGS, SLICE("truncated"));

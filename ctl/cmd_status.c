@@ -59,7 +59,7 @@ on_line(void *ctx, struct slice line)
 	struct event ev;
 	struct error err;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	if (json_read_event(line, &json_limits_default, &ev, &err) == RC_OK) {
 		ready = event_get(&ev, field_intern(SLICE("ready")));
 		s->ready =

@@ -95,7 +95,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 		if (is_blank(text))
 			continue;
 		arena_reset(arena);
-		event_init(&ev, arena);
+		event_begin(&ev, arena);
 		ev.arrival_ns = now;
 		ev.time_ns = INT64_MIN;
 		ev.size = (uint32_t)text.len;

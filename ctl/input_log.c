@@ -46,7 +46,7 @@ on_line(void *ctx, struct slice line, bool truncated)
 	if (r->stopped)
 		return;
 	arena_reset(r->arena);
-	event_init(&ev, r->arena);
+	event_begin(&ev, r->arena);
 	ev.arrival_ns = r->hints.time.now_ns;
 	ev.time_ns = ev.arrival_ns;
 	if (truncated)

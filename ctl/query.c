@@ -173,7 +173,7 @@ table_row(struct query *q, struct slice line)
 	struct error err;
 
 	arena_reset(q->arena);
-	event_init(&ev, q->arena);
+	event_begin(&ev, q->arena);
 	if (json_read_event(line, &json_limits_default, &ev, &err) != RC_OK) {
 		print_text(line, 0);
 		(void)putchar('\n');

@@ -246,7 +246,7 @@ read_settings(struct scenario *s, const char *base)
 
 	if (path == NULL)
 		return;
-	event_init(&ev, s->arena);
+	event_begin(&ev, s->arena);
 	if (!read_whole(s->arena, path, &text, &err)) {
 		fail(s, &err);
 		return;
@@ -362,7 +362,7 @@ read_match(struct scenario *s, struct slice line, struct event *ev)
 {
 	struct error err;
 
-	event_init(ev, s->arena);
+	event_begin(ev, s->arena);
 	if (json_read_event(line, &json_limits_default, ev, &err) == RC_OK)
 		return true;
 	(void)error_prefix(&err, "expected.jsonl");

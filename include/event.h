@@ -55,7 +55,7 @@ struct event_id {
 	uint64_t offset;
 };
 
-/* Bound: beyond it event_set() refuses, counts and marks. */
+/* Bound: beyond it event_set_value() refuses, counts and marks. */
 enum { EVENT_FIELDS_MAX = 1024 };
 
 struct event {
@@ -74,9 +74,9 @@ struct event {
 };
 
 /* An empty event whose fields will live in `arena`. */
-void event_init(struct event *ev, struct arena *arena);
+void event_begin(struct event *ev, struct arena *arena);
 
-/* NULL if it has no such field; valid until the next event_set(). */
+/* NULL if it has no such field; valid until the next event_set_value(). */
 const struct value *event_get(const struct event *ev, uint32_t id);
 
 /* The same for one of many alike events: looks first where the last had it. */
@@ -97,7 +97,7 @@ struct slice event_get_string(const struct event *ev, uint32_t id);
  * Sets or replaces.  Strings are borrowed: they must live as long as the arena.
  * FIELD_NONE is counted in `dropped`.
  */
-void event_set(struct event *ev, uint32_t id, struct value value);
+void event_set_value(struct event *ev, uint32_t id, struct value value);
 /* The same where the event is known not to have the field yet. */
 void event_append(struct event *ev, uint32_t id, struct value value);
 /* Its place, to be filled (VALUE_NULL now), or NULL at the bound: counted. */

@@ -49,7 +49,7 @@ add(struct batch *b, struct event **list, uint32_t *n)
 		*list = xreallocarray(*list,
 		    *n == 0 ? FIRST_EVENTS : 2 * (size_t)*n, sizeof(**list));
 	ev = &(*list)[(*n)++];
-	event_init(ev, b->arena);
+	event_begin(ev, b->arena);
 	return ev;
 }
 

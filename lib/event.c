@@ -6,7 +6,7 @@
 enum { FIRST_FIELDS = 24 };
 
 void
-event_init(struct event *ev, struct arena *arena)
+event_begin(struct event *ev, struct arena *arena)
 {
 	*ev = (struct event){ .arena = arena };
 }
@@ -51,7 +51,7 @@ grow(struct event *ev)
 }
 
 void
-event_set(struct event *ev, uint32_t id, struct value value)
+event_set_value(struct event *ev, uint32_t id, struct value value)
 {
 	struct field *f = find(ev, id);
 
@@ -90,19 +90,19 @@ event_append(struct event *ev, uint32_t id, struct value value)
 void
 event_set_string(struct event *ev, uint32_t id, struct slice s)
 {
-	event_set(ev, id, (struct value){ .kind = VALUE_STRING, .s = s });
+	event_set_value(ev, id, (struct value){ .kind = VALUE_STRING, .s = s });
 }
 
 void
 event_set_int(struct event *ev, uint32_t id, int64_t i)
 {
-	event_set(ev, id, (struct value){ .kind = VALUE_INT, .i = i });
+	event_set_value(ev, id, (struct value){ .kind = VALUE_INT, .i = i });
 }
 
 void
 event_set_bool(struct event *ev, uint32_t id, bool b)
 {
-	event_set(ev, id, (struct value){ .kind = VALUE_BOOL, .b = b });
+	event_set_value(ev, id, (struct value){ .kind = VALUE_BOOL, .b = b });
 }
 
 static bool
@@ -126,7 +126,7 @@ event_add_string(struct event *ev, uint32_t id, struct slice s)
 	if (f == NULL) {
 		items = arena_alloc(ev->arena, sizeof(items[0]));
 		items[0] = one;
-		event_set(ev, id,
+		event_set_value(ev, id,
 		    (struct value){ .kind = VALUE_LIST,
 			.n = 1,
 			.list = items });

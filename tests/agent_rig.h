@@ -93,7 +93,7 @@ rig_take(struct rig *r, struct slice json)
 	struct event ev;
 	char *text;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	if ((r->n & (r->n - 1)) == 0) /* doubles at each power of two */
 		r->events =
 		    xreallocarray(r->events, 2 * r->n + 1, sizeof(*r->events));

@@ -119,12 +119,12 @@ set_data(struct event *ev, uint32_t field, const MMDB_entry_data_s *d)
 		event_set_int(ev, field, d->int32);
 		break;
 	case MMDB_DATA_TYPE_DOUBLE:
-		event_set(ev, field,
+		event_set_value(ev, field,
 		    (struct value){ .kind = VALUE_DOUBLE,
 			.d = d->double_value });
 		break;
 	case MMDB_DATA_TYPE_FLOAT:
-		event_set(ev, field,
+		event_set_value(ev, field,
 		    (struct value){ .kind = VALUE_DOUBLE,
 			.d = (double)d->float_value });
 		break;

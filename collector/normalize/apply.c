@@ -224,7 +224,7 @@ target_set(const struct target *t, struct slice value, struct apply *apply)
 		break;
 	case TARGET_FLOAT:
 		if (read_float(s, &d))
-			event_set(ev, t->field,
+			event_set_value(ev, t->field,
 			    (struct value){ .kind = VALUE_DOUBLE, .d = d });
 		break;
 	case TARGET_IP:
@@ -274,7 +274,8 @@ pattern_apply(const struct format *f, const struct pattern *p,
 	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
 
 	for (uint32_t i = 0; i < p->n_constants; i++)
-		event_set(a->ev, p->constants[i].id, p->constants[i].value);
+		event_set_value(a->ev, p->constants[i].id,
+		    p->constants[i].value);
 	for (uint32_t i = 0; i < p->n_captures; i++) {
 		const struct capture *c = &p->captures[i];
 		PCRE2_SIZE from = at[2 * (size_t)c->group];

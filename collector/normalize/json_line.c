@@ -28,7 +28,7 @@ json_line_merge(struct event *ev, const struct event *from)
 {
 	for (uint32_t i = 0; i < from->n; i++)
 		if (event_get(ev, from->fields[i].id) == NULL)
-			event_set(ev, from->fields[i].id,
+			event_set_value(ev, from->fields[i].id,
 			    from->fields[i].value);
 	ev->dropped += from->dropped;
 }
@@ -60,7 +60,7 @@ json_line_read(struct event *ev, struct slice line,
 	struct event object;
 	struct error err;
 
-	event_init(&object, ev->arena);
+	event_begin(&object, ev->arena);
 	object.time_ns = ev->time_ns;
 	if (json_read_event(line, &json_limits_default, &object, &err) != RC_OK)
 		return false;

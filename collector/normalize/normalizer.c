@@ -324,7 +324,7 @@ static void
 apply_constants(const struct format *f, struct event *ev)
 {
 	for (uint32_t i = 0; i < f->n_constants; i++)
-		event_set(ev, f->constants[i].id, f->constants[i].value);
+		event_set_value(ev, f->constants[i].id, f->constants[i].value);
 }
 
 static bool
@@ -456,7 +456,7 @@ normalizer_event(struct normalizer *n, struct event *ev,
 		return true;
 	if (own.time.tz == NULL)
 		own.time.tz = zone_of(n, ev);
-	event_init(&parsed, ev->arena);
+	event_begin(&parsed, ev->arena);
 	parsed.time_ns = ev->time_ns;
 	if (path.len > 0)
 		event_set_string(&parsed, FIELD_LOG_FILE_PATH, path);

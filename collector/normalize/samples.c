@@ -228,7 +228,7 @@ run_sample(struct testing *t, const struct yaml_node *sample)
 		return;
 	arena = arena_new(ARENA_BLOCK);
 	buf_init(&why, TEXT_MAX);
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	ev.time_ns = now_ns;
 	(void)normalizer_line(t->normalizer, &ev, line->text, &hints);
 	if (check_expected(&ev, FIELD_NONE, expected, &why))

@@ -573,7 +573,7 @@ block_event(struct block_decoder *d, uint32_t index, struct event *ev)
 {
 	uint32_t n = 0;
 
-	event_init(ev, d->arena);
+	event_begin(ev, d->arena);
 	ev->time_ns = d->heads.times[index];
 	ev->arrival_ns = d->heads.arrivals[index];
 	ev->id = d->heads.ids[index];

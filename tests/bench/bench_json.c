@@ -77,7 +77,7 @@ bench_read(const struct input *in)
 		for (unsigned i = 0; i < EVENTS; i++) {
 			struct event ev;
 
-			event_init(&ev, a);
+			event_begin(&ev, a);
 			if (json_read_event(in->lines[i], &json_limits_default,
 				&ev, &err) != RC_OK)
 				abort();
@@ -100,7 +100,7 @@ bench_write(const struct input *in, enum json_shape shape, const char *what)
 		abort();
 	buf_init(&out, OUT_MAX);
 	for (unsigned i = 0; i < EVENTS; i++) {
-		event_init(&events[i], a);
+		event_begin(&events[i], a);
 		if (json_read_event(in->lines[i], &json_limits_default,
 			&events[i], &err) != RC_OK)
 			abort();
@@ -228,7 +228,7 @@ bench_yajl(const struct input *in, bool event, const char *what)
 			struct maker m = { .depth = 0 };
 			yajl_handle h;
 
-			event_init(&m.ev, a);
+			event_begin(&m.ev, a);
 			h = yajl_alloc(event ? &maker : &bare, NULL, &m);
 			if (yajl_parse(h,
 				(const unsigned char *)in->lines[i].ptr,

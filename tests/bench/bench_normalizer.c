@@ -58,7 +58,7 @@ pass(struct run *r, struct slice text)
 
 		if (r->lines++ % BATCH == 0)
 			arena_reset(r->arena);
-		event_init(&ev, r->arena);
+		event_begin(&ev, r->arena);
 		r->known += normalizer_line(r->n, &ev,
 		    (struct slice){ text.ptr, len }, &r->hints);
 		len += end != NULL;

@@ -71,7 +71,7 @@ parse(struct slice line, struct event *ev, struct arena *arena)
 {
 	struct error err;
 
-	event_init(ev, arena);
+	event_begin(ev, arena);
 	return json_read_event(line, &json_limits_default, ev, &err) == RC_OK;
 }
 

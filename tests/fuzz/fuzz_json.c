@@ -53,7 +53,7 @@ read_write(struct slice text, unsigned depth, struct buf *out)
 	struct error err;
 	bool ok;
 
-	event_init(&ev, a);
+	event_begin(&ev, a);
 	ok = json_read_event(text, &limits, &ev, &err) == RC_OK;
 	if (ok)
 		json_write_event(out, &ev, JSON_NESTED);

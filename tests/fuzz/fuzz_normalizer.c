@@ -82,7 +82,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	hints.program.len = strlen(hints.program.ptr);
 	text = (struct slice){ (const char *)data + 1, size - 1 };
 	arena = arena_new(ARENA_BLOCK);
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	switch (data[0] >> 6) {
 	case 0:
 	case 1:

@@ -40,7 +40,7 @@ run(struct ruleset *rs)
 	struct error err;
 	uint32_t n[2];
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	if (json_read_event((struct slice){ event_text,
 				sizeof(event_text) - 1 },
 		&json_limits_default, &ev, &err) != RC_OK)

@@ -37,7 +37,7 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	    again.time_ns != h.time_ns || again.message.ptr != h.message.ptr)
 		abort();
 	arena = arena_new(4096);
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	syslog_header_apply(&h, &ev);
 	arena_free(arena);
 	return 0;

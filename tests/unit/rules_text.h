@@ -69,7 +69,7 @@ rules_text_match(struct ruleset *rs, const char *json,
 	uint32_t n = 0;
 	size_t matched = SIZE_MAX;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	ev.time_ns = INT64_C(1795323723000000000); /* 2026-11-22T05:02:03Z */
 	if (json_read_event((struct slice){ json, strlen(json) },
 		&json_limits_default, &ev, &err) == RC_OK) {

@@ -38,7 +38,7 @@ corpus(const char *name, char path[PATH_BYTES])
 static void
 look_up(const struct geoip *g, struct event *ev, const char *ip)
 {
-	event_init(ev, ev->arena);
+	event_begin(ev, ev->arena);
 	event_set_string(ev, FIELD_SOURCE_IP, (struct slice){ ip, strlen(ip) });
 	geoip_enrich(g, ev);
 }
@@ -170,7 +170,7 @@ main(void)
 		(void)puts("1..0 # SKIP no corpus");
 		return 0;
 	}
-	event_init(&ev, arena_new(ARENA_BLOCK));
+	event_begin(&ev, arena_new(ARENA_BLOCK));
 	nested_layout(&ev);
 	flat_layout(&ev);
 	bad_files(&ev);

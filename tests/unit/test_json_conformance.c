@@ -41,7 +41,7 @@ accepts_member(struct slice text)
 	struct json_limits limits = { JSON_DEPTH_MAX, 1 << 20 };
 	enum rc rc;
 
-	event_init(&ev, a);
+	event_begin(&ev, a);
 	buf_init(&wrapped, WRAPPED_MAX);
 	(void)buf_add_str(&wrapped, "{\"x\":");
 	(void)buf_add_slice(&wrapped, text);

@@ -80,7 +80,7 @@ check_case(struct normalizer *n, size_t i)
 	char got[256];
 	struct event ev;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	(void)normalizer_line(n, &ev, text(cases[i].line), &hints);
 	(void)snprintf(got, sizeof(got), "%.*s %.*s",
 	    SLICE_ARG(or_dash(event_get_string(&ev, FIELD_EVENT_DATASET))),
@@ -208,7 +208,7 @@ beats_events_keep_what_they_have(struct normalizer *n)
 	struct normalize_hints hints = { .time = { .year = 2026 } };
 	struct event ev;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	event_set_string(&ev, FIELD_EVENT_DATASET, SLICE("system.auth"));
 	event_set_string(&ev, FIELD_HOST_NAME, SLICE("own-name"));
 	event_set_string(&ev, FIELD_MESSAGE,
@@ -221,7 +221,7 @@ beats_events_keep_what_they_have(struct normalizer *n)
 		event_get_string(&ev, FIELD_MESSAGE).ptr[0] == 'N' &&
 		ev.time_ns == INT64_C(1795309323) * NS_PER_SEC,
 	    "an event of a Beat is parsed, and keeps its own fields");
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	event_set_string(&ev, FIELD_EVENT_DATASET, SLICE("system.auth"));
 	event_set_string(&ev, FIELD_EVENT_TIMEZONE, SLICE("+05:00"));
 	event_set_string(&ev, FIELD_MESSAGE,
@@ -229,7 +229,7 @@ beats_events_keep_what_they_have(struct normalizer *n)
 	CHECK(normalizer_event(n, &ev, &hints) &&
 		ev.time_ns == INT64_C(1795291323) * NS_PER_SEC,
 	    "the time zone that a Beat tells counts");
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	event_set_string(&ev, FIELD_MESSAGE, SLICE("anything"));
 	CHECK(normalizer_event(n, &ev, &hints) &&
 		event_get(&ev, FIELD_EVENT_KIND) == NULL,
@@ -263,7 +263,7 @@ matching_is_bounded(void)
 	write_file(dir, "slow", text);
 	if (normalizer_set_load(dir, NULL, NULL, &set, &err) == RC_OK) {
 		n = normalizer_new(set);
-		event_init(&ev, arena);
+		event_begin(&ev, arena);
 		(void)normalizer_line(n, &ev,
 		    (struct slice){ line, sizeof(line) }, &hints);
 		CHECK(normalizer_limits(n) == 1 &&
@@ -287,7 +287,7 @@ syslog_frames(struct normalizer *n)
 	struct normalize_hints hints = { .time = { .year = 2026 } };
 	struct event ev;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	CHECK(normalizer_syslog(n, &ev, frame, &hints) &&
 		slice_eq(event_get_string(&ev, FIELD_MESSAGE),
 		    SLICE("'su root' failed on /dev/pts/8")) &&
@@ -297,12 +297,12 @@ syslog_frames(struct normalizer *n)
 		    SLICE("su")) &&
 		slice_eq(event_get_string(&ev, FIELD_EVENT_ORIGINAL), frame),
 	    "a frame of RFC 5424 gives MSG and APP-NAME");
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	CHECK(normalizer_syslog(n, &ev, SLICE("<13>no header\n"), &hints) &&
 		slice_eq(event_get_string(&ev, FIELD_MESSAGE),
 		    SLICE("no header")),
 	    "a frame with a PRI and nothing else is all MSG");
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	CHECK(!normalizer_line(n, &ev, SLICE("bad \xff byte"), &hints) &&
 		slice_eq(event_get_string(&ev, FIELD_EVENT_ORIGINAL),
 		    SLICE("bad \xef\xbf\xbd byte")),

@@ -166,8 +166,8 @@ one_case(struct run *r, struct slice text, void (*check)(struct run *r))
 	struct slice family;
 	struct error err;
 
-	event_init(&r->given, arena);
-	event_init(&r->made, arena);
+	event_begin(&r->given, arena);
+	event_begin(&r->made, arena);
 	if (json_read_event(text, &json_limits_default, &r->given, &err) !=
 	    RC_OK) {
 		arena_free(arena);

@@ -543,7 +543,7 @@ test_order(void)
 	const uint32_t *hits;
 	uint32_t n;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	event_set_int(&ev, field_intern(SLICE("A")), 1);
 	hits = matcher_run(m, &ev, NULL, &n);
 	CHECK(n == 3 && hits[0] == 0 && hits[1] == 1 && hits[2] == 2,

@@ -42,7 +42,7 @@ compare_event(struct comparison *c, const char *json, size_t len)
 	const uint32_t *hits;
 	uint32_t n, at = 0;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	ev.time_ns = INT64_C(1795323723000000000);
 	if (json_read_event((struct slice){ json, len }, &json_limits_default,
 		&ev, &err) != RC_OK) {

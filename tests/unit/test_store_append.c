@@ -91,10 +91,10 @@ add_odd_values(struct batch *b)
 	enum { ODD = sizeof(odd) / sizeof(odd[0]) };
 
 	for (uint32_t i = 0; i < 40; i++)
-		event_set(&b->events[3 * (size_t)i],
+		event_set_value(&b->events[3 * (size_t)i],
 		    field_intern(SLICE("my.odd")), odd[i % ODD]);
 	for (uint32_t i = 0; i < ODD; i++)
-		event_set(&b->events[200 + i],
+		event_set_value(&b->events[200 + i],
 		    i % 2 == 0 ? field_intern(SLICE("my.odd2"))
 			       : field_intern(SLICE("my.odd3")),
 		    odd[i]);

@@ -103,7 +103,7 @@ structured_data_becomes_fields(const struct timestamp_hints *hints)
 	struct syslog_header h;
 	struct event ev;
 
-	event_init(&ev, arena);
+	event_begin(&ev, arena);
 	(void)syslog_header_read(
 	    SLICE("<165>1 2026-11-22T01:02:03Z h app 7 ID47 "
 		  "[ex@32473 iut=\"3\" s=\"a\\\"b\\]c\\\\d\\e\"][two] msg"),
