@@ -3,14 +3,12 @@
 
 #include "collector/store/internal.h"
 
-enum { SOC_FORMAT = 1 };
-
 /*
  * `status`, `reason` are what correlation says; edited_* what a person said,
  * who has the last word.  `grp` is the group.  outbox: a row an incident; due
  * NULL: its newest state is out (or nobody wants it).
  */
-static const char schema[] =
+static const char schema_1[] =
     "CREATE TABLE cursor(one INTEGER PRIMARY KEY CHECK(one = 1),"
     " commit_number INTEGER NOT NULL, rebuild_from INTEGER NOT NULL);"
     "CREATE TABLE incidents(id TEXT PRIMARY KEY, owner TEXT NOT NULL,"
@@ -30,6 +28,10 @@ static const char schema[] =
     " WITHOUT ROWID;"
     "CREATE TABLE publisher_notes(name TEXT PRIMARY KEY,"
     " text TEXT NOT NULL) WITHOUT ROWID;";
+
+/* Step n makes format n of format n - 1.  Landed ones never change. */
+static const char *const steps[] = { schema_1 };
+enum { SOC_FORMAT = sizeof(steps) / sizeof(steps[0]) };
 
 enum rc
 soc_connect(const char *dir, enum sql_mode mode, struct sql **out,
@@ -75,8 +77,8 @@ soc_prepare(const char *dir, struct error *err)
 	(void)snprintf(text, sizeof(text), "PRAGMA user_version=%d",
 	    SOC_FORMAT);
 	rc = sql_begin(db, err);
-	if (rc == RC_OK)
-		rc = sql_exec(db, schema, err);
+	for (; rc == RC_OK && version < SOC_FORMAT; version++)
+		rc = sql_exec(db, steps[version], err);
 	if (rc == RC_OK)
 		rc = sql_exec(db, text, err);
 	if (rc == RC_OK)
