@@ -18,14 +18,18 @@ collector_check(const char *path, const struct collector_config *config,
 	const struct publish_options publish = collector_publish(config);
 	struct tls_context *tls = NULL;
 	struct stages *stages = NULL;
+	size_t bad = publish.n_properties;
 	enum rc rc = tls_context_new(TLS_SERVER, &files, true, &tls, err);
 
 	if (rc == RC_OK)
 		rc = stages_load(config, &stages, err);
 	if (rc == RC_OK && publish.n_brokers > 0)
-		rc = publish_check(&publish, err);
+		rc = publish_check(&publish, &bad, err);
 	stages_unref(stages);
 	tls_context_free(tls);
+	if (bad < publish.n_properties)
+		return error_prefix(err, "%s:%u", path,
+		    config->kafka_properties.lines[bad]);
 	if (rc != RC_OK)
 		return error_prefix(err, "%s", path);
 	return RC_OK;

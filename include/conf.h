@@ -44,6 +44,7 @@ struct conf_strings {
 struct conf_map {
 	char **names;
 	char **values;
+	unsigned *lines; /* in the file, for messages */
 	size_t n;
 };
 

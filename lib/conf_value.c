@@ -265,6 +265,7 @@ read_map(const struct conf_option *o, const struct yaml_node *node,
 		return refuse(o, node, err);
 	out->names = xcalloc(node->n + 1, sizeof(*out->names));
 	out->values = xcalloc(node->n + 1, sizeof(*out->values));
+	out->lines = xcalloc(node->n + 1, sizeof(*out->lines));
 	for (size_t i = 0; i < node->n; i++) {
 		char *value = read_text(CONF_STRING, node->items[i], "");
 
@@ -273,6 +274,7 @@ read_map(const struct conf_option *o, const struct yaml_node *node,
 			return error_prefix(err, "%s", node->keys[i]->text.ptr);
 		}
 		out->names[out->n] = xstrdup(node->keys[i]->text.ptr);
+		out->lines[out->n] = node->keys[i]->line;
 		out->values[out->n++] = value;
 	}
 	return RC_OK;
@@ -343,6 +345,7 @@ conf_value_free(const struct conf_option *o, void *field)
 		}
 		free(map->names);
 		free(map->values);
+		free(map->lines);
 		*map = (struct conf_map){ .n = 0 };
 		break;
 	default:

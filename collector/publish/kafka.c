@@ -73,14 +73,19 @@ set(rd_kafka_conf_t *conf, const char *name, const char *value,
 
 static enum rc
 set_all(rd_kafka_conf_t *conf, const struct publish_options *o,
-    struct error *err)
+    size_t *property, struct error *err)
 {
 	enum rc rc = RC_OK;
 
+	*property = o->n_properties;
+
 	for (size_t i = 0; rc == RC_OK && i < N(defaults); i++)
 		rc = set(conf, defaults[i][0], defaults[i][1], err);
-	for (size_t i = 0; rc == RC_OK && i < o->n_properties; i++)
+	for (size_t i = 0; rc == RC_OK && i < o->n_properties; i++) {
 		rc = set(conf, o->names[i], o->values[i], err);
+		if (rc != RC_OK)
+			*property = i;
+	}
 	for (size_t i = 0; rc == RC_OK && i < N(fixed); i++)
 		rc = set(conf, fixed[i][0], fixed[i][1], err);
 	return rc;
@@ -157,16 +162,17 @@ make(rd_kafka_type_t type, rd_kafka_conf_t *conf, rd_kafka_t **out,
 
 /* Without brokers, so that nothing is asked. */
 enum rc
-kafka_check(const struct publish_options *options, struct error *err)
+kafka_check(const struct publish_options *options, size_t *property,
+    struct error *err)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
 	rd_kafka_t *producer;
 	enum rc rc;
 
 	rd_kafka_conf_set_log_cb(conf, quiet);
-	rc = set_brokers(conf, options, err);
+	rc = set_all(conf, options, property, err);
 	if (rc == RC_OK)
-		rc = set_all(conf, options, err);
+		rc = set_brokers(conf, options, err);
 	if (rc == RC_OK)
 		rc = set(conf, "bootstrap.servers", "", err);
 	if (rc != RC_OK) {
@@ -184,10 +190,11 @@ new_client(struct kafka *k, rd_kafka_type_t type, rd_kafka_t **out,
     struct error *err)
 {
 	rd_kafka_conf_t *conf = rd_kafka_conf_new();
+	size_t property;
 	enum rc rc;
 
 	rd_kafka_conf_set_log_cb(conf, quiet);
-	rc = set_all(conf, k->options, err);
+	rc = set_all(conf, k->options, &property, err);
 	if (rc == RC_OK)
 		rc = set_brokers(conf, k->options, err);
 	if (rc != RC_OK) {

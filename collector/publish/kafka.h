@@ -18,8 +18,9 @@ struct kafka_message {
 	enum kafka_state state;
 };
 
-/* No connection is made, no thread started that would. */
-enum rc kafka_check(const struct publish_options *options, struct error *err);
+/* As publish_check().  No connection is made, no thread started that would. */
+enum rc kafka_check(const struct publish_options *options, size_t *property,
+    struct error *err);
 
 /* `topic` is copied; `on_error` tells what the client library complains of. */
 enum rc kafka_new(const struct publish_options *options, const char *topic,

@@ -33,8 +33,12 @@ struct publish_options {
 	void *ctx;
 };
 
-/* Everything that can be told without Kafka: for --check-config. */
-enum rc publish_check(const struct publish_options *options, struct error *err);
+/*
+ * Everything that can be told without Kafka: for --check-config.  *property is
+ * the index of the property that librdkafka refuses, else n_properties.
+ */
+enum rc publish_check(const struct publish_options *options, size_t *property,
+    struct error *err);
 
 /* Starts the thread; it connects by itself, now or later. */
 enum rc publish_new(const struct publish_options *options, struct publish **out,

@@ -510,9 +510,10 @@ free_options(struct publish *p)
 }
 
 enum rc
-publish_check(const struct publish_options *options, struct error *err)
+publish_check(const struct publish_options *options, size_t *property,
+    struct error *err)
 {
-	return kafka_check(options, err);
+	return kafka_check(options, property, err);
 }
 
 enum rc
@@ -521,7 +522,8 @@ publish_new(const struct publish_options *options, struct publish **out,
 {
 	struct publish *p;
 	pthread_condattr_t attr;
-	enum rc rc = kafka_check(options, err);
+	size_t property;
+	enum rc rc = kafka_check(options, &property, err);
 
 	*out = NULL;
 	if (rc != RC_OK)

@@ -386,7 +386,7 @@ generic_where(struct taxonomy *t, unsigned part, struct slice value)
 	struct sigma_selection *s = arena_alloc(t->arena, sizeof(*s));
 	char *name = xstrdup("value");
 	char *text = xmemdupz(value.ptr, value.len);
-	struct conf_map map = { &name, &text, 1 };
+	struct conf_map map = { .names = &name, .values = &text, .n = 1 };
 	struct rule_parser p = { .arena = t->arena, .placeholders = &map };
 	bool ok = t->generic[part] != NULL &&
 	    parse_selection(&p, SLICE("generic"), t->generic[part], s);

@@ -43,6 +43,10 @@ def collector():
                 "high")
         refused(w, c, good + "state_dir: x\n", "state_dir")
         refused(w, c, good + "rules: [a\n", "wrong.yaml:")
+        kafka = "kafka:\n  brokers: [127.0.0.1:9]\n  properties:\n"
+        line = good.count("\n") + 4
+        refused(w, c, good + kafka + "    no.such: 1\n",
+                f"wrong.yaml:{line}:", "kafka.properties.no.such")
         refused(w, c, good.replace("rules:", "rules: [nowhere] #"), "nowhere")
         refused(w, c, good.replace("ca: pki/ca.pem", "ca: no.pem"), "no.pem")
         refused(w, c, good.replace("  ca: pki/ca.pem\n", ""), "tls.ca")

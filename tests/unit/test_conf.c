@@ -187,7 +187,8 @@ test_all(void)
 	CHECK(s.brokers.n == 1 && s.brokers.line == 6, "a scalar is a list");
 	CHECK(s.properties.n == 2 &&
 		strcmp(s.properties.names[0], "security.protocol") == 0 &&
-		strcmp(s.properties.values[1], "1") == 0,
+		strcmp(s.properties.values[1], "1") == 0 &&
+		s.properties.lines[1] == 7,
 	    "names with values");
 	CHECK(s.level == 1 && s.count == 9 && s.size == 8 << 20 && !s.on &&
 		s.span == 43200000000000LL && s.rate == 0,

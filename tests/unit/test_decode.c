@@ -180,7 +180,9 @@ main(void)
 {
 	char name[] = "web-1", owner[] = "bank";
 	char *names[] = { name }, *owners[] = { owner };
-	const struct conf_map map = { names, owners, 1 };
+	const struct conf_map map = { .names = names,
+		.values = owners,
+		.n = 1 };
 	struct collected c = { .n = 0 };
 	struct budget *budget = budget_new(1 << 20, NULL, NULL);
 	const struct decoder_options options = {

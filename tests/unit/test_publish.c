@@ -348,17 +348,19 @@ wrong_properties_are_told(void)
 		.names = names,
 		.values = values,
 		.n_properties = 1 };
+	size_t at;
 
-	CHECK(publish_check(&o, &err) == RC_INVALID &&
+	CHECK(publish_check(&o, &at, &err) == RC_INVALID &&
 		strstr(err.text, "kafka.properties.no.such.thing: ") != NULL,
 	    "an unknown property: %s", err.text);
+	CHECK(at == 0, "and which one");
 	o.names++;
 	o.values++;
-	CHECK(publish_check(&o, &err) == RC_INVALID &&
+	CHECK(publish_check(&o, &at, &err) == RC_INVALID &&
 		strstr(err.text, "security.protocol") != NULL,
 	    "a wrong value: %s", err.text);
 	o.n_properties = 0;
-	CHECK(publish_check(&o, &err) == RC_OK, "none is fine");
+	CHECK(publish_check(&o, &at, &err) == RC_OK, "none is fine");
 }
 
 static rd_kafka_mock_cluster_t *cluster;

@@ -500,7 +500,7 @@ test_expand(void)
 	char admins[] = "Administrators", one[] = "root", two[] = "Админ*";
 	char *names[] = { admins, admins };
 	char *values[] = { one, two };
-	struct conf_map map = { names, values, 2 };
+	struct conf_map map = { .names = names, .values = values, .n = 2 };
 	static const char text[] =
 	    "title: a rule\nlogsource: {}\ndetection:\n"
 	    "  s: {A|expand: 'x %Administrators%'}\n  condition: s\n";
