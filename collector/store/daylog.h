@@ -14,7 +14,7 @@
  */
 #pragma once
 
-#include "collector/store/sql.h"
+#include "sql.h"
 #include "collector/store/state.h"
 
 enum { DAY_FORMAT = 1, DAY_NAME_LEN = 13 /* YYYY-MM-DD.db */ };

@@ -2,7 +2,7 @@
 /* An incident's row, as soc.c and outbox.c read it. */
 #pragma once
 
-#include "collector/store/sql.h"
+#include "sql.h"
 #include "soc.h"
 
 /* A person's word on status and reason goes before the machine's. */

@@ -18,7 +18,7 @@ import sys
 PLACES = {
     "event2/": ("lib/loop.c", "collector/api/http.c"),
     "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c"),
-    "sqlite3.h": ("collector/store/",),
+    "sqlite3.h": ("include/sql.h", "lib/sql.c", "collector/store/"),
     "hs.h": ("rules/engine/",),
     "hs/": ("rules/engine/",),
     "pcre2.h": ("rules/engine/", "collector/normalize/"),
@@ -26,6 +26,11 @@ PLACES = {
     "yaml.h": ("lib/conf.c", "lib/yaml.c"),
     "zstd.h": ("collector/store/",),
     "maxminddb.h": ("collector/enrich/",),
+}
+
+# The same for a header of ours that is a library's face.
+FACES = {
+    "include/sql.h": ("lib/sql.c", "collector/store/", "agent/inputs/"),
 }
 
 # Folders where stages meet: their files may include any of the prefixes.
@@ -37,7 +42,11 @@ MEETING = {
 
 # A stage that may see another, and why.
 NEIGHBOURS = {
-    "agent/inputs": ("agent/roles/opener.h",),  # files only through the opener
+    "agent/inputs": ("agent/roles/opener",),  # files only through the opener
+    # an input in several files
+    "agent/inputs/fim": ("agent/roles/opener", "agent/inputs/"),
+    "agent/inputs/inventory": ("agent/roles/opener", "agent/inputs/"),
+    "agent/inputs/policy": ("agent/roles/opener", "agent/inputs/"),
 }
 
 BANNED = {
@@ -125,6 +134,11 @@ def layering(top, path, text):
         target = resolve(top, path, name)
         if target is None:
             continue  # config.h and other generated files
+        if target in FACES and not path.startswith(FACES[target] + ("tests/",)):
+            yield number, "%s is included only in %s" % (
+                target,
+                ", ".join(FACES[target]),
+            )
         if not may_see(path, target):
             yield number, "%s may not include %s" % (
                 os.path.dirname(path) or path,

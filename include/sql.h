@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * SQLite, thinly: connections as this store wants them, statements prepared
+ * SQLite, thinly: connections as kuzet wants them, statements prepared
  * once, codes that callers branch on.  One connection belongs to one thread.
  *
  * RC_SYSTEM: the disk (full, failing, no descriptors): try again later.

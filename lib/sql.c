@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/store/sql.h"
+#include "sql.h"
 
 #include <stdlib.h>
 #include <string.h>
