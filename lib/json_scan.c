@@ -46,6 +46,25 @@ hex4(const char *p, const char *end)
 	return v;
 }
 
+/* What may follow a backslash, but for 'u'. */
+static bool
+is_escape(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+	case 'b':
+	case 'f':
+	case 'n':
+	case 'r':
+	case 't':
+		return true;
+	default:
+		return false;
+	}
+}
+
 /* Checks a string up to its closing quote, where *at then stands. */
 static const char *
 string_end(const char **at, const char *end, bool *high, bool *escaped)
@@ -68,7 +87,7 @@ string_end(const char **at, const char *end, bool *high, bool *escaped)
 			if (hex4(p + 1, end) < 0)
 				return bad_escape;
 			p += 5;
-		} else if (*p != '\0' && strchr("\"\\/bfnrt", *p) != NULL) {
+		} else if (is_escape(*p)) {
 			p++;
 		} else {
 			return bad_escape;
@@ -100,6 +119,34 @@ unescape_unicode(const char *p, const char *end, char **to)
 	return p;
 }
 
+/* Copies up to a backslash or the end; `to` has room for end - *at. */
+static char *
+copy_plain(const char **at, const char *end, char *to)
+{
+	const char *p = *at;
+
+#ifdef __SSE2__
+	while (end - p >= 16) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned stops = (unsigned)_mm_movemask_epi8(
+		    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
+		unsigned n = stops != 0 ? (unsigned)__builtin_ctz(stops) : 16;
+
+		_mm_storeu_si128((__m128i *)(void *)to, x);
+		p += n;
+		to += n;
+		if (n < 16) {
+			*at = p;
+			return to;
+		}
+	}
+#endif
+	while (p < end && *p != '\\')
+		*to++ = *p++;
+	*at = p;
+	return to;
+}
+
 /* No longer than `raw`: \uXXXX are 6 bytes for 3, a pair is 12 for 4. */
 static struct slice
 unescape(struct arena *arena, struct slice raw)
@@ -107,14 +154,9 @@ unescape(struct arena *arena, struct slice raw)
 	char *out = arena_alloc(arena, raw.len);
 	const char *p = raw.ptr, *end = raw.ptr + raw.len;
 	char *to = out;
-	bool high = false;
 
-	while (p < end) {
-		const char *stop = json_plain_end(p, end, &high);
-
-		memcpy(to, p, (size_t)(stop - p));
-		to += stop - p;
-		p = stop;
+	for (;;) {
+		to = copy_plain(&p, end, to);
 		if (p == end)
 			break;
 		p++;

@@ -323,20 +323,22 @@ compile_rules(struct compiler *c, const struct sigma_rule *const *rules,
     uint32_t n)
 {
 	struct program *p = c->program;
+	uint32_t *units = xcalloc(n + 1, sizeof(units[0]));
 
 	p->n_rules = n;
 	p->trees = arena_alloc(c->arena, (n + 1) * sizeof(void *));
 	for (uint32_t i = 0; i < n; i++) {
-		uint32_t unit;
-
 		p->trees[i] = NULL;
 		if (rules[i] == NULL)
 			continue;
-		unit = unit_of(c, &rules[i]->logsource);
-		p->trees[i] = compile_tree(c, unit, rules[i]);
-		if (!compile_cover(c, p->trees[i], i))
-			ids_add(&c->units[unit].always, i);
+		units[i] = unit_of(c, &rules[i]->logsource);
+		p->trees[i] = compile_tree(c, units[i], rules[i]);
 	}
+	compile_weights(c);
+	for (uint32_t i = 0; i < n; i++)
+		if (p->trees[i] != NULL && !compile_cover(c, p->trees[i], i))
+			ids_add(&c->units[units[i]].always, i);
+	free(units);
 }
 
 static void

@@ -33,9 +33,9 @@ struct leaf_draft {
 	struct ids atoms;
 	struct ids rules;
 	uint32_t unit; /* UINT32_MAX: of a route */
+	uint32_t uses; /* in trees */
 	uint16_t slot;
-	float weight; /* how often it may hold, from 0 (never) on; < 0: it
-	               * can hold where nothing is found */
+	float weight; /* of compile_weights() */
 	bool trigger;
 };
 
@@ -82,8 +82,13 @@ const struct sigma_node *compile_selection(struct compiler *c, uint32_t unit,
 uint16_t compile_slot(struct compiler *c, struct slice field);
 
 /*
- * compile_cover.c: chooses leaves of which one holds whenever the tree does,
- * marks them and adds `rule` to them; false: there are none.
+ * compile_cover.c, when all trees are made.  First how often each leaf may
+ * hold, from 0 to 1; < 0: it can hold where nothing is found.
+ */
+void compile_weights(struct compiler *c);
+/*
+ * Then, for each tree: chooses leaves of which one holds whenever the tree
+ * does, marks them and adds `rule` to them; false: there are none.
  */
 bool compile_cover(struct compiler *c, const struct sigma_node *tree,
     uint32_t rule);
@@ -96,4 +101,3 @@ unsigned compile_hs_flags(uint8_t flags);
 
 /* The longest text that must be in what a pattern matches; folded. */
 struct slice compile_literal(const struct atom *a, uint32_t *part);
-float compile_weight(const struct atom *a);

@@ -5,8 +5,10 @@
  * of an OR all children's are needed.  What a negation says announces nothing.
  */
 #include <math.h>
+#include <stdlib.h>
 
 #include "compile.h"
+#include "xalloc.h"
 
 /* The weight of the best cover; infinite: there is none. */
 static float
@@ -102,8 +104,9 @@ compile_literal(const struct atom *a, uint32_t *part)
 	return best;
 }
 
-float
-compile_weight(const struct atom *a)
+/* How often it may hold, by its looks. */
+static float
+atom_weight(const struct atom *a)
 {
 	const struct sigma_match *m = &a->match;
 	struct slice literal;
@@ -132,7 +135,54 @@ compile_weight(const struct atom *a)
 		return 0.1f;
 	if (literal.len == 0)
 		return 0.9f;
-	if (m->pattern.n == 1) /* exact */
-		return len < 6 ? 0.05f : 0.01f;
-	return fminf(0.8f, 4 / (len * len));
+	if (m->pattern.n == 1) /* exact; GET, 200, true are everywhere */
+		return len < 6 ? 0.6f : 0.3f / len;
+	return fminf(0.8f, 2 / (len * len));
+}
+
+/*
+ * What many rules name beside something else (GET, \\svchost.exe, SetValue)
+ * is what happens all day.
+ */
+static float
+atom_uses(const struct compiler *c, const struct atom_draft *a)
+{
+	uint32_t uses = 0;
+
+	for (uint32_t i = 0; i < a->leaves.n; i++)
+		uses += c->leaves[a->leaves.items[i]].uses;
+	return (float)uses;
+}
+
+void
+compile_weights(struct compiler *c)
+{
+	float *weights = xcalloc(c->n_atoms + 1, sizeof(weights[0]));
+
+	for (uint32_t i = 0; i < c->n_atoms; i++) {
+		float w = atom_weight(&c->atoms[i].atom);
+
+		weights[i] = w < 0 || w >= 1
+		    ? w
+		    : fminf(0.95f, w * sqrtf(atom_uses(c, &c->atoms[i])));
+	}
+	for (uint32_t i = 0; i < c->n_leaves; i++) {
+		struct leaf_draft *leaf = &c->leaves[i];
+		float none = 1; /* holds */
+
+		leaf->weight = 0;
+		for (uint32_t k = 0; k < leaf->atoms.n; k++) {
+			float w = weights[leaf->atoms.items[k]];
+
+			if (w < 0)
+				leaf->weight = -1;
+			else if (w >= 1 && leaf->weight >= 0)
+				leaf->weight += w;
+			else
+				none *= 1 - w;
+		}
+		if (leaf->weight >= 0)
+			leaf->weight += 1 - none;
+	}
+	free(weights);
 }

@@ -169,20 +169,16 @@ fill_leaf(struct compiler *c, uint32_t leaf, const struct sigma_value *values,
 {
 	uint32_t unit = c->leaves[leaf].unit;
 	uint16_t slot = c->leaves[leaf].slot;
-	float weight = 0;
 
 	for (uint32_t i = 0; i < n; i++) {
 		for (uint32_t k = 0; k < values[i].n; k++) {
 			uint32_t atom =
 			    atom_of(c, unit, slot, &values[i].matches[k]);
-			float w = compile_weight(&c->atoms[atom].atom);
 
 			ids_add(&c->leaves[leaf].atoms, atom);
 			ids_add(&c->atoms[atom].leaves, leaf);
-			weight = w < 0 || weight < 0 ? -1 : weight + w;
 		}
 	}
-	c->leaves[leaf].weight = weight;
 }
 
 /* OR of values of one field. */
@@ -206,6 +202,7 @@ make_leaf(struct compiler *c, uint32_t unit, uint16_t slot,
 		fill_leaf(c, leaf, values, n);
 	}
 	buf_fini(&key);
+	c->leaves[leaf].uses++;
 	return make_node(c, NODE_LEAF, leaf);
 }
 

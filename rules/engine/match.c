@@ -54,7 +54,8 @@ matcher_free(struct matcher *m)
 	free(m->units);
 	free(m->refs);
 	free(m->links);
-	free(m->keyword_links);
+	free(m->keyword_refs);
+	free(m->keyword_ends);
 	free(m->field_slots);
 	free(m->pool);
 	free(m);
@@ -113,28 +114,60 @@ hit_atom(struct matcher *m, const struct atom *a)
 struct scan {
 	struct matcher *m;
 	const struct slot_index *index;
-	struct ref *ref;
+	struct ref *ref; /* NULL: of all keywords' texts, joined */
 };
+
+/* A literal that ends at byte `to` of a value's folded text. */
+static void
+hit_literal(struct matcher *m, const struct literal *l, struct ref *r,
+    size_t to)
+{
+	for (uint32_t i = 0; i < l->n; i++) {
+		const struct atom *a = &m->program->atoms[l->atoms[i]];
+
+		if ((a->at_start && to != l->len) ||
+		    (a->at_end && to != r->folded.len) || !is_news(m, a) ||
+		    (a->verify && !match_value(m, a, r)))
+			continue;
+		hit_atom(m, a);
+	}
+}
 
 static int
 on_literal(unsigned id, unsigned long long from, unsigned long long to,
     unsigned flags, void *ctx)
 {
 	const struct scan *s = ctx;
-	const struct literal *l = &s->index->literals[id];
 
 	(void)from;
 	(void)flags;
-	for (uint32_t i = 0; i < l->n; i++) {
-		const struct atom *a = &s->m->program->atoms[l->atoms[i]];
+	hit_literal(s->m, &s->index->literals[id], s->ref, to);
+	return 0;
+}
 
-		if ((a->at_start && to != l->len) ||
-		    (a->at_end && to != s->ref->folded.len) ||
-		    !is_news(s->m, a) ||
-		    (a->verify && !match_value(s->m, a, s->ref)))
-			continue;
-		hit_atom(s->m, a);
+/* The same where all keywords' texts are one: finds whose it is. */
+static int
+on_joined(unsigned id, unsigned long long from, unsigned long long to,
+    unsigned flags, void *ctx)
+{
+	const struct scan *s = ctx;
+	struct matcher *m = s->m;
+	uint32_t low = 0, high = m->n_keywords - 1;
+	struct ref *r;
+
+	(void)from;
+	(void)flags;
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (m->keyword_ends[middle] < to)
+			low = middle + 1;
+		else
+			high = middle;
 	}
+	r = &m->refs[m->keyword_refs[low]];
+	hit_literal(m, &s->index->literals[id], r,
+	    to - (m->keyword_ends[low] - r->folded.len));
 	return 0;
 }
 
@@ -173,6 +206,16 @@ look_up_exact(struct matcher *m, const struct exact_table *t, struct ref *r)
 }
 
 static void
+scan_raw(struct matcher *m, const struct slot_index *x, struct ref *r)
+{
+	struct scan scan = { m, x, r };
+	struct slice text = ref_raw(m, r);
+
+	(void)hs_scan(x->raw, text.ptr, (unsigned)text.len, 0, m->scratch,
+	    on_regex, &scan);
+}
+
+static void
 scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 {
 	struct scan scan = { m, x, r };
@@ -185,11 +228,29 @@ scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 		(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0,
 		    m->scratch, on_literal, &scan);
 	}
-	if (x->raw != NULL) {
-		text = ref_raw(m, r);
-		(void)hs_scan(x->raw, text.ptr, (unsigned)text.len, 0,
-		    m->scratch, on_regex, &scan);
+	if (x->raw != NULL)
+		scan_raw(m, x, r);
+}
+
+/* All of the event's values: one scan is cheaper than thirty. */
+static void
+scan_keywords(struct matcher *m, const struct slot_index *x)
+{
+	struct scan scan = { m, x, NULL };
+	struct slice text;
+
+	match_keywords(m);
+	if (m->n_keywords == 0)
+		return;
+	if (x->folded != NULL) {
+		text = match_joined(m);
+		(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0,
+		    m->scratch, on_joined, &scan);
 	}
+	if (x->raw == NULL)
+		return;
+	for (uint32_t i = 0; i < m->n_keywords; i++)
+		scan_raw(m, x, &m->refs[m->keyword_refs[i]]);
 }
 
 static void
@@ -219,10 +280,7 @@ scan_unit(struct matcher *m, const struct unit *u)
 		scan_others(m, x);
 	}
 	if (u->keywords != NULL) {
-		match_keywords(m);
-		for (uint32_t i = 0; i < m->n_keyword_links; i++)
-			scan_value(m, u->keywords,
-			    &m->refs[m->keyword_links[i].ref]);
+		scan_keywords(m, u->keywords);
 		scan_others(m, u->keywords);
 	}
 	for (uint32_t i = 0; i < u->n_always; i++)

@@ -58,9 +58,11 @@ struct matcher {
 	struct slot_state *slots;
 	uint16_t *present; /* slots of this event */
 	uint32_t n_present;
-	struct link *keyword_links; /* `next` unused */
-	uint32_t n_keyword_links, cap_keyword_links;
+	uint32_t *keyword_refs; /* values that keywords are sought in */
+	uint32_t *keyword_ends; /* where each ends in `joined` */
+	uint32_t n_keywords, cap_keywords;
 	bool keywords_ready;
+	struct slice joined; /* ptr NULL: not made yet */
 
 	uint32_t *leaf_true;  /* by leaf: epoch */
 	uint32_t *leaf_false; /* lazy ones that were evaluated */
@@ -82,11 +84,16 @@ struct matcher {
 /* match_event.c */
 void match_begin(struct matcher *m, const struct event *ev);
 void match_route(struct matcher *m, const struct logsource *ls);
-void match_keywords(struct matcher *m); /* fills keyword_links */
+void match_keywords(struct matcher *m); /* fills keyword_refs */
 
 /* match_atom.c */
 struct slice ref_raw(struct matcher *m, struct ref *r);
 struct slice ref_folded(struct matcher *m, struct ref *r);
+/*
+ * The folded texts of keyword_refs, a byte after each that no text has, so that
+ * nothing is found across two.
+ */
+struct slice match_joined(struct matcher *m);
 bool match_value(struct matcher *m, const struct atom *a, struct ref *r);
 bool match_atom(struct matcher *m, const struct atom *a);
 bool match_leaf(struct matcher *m, uint32_t leaf);

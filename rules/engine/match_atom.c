@@ -103,6 +103,41 @@ ref_folded(struct matcher *m, struct ref *r)
 	return r->folded;
 }
 
+struct slice
+match_joined(struct matcher *m)
+{
+	enum { NO_UTF8 = 0xff };
+	size_t room = 0;
+	char *start, *at;
+
+	if (m->joined.ptr != NULL)
+		return m->joined;
+	for (uint32_t i = 0; i < m->n_keywords; i++) {
+		struct ref *r = &m->refs[m->keyword_refs[i]];
+
+		/* folding may lengthen: see utf8_fold() */
+		room += 2 * ref_raw(m, r).len + 1;
+	}
+	start = at = arena_alloc(m->arena, room);
+	for (uint32_t i = 0; i < m->n_keywords; i++) {
+		struct ref *r = &m->refs[m->keyword_refs[i]];
+
+		if (r->folded.ptr == NULL &&
+		    fold_ascii(r->raw.ptr, at, r->raw.len)) {
+			r->folded = (struct slice){ at, r->raw.len };
+		} else {
+			struct slice text = ref_folded(m, r);
+
+			memcpy(at, text.ptr, text.len);
+		}
+		at += r->folded.len;
+		m->keyword_ends[i] = (uint32_t)(at - start);
+		*at++ = (char)NO_UTF8;
+	}
+	m->joined = (struct slice){ start, (size_t)(at - start) };
+	return m->joined;
+}
+
 /* ---- numbers, addresses, times ----------------------------------------- */
 
 static bool
@@ -350,8 +385,8 @@ static bool
 match_keyword(struct matcher *m, const struct atom *a)
 {
 	match_keywords(m);
-	for (uint32_t i = 0; i < m->n_keyword_links; i++)
-		if (match_value(m, a, &m->refs[m->keyword_links[i].ref]))
+	for (uint32_t i = 0; i < m->n_keywords; i++)
+		if (match_value(m, a, &m->refs[m->keyword_refs[i]]))
 			return true;
 	return false;
 }

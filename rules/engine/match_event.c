@@ -273,8 +273,9 @@ match_begin(struct matcher *m, const struct event *ev)
 	arena_reset(m->arena);
 	m->event = ev;
 	m->n_refs = m->n_links = m->n_present = 0;
-	m->n_keyword_links = 0;
+	m->n_keywords = 0;
 	m->keywords_ready = false;
+	m->joined = (struct slice){ NULL, 0 };
 	if (ev->n > 0)
 		memset(m->field_refs, 0xff, ev->n * sizeof(m->field_refs[0]));
 	for (uint32_t i = 0; i < ev->n; i++) {
@@ -299,13 +300,15 @@ match_begin(struct matcher *m, const struct event *ev)
 static void
 add_keyword_ref(struct matcher *m, uint32_t ref)
 {
-	if (m->n_keyword_links == m->cap_keyword_links) {
-		m->cap_keyword_links =
-		    m->cap_keyword_links == 0 ? 256 : 2 * m->cap_keyword_links;
-		m->keyword_links = xreallocarray(m->keyword_links,
-		    m->cap_keyword_links, sizeof(m->keyword_links[0]));
+	if (m->n_keywords == m->cap_keywords) {
+		m->cap_keywords =
+		    m->cap_keywords == 0 ? 256 : 2 * m->cap_keywords;
+		m->keyword_refs = xreallocarray(m->keyword_refs,
+		    m->cap_keywords, sizeof(m->keyword_refs[0]));
+		m->keyword_ends = xreallocarray(m->keyword_ends,
+		    m->cap_keywords, sizeof(m->keyword_ends[0]));
 	}
-	m->keyword_links[m->n_keyword_links++] = (struct link){ ref, 0 };
+	m->keyword_refs[m->n_keywords++] = ref;
 }
 
 /* A line that is no JSON or XML: keywords are sought in it alone. */
