@@ -98,6 +98,8 @@ stranger_continues(struct stranger *f, const struct tail *t)
 {
 	char bytes[PRINT_LAST_BYTES];
 
+	/* a copy is whole when what it was made of is gone: now, not before */
+	(void)opener_stat_fd(f->fd, &f->st);
 	if (!head_fits(f, t) || (!f->is_gzip && f->st.size < t->read_at) ||
 	    !stranger_fits(f, &t->check))
 		return false;

@@ -11,8 +11,6 @@
 #include "timestamp.h"
 #include "xalloc.h"
 
-enum { CANDIDATES_MAX = 65536 };
-
 /* A change within one tick of the file system's clock shows no new time. */
 static const int64_t clock_tick_ns = 20 * NS_PER_MS;
 static const int64_t scan_soon_ns = 5 * NS_PER_MS;
@@ -20,113 +18,21 @@ static const int64_t scan_soon_ns = 5 * NS_PER_MS;
 enum { SCAN_SHARE = 10 };
 static const int64_t scan_gap_min_ns = 50 * NS_PER_MS;
 
-struct candidate {
-	char *path;
-	const struct file_spec *spec;
-	struct opener_stat st;
-};
-
-struct scan {
-	struct file_set *set;
-	const struct file_spec *spec; /* of the pattern being listed */
-	struct candidate *found;
-	size_t n, cap;
-};
-
-static struct file_id
-id_of(const struct opener_stat *st)
-{
-	return (struct file_id){ st->dev, st->ino, st->btime_ns };
-}
-
-static bool
-excluded(const struct input_config *c, const char *path)
-{
-	const char *base = strrchr(path, '/');
-
-	base = base == NULL ? path : base + 1;
-	for (size_t i = 0; i < c->n_exclude; i++) {
-		if (fnmatch(c->exclude[i], path, FNM_PATHNAME) == 0 ||
-		    fnmatch(c->exclude[i], base, 0) == 0)
-			return true;
-	}
-	return false;
-}
-
-static void
-watch_folder_of(struct file_set *s, const char *path)
-{
-	char dir[PATH_MAX];
-	const char *slash = strrchr(path, '/');
-
-	(void)snprintf(dir, sizeof(dir), "%.*s",
-	    slash == NULL ? 1 : (int)(slash == path ? 1 : slash - path),
-	    slash == NULL ? "." : path);
-	opener_watch(s->setup.opener, dir);
-}
-
-static void
-on_path(void *ctx, const char *path, const struct opener_stat *st)
-{
-	struct scan *q = ctx;
-
-	if (q->n >= CANDIDATES_MAX || excluded(q->spec->config, path))
-		return;
-	watch_folder_of(q->set, path);
-	if (q->n == q->cap) {
-		q->cap = q->cap == 0 ? 64 : 2 * q->cap;
-		q->found = xreallocarray(q->found, q->cap, sizeof(*q->found));
-	}
-	q->found[q->n++] = (struct candidate){ xstrdup(path), q->spec, *st };
-}
-
-static int
-older_first(const void *a, const void *b)
-{
-	const struct candidate *x = a, *y = b;
-
-	if (x->st.mtime_ns != y->st.mtime_ns)
-		return x->st.mtime_ns < y->st.mtime_ns ? -1 : 1;
-	if (x->st.btime_ns != y->st.btime_ns)
-		return x->st.btime_ns < y->st.btime_ns ? -1 : 1;
-	return strcmp(x->path, y->path);
-}
-
-static void
-collect(struct scan *q)
-{
-	struct file_set *s = q->set;
-	struct error err;
-
-	for (size_t i = 0; i < s->n_specs; i++) {
-		const struct input_config *c = s->specs[i].config;
-
-		q->spec = &s->specs[i];
-		for (size_t k = 0; k < c->n_paths; k++) {
-			/* before the list: what comes between is told */
-			if (strpbrk(c->paths[k], "*?[") == NULL ||
-			    strpbrk(strrchr(c->paths[k], '/') == NULL
-				    ? c->paths[k]
-				    : strrchr(c->paths[k], '/'),
-				"*?[") != NULL)
-				watch_folder_of(s, c->paths[k]);
-			if (opener_list(s->setup.opener, c->paths[k], on_path,
-				q, &err) != RC_OK)
-				file_set_say_once(s, c->paths[k], err.text);
-		}
-	}
-	if (q->n > 0)
-		qsort(q->found, q->n, sizeof(*q->found), older_first);
-}
-
 static void
 grow_head(struct file_set *s, struct tail *t)
 {
 	if (t->head.len >= PRINT_BYTES_MAX || t->head.len >= t->size ||
 	    t->is_gzip)
 		return;
-	(void)fingerprint_head(t->fd, &t->head);
+	(void)fingerprint_grow(t->fd, &t->head);
 	file_set_dirty(s);
+}
+
+/* Its first bytes were never seen: a truncation since would not show. */
+static bool
+was_empty(const struct tail *t)
+{
+	return t->head.len == 0 && t->read_at == 0 && !t->is_gzip;
 }
 
 /* The file at the former place of `t` is another one. */
@@ -138,7 +44,7 @@ lost_its_place(struct file_set *s, const struct tail *t, const char *path)
 
 	if (opener_stat(s->setup.opener, path, &st) != RC_OK)
 		return true;
-	id = id_of(&st);
+	id = file_id_of(&st);
 	return !file_id_eq(&id, &t->id);
 }
 
@@ -159,6 +65,8 @@ open_known(struct file_set *s, struct tail *t, const char *path)
 		return;
 	}
 	t->verified = true;
+	if (was_empty(t) && st.mtime_ns != t->mtime_ns)
+		file_find_missed_before(s, t);
 	file_set_opened(s, t, fd, &st);
 	grow_head(s, t);
 	if (t->is_gzip || t->size > t->read_at)
@@ -224,8 +132,8 @@ remember_copy(struct file_set *s, struct stranger *f, const struct tail *of,
 	file_set_close(s, t);
 }
 
-static struct tail *
-begin(struct file_set *s, struct stranger *f, const struct file_spec *spec)
+struct tail *
+file_begin(struct file_set *s, struct stranger *f, const struct file_spec *spec)
 {
 	struct tail *t = file_set_add(s, f->path, spec, f->fd, &f->st);
 
@@ -239,87 +147,6 @@ begin(struct file_set *s, struct stranger *f, const struct file_spec *spec)
 	file_set_say(s, LOG_LEVEL_INFO, "%s: reading it from its start",
 	    f->path);
 	return t;
-}
-
-/* The generation that was read at `path` before `t`. */
-static struct tail *
-former(struct file_set *s, const char *path, const struct tail *t)
-{
-	struct tail *f;
-
-	TAILQ_FOREACH_REVERSE(f, &s->tails, tail_list, all)
-	{
-		if (f != t && !f->copy && !f->dead &&
-		    strcmp(f->origin, path) == 0)
-			return f;
-	}
-	return NULL;
-}
-
-struct missed {
-	struct scan scan;
-	int64_t changed_since_ns, born_since_ns;
-};
-
-static void
-on_missed(void *ctx, const char *path, const struct opener_stat *st)
-{
-	struct missed *q = ctx;
-	struct file_id id = id_of(st);
-
-	if (file_set_find(q->scan.set, &id) != NULL ||
-	    st->mtime_ns < q->changed_since_ns ||
-	    (st->btime_ns != 0 && st->btime_ns < q->born_since_ns))
-		return;
-	on_path(&q->scan, path, st);
-}
-
-/*
- * Several rotations between two scans: what came between `f` and `t`.  Without
- * `f`: there was nothing at the last scan, so what was born since is missed.
- */
-static void
-find_missed(struct file_set *s, struct tail *f, struct tail *t)
-{
-	struct missed q = {
-		.scan = { .set = s, .spec = t->spec },
-		.changed_since_ns = f == NULL ? s->looked_ns : f->mtime_ns,
-		.born_since_ns = f == NULL ? s->looked_ns : f->born_ns,
-	};
-	struct tail *before = f, *of = NULL, *m;
-	struct stranger file;
-
-	if (f != NULL && f->fd != -1)
-		file_refresh(s, f); /* its last lines go first */
-	t->after = f;
-	opener_rotated(s->setup.opener, t->origin, on_missed, &q);
-	if (q.scan.n > 0)
-		qsort(q.scan.found, q.scan.n, sizeof(*q.scan.found),
-		    older_first);
-	for (size_t i = 0; i < q.scan.n; i++) {
-		struct candidate *c = &q.scan.found[i];
-		enum match match;
-
-		if (stranger_open(s, c->path, &file)) {
-			match = stranger_match(s, &file, &of);
-			if (match == MATCH_HEIR)
-				file_adopt(s, of, &file);
-			m = match == MATCH_NONE ? begin(s, &file, t->spec)
-						: NULL;
-			if (m != NULL) {
-				free(m->origin);
-				m->origin = xstrdup(t->origin);
-				file_set_assign(s, m, t->spec);
-				m->rotated = true;
-				m->after = before;
-				before = m;
-			}
-			stranger_close(&file);
-		}
-		free(c->path);
-	}
-	free(q.scan.found);
-	t->after = before;
 }
 
 static void
@@ -340,13 +167,13 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 		remember_copy(s, &file, of, c);
 		break;
 	case MATCH_NONE:
-		t = begin(s, &file, c->spec);
-		f = t == NULL ? NULL : former(s, c->path, t);
+		t = file_begin(s, &file, c->spec);
+		f = t == NULL ? NULL : file_former(s, c->path, t);
 		if (f != NULL)
 			f->rotated = true;
 		/* at the first scan old generations are not missed ones */
 		if (f != NULL || (t != NULL && s->looked_ns != 0))
-			find_missed(s, f, t);
+			file_find_missed(s, f, t);
 		break;
 	}
 	stranger_close(&file);
@@ -374,7 +201,7 @@ miss(struct file_set *s, struct tail *t)
 void
 file_scan(struct file_set *s)
 {
-	struct scan q = { .set = s };
+	struct candidates q = { .set = s };
 	struct tail *t, *next;
 	int64_t began_ns = timestamp_now() - clock_tick_ns;
 	bool added = false;
@@ -382,9 +209,9 @@ file_scan(struct file_set *s)
 	s->scan_soon = false;
 	s->scan_id++;
 	s->scanned_ns = loop_now();
-	collect(&q);
+	file_list(s, &q);
 	for (size_t i = 0; i < q.n; i++) {
-		struct file_id id = id_of(&q.found[i].st);
+		struct file_id id = file_id_of(&q.found[i].st);
 
 		t = file_set_find(s, &id);
 		if (t != NULL)
@@ -397,13 +224,13 @@ file_scan(struct file_set *s)
 			miss(s, t);
 	}
 	for (size_t i = 0; i < q.n; i++) {
-		struct file_id id = id_of(&q.found[i].st);
+		struct file_id id = file_id_of(&q.found[i].st);
 
 		if (file_set_find(s, &id) == NULL)
 			meet_stranger(s, &q.found[i]);
-		free(q.found[i].path);
 	}
-	free(q.found);
+	file_find_missed_again(s);
+	candidates_fini(&q);
 	s->looked_ns = began_ns;
 	file_set_purge(s);
 	TAILQ_FOREACH (t, &s->tails, all)
@@ -448,6 +275,8 @@ file_refresh(struct file_set *s, struct tail *t)
 		file_replaced(s, t);
 		return;
 	}
+	if (was_empty(t))
+		file_find_missed_before(s, t);
 	t->size = st.size;
 	t->mtime_ns = st.mtime_ns;
 	t->ctime_ns = st.ctime_ns;
@@ -479,7 +308,7 @@ succeed(struct file_set *s, struct tail *t, int fd, const char *path,
 	grow_head(s, n);
 	if (st.size > 0)
 		file_set_ready(s, n);
-	find_missed(s, t, n);
+	file_find_missed(s, t, n);
 }
 
 void

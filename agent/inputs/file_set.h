@@ -4,7 +4,9 @@
  * file that several globs, links or inputs name is in it once.
  *
  *   file_set.c    the set: find, add, forget, the state on disk
- *   file_scan.c   which files there are; which were renamed, came or went
+ *   file_list.c   which files the globs name
+ *   file_scan.c   which of them are new; which were renamed, came or went
+ *   file_missed.c generations that came and went between two looks
  *   file_match.c  which one a file is, where the inode does not say it: copies,
  *                 compressed ones, truncated ones
  *   input_file.c  whose turn it is; when one is finished; heartbeats
@@ -21,6 +23,8 @@ enum {
 	SAID_MAX = 512,      /* warnings that are remembered */
 	OPEN_IDLE_MAX = 512, /* above it, quiet files are closed */
 };
+
+struct stranger;
 
 struct file_set {
 	struct input_setup setup;
@@ -96,8 +100,52 @@ void file_set_opened(struct file_set *s, struct tail *t, int fd,
     const struct opener_stat *st);
 void file_set_set_path(struct tail *t, const char *path);
 
+/* file_list.c */
+struct candidate {
+	char *path;
+	const struct file_spec *spec;
+	struct opener_stat st;
+};
+
+struct candidates {
+	struct file_set *set;
+	struct candidate *found; /* owned */
+	size_t n, cap;
+};
+
+/* Unless the input excludes it, or there are too many. */
+void candidates_add(struct candidates *q, const struct file_spec *spec,
+    const char *path, const struct opener_stat *st);
+void candidates_sort(struct candidates *q); /* oldest first */
+void candidates_fini(struct candidates *q);
+/* All files that the globs name, oldest first. */
+void file_list(struct file_set *s, struct candidates *out);
+
+static inline struct file_id
+file_id_of(const struct opener_stat *st)
+{
+	return (struct file_id){ st->dev, st->ino, st->btime_ns };
+}
+
+/* file_missed.c */
+/* The generation that was read at `path` before `t`, or NULL. */
+struct tail *file_former(struct file_set *s, const char *path,
+    const struct tail *t);
+/*
+ * Reads what was rotated away between `f` and `t`.  Without `f` there was
+ * nothing at the last scan, so what was born since is missed.
+ */
+void file_find_missed(struct file_set *s, struct tail *f, struct tail *t);
+/* The same for `t`, which was empty at the last look and is not any more. */
+void file_find_missed_before(struct file_set *s, struct tail *t);
+/* Searches that are not over go on: names moved while folders were read. */
+void file_find_missed_again(struct file_set *s);
+
 /* file_scan.c */
 void file_scan(struct file_set *s);
+/* A generation that nobody has read; takes the descriptor.  NULL: too many. */
+struct tail *file_begin(struct file_set *s, struct stranger *f,
+    const struct file_spec *spec);
 void file_scan_soon(struct file_set *s);
 /* Looks at an open file again: grown, truncated, deleted? */
 void file_refresh(struct file_set *s, struct tail *t);

@@ -24,17 +24,20 @@ fingerprint_eq(const struct fingerprint *a, const struct fingerprint *b)
 }
 
 bool
-fingerprint_head(int fd, struct fingerprint *f)
+fingerprint_grow(int fd, struct fingerprint *f)
 {
 	char bytes[PRINT_BYTES_MAX];
 	ssize_t n = pread(fd, bytes, sizeof(bytes), 0);
+	struct fingerprint now;
 
-	if (n < 0)
+	if (n <= 0 || n < (ssize_t)f->len)
 		return false;
-	*f = (struct fingerprint){ 0 };
-	if (n > 0)
-		fingerprint_of(f, (struct slice){ bytes, (size_t)n },
-		    (uint64_t)n);
+	if (f->len > 0) {
+		fingerprint_of(&now, (struct slice){ bytes, f->len }, f->at);
+		if (!fingerprint_eq(&now, f))
+			return false;
+	}
+	fingerprint_of(f, (struct slice){ bytes, (size_t)n }, (uint64_t)n);
 	return true;
 }
 

@@ -34,8 +34,11 @@ struct file_id {
 void fingerprint_of(struct fingerprint *f, struct slice bytes, uint64_t at);
 bool fingerprint_eq(const struct fingerprint *a, const struct fingerprint *b);
 
-/* Of the file's head, as much as there is; false: it cannot be read. */
-bool fingerprint_head(int fd, struct fingerprint *f);
+/*
+ * Makes a digest of the file's head cover as much as there is by now; false:
+ * it stays as it was, for the file does not begin with those bytes any more.
+ */
+bool fingerprint_grow(int fd, struct fingerprint *f);
 
 /* Whether the file's bytes at its place are those; true if it says nothing. */
 bool fingerprint_fits(int fd, const struct fingerprint *f);

@@ -79,6 +79,12 @@ struct tail {
 	bool verified;  /* since the start: the file is the one of the state */
 	uint32_t scan;  /* the last one that met it */
 	struct tail *after; /* is read to its end before; may be NULL */
+
+	/* What came between it and the one before is being searched. */
+	struct {
+		int64_t changed_ns, born_ns; /* since then; real time */
+		int64_t until_ns;            /* monotonic; 0: no search */
+	} missed;
 };
 
 struct file_spec {

@@ -440,6 +440,10 @@ def killed(w):
         for i in range(60):
             w.write("a.log", 500)
             w.write("b.log", 100)
+            # a file renamed before anybody saw it is nobody's; what comes
+            # after the first one is found beside it, however short it lived
+            if i == 5:
+                w.wait_for(lambda: w.receiver.lines.get("a.log"))
             if i % 10 == 5:
                 os.rename(f"{w.dir}/a.log", f"{w.dir}/a.log.{i}")
             time.sleep(0.05)

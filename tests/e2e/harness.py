@@ -172,6 +172,15 @@ rules: ["{self.rules}"]
         s = self.status()
         return s["events"]["stored"] if s else 0
 
+    def wait_stored(self, n):
+        """Until so many events are stored; patience is for no progress."""
+        seen, deadline = -1, 0
+        while (now := self.stored()) < n:
+            if now > seen:
+                seen, deadline = now, time.monotonic() + PATIENCE
+            assert time.monotonic() < deadline, f"{now} of {n} are stored"
+            time.sleep(0.05)
+
     def events(self, *args):
         return self.ctl_json("events", "--limit", "0", *args)
 

@@ -21,7 +21,7 @@ def stream_with(disturb):
         wait_for("the first lines", lambda: w.stored() > 0)
         disturb(w)
         w.write_lines(LINES // 2, LINES // 2, "b.log")
-        wait_for("every line", lambda: w.stored() >= 2 * LINES)
+        w.wait_stored(2 * LINES)
         w.check_delivery({"a.log": LINES, "b.log": LINES})
         assert w.collector.stop() == 0 and w.agent.stop() == 0
 
@@ -105,7 +105,7 @@ def disk_full():
         before = w.stored()
         assert before < LINES
         ballast.unlink()
-        wait_for("every line", lambda: w.stored() >= LINES)
+        w.wait_stored(LINES)
         w.check_delivery({"a.log": LINES})
         assert collector.stop() == 0 and agent.stop() == 0
 
@@ -124,7 +124,7 @@ def stopped_with_disk_full():
         assert collector.stop() == 0
         ballast.unlink()
         collector = w.start_collector(state="disk/state")
-        wait_for("every line", lambda: w.stored() >= LINES)
+        w.wait_stored(LINES)
         w.check_delivery({"a.log": LINES})
         assert collector.stop() == 0 and agent.stop() == 0
 

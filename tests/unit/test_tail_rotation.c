@@ -212,6 +212,50 @@ copytruncate(const char *pattern, const char *what)
 }
 
 static void
+copytruncate_now(struct rig *r, int number)
+{
+	char to[32];
+
+	(void)snprintf(to, sizeof(to), "app.log.%d", number);
+	rig_copy(r, "app.log", to);
+	rig_overwrite(r, "app.log", "");
+}
+
+static void
+copytruncate_often(bool down)
+{
+	struct rig r;
+
+	rig_begin(&r);
+	(void)rig_input(&r, "in", "app.log", NULL);
+	rig_append(&r, "app.log", "first line\n");
+	rig_open(&r);
+	rig_until(&r, 1, 2000);
+	copytruncate_now(&r, 1);
+	rig_run(&r, 300); /* the empty file is looked at */
+	if (down)
+		rig_close(&r);
+	rig_tick();
+	for (int i = 2; i < 5; i++) {
+		char line[32];
+
+		(void)snprintf(line, sizeof(line), "line of %d\n", i);
+		rig_append(&r, "app.log", line);
+		copytruncate_now(&r, i);
+		rig_tick();
+	}
+	rig_append(&r, "app.log", "last line\n");
+	if (down)
+		rig_open(&r);
+	rig_until(&r, 5, 3000);
+	CHECK_LINES(&r, "first line|line of 2|line of 3|line of 4|last line",
+	    "copied and truncated several times since the file was seen "
+	    "empty%s: the copies are read, once",
+	    down ? ", the agent being down" : "");
+	rig_end(&r);
+}
+
+static void
 copy_of_live(void)
 {
 	struct rig r;
@@ -453,6 +497,8 @@ main(void)
 	unfinished_line_rotated();
 	copytruncate("app.log", "copy without a match");
 	copytruncate("app.log*", "copy that matches");
+	copytruncate_often(false);
+	copytruncate_often(true);
 	copy_of_live();
 	copy_that_becomes_another();
 	down_during_rotation();
