@@ -10,6 +10,7 @@
 #include "address.h"
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
+#include "agent/spool/spool.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -19,6 +20,7 @@
 enum { TEXT_MAX = 256 }; /* of what goes into each event */
 
 static const char *const input_types[] = { "file", "fim", NULL };
+static const char *const spool_drops[] = { "newest", "oldest", NULL };
 static const char *const rescan_kinds[] = { "metadata", "full", NULL };
 
 /* clang-format off */
@@ -125,6 +127,13 @@ const struct conf_option agent_options[] = {
 	    .min = 1 * S, .max = 86400 * S,
 	    .offset = offsetof(struct agent_config, report_interval),
 	    .help = "How often the counters are logged." },
+	{ .key = "spool.max_size", .type = CONF_SIZE, .def = "256MiB",
+	    .min = SPOOL_BYTES_MIN, .max = INT64_C(1) << 40,
+	    .offset = offsetof(struct agent_config, spool_size),
+	    .help = "Disk space for events that no file stands behind." },
+	{ .key = "spool.drop", .type = CONF_CHOICE, .choices = spool_drops,
+	    .def = "newest", .offset = offsetof(struct agent_config, spool_drop),
+	    .help = "What a full spool leaves out; counted and reported." },
 	{ .key = "inputs", .type = CONF_LIST, .items = input_options,
 	    .item_size = sizeof(struct agent_input), .required = true,
 	    .offset = offsetof(struct agent_config, inputs),
@@ -142,6 +151,17 @@ agent_tls_files(const struct agent_config *c)
 		.key = c->tls.key,
 		.crl = c->tls.crl,
 	};
+}
+
+const struct input_kind *
+agent_input_kind(const struct agent_input *in)
+{
+	const struct input_kind *const *kind = input_kinds;
+
+	while (
+	    *kind != NULL && strcmp((*kind)->name, input_types[in->type]) != 0)
+		kind++;
+	return *kind;
 }
 
 static struct agent_input *
@@ -209,11 +229,10 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 	unsigned line = c->inputs.lines[i];
 	enum rc rc;
 
-	if (in->type != AGENT_INPUT_FILE)
+	if (agent_input_kind(in) == NULL)
 		return error_set(err, RC_INVALID,
-		    "%s:%u: inputs.type: %s is not in this version; there is: "
-		    "file",
-		    file, line, input_types[in->type]);
+		    "%s:%u: inputs.type: %s is not in this build", file, line,
+		    input_types[in->type]);
 	if (in->paths.n == 0)
 		return error_set(err, RC_INVALID,
 		    "%s:%u: inputs.paths: at least one is needed", file, line);

@@ -9,6 +9,8 @@
 #include "error.h"
 #include "tls.h"
 
+struct input_kind;
+
 enum agent_input_type { AGENT_INPUT_FILE, AGENT_INPUT_FIM };
 
 struct agent_input {
@@ -43,6 +45,8 @@ struct agent_config {
 	int64_t heartbeat;
 	int64_t scan_interval;
 	int64_t report_interval;
+	int64_t spool_size;
+	int spool_drop;          /* 0: newest, 1: oldest */
 	struct conf_list inputs; /* struct agent_input */
 };
 
@@ -56,5 +60,8 @@ void agent_config_free(struct agent_config *c);
 /* Opens and parses everything it names; binds and creates nothing. */
 enum rc agent_config_check(const char *path, const struct agent_config *c,
     struct error *err);
+
+/* NULL: there is none of its type in this build. */
+const struct input_kind *agent_input_kind(const struct agent_input *in);
 
 struct tls_files agent_tls_files(const struct agent_config *c);

@@ -3,14 +3,15 @@
  * Read this first.
  *
  *   inputs --fill--> window --put--> sender ==TLS==> collector
- *     ^                                |
- *     '----------- receipts ---acked---'
+ *   |  ^                               |
+ *   |  '----------- receipts ---acked--'
+ *   '--put--> spool (an input too): events that no file stands behind
  *
  * One thread.  pump() pulls: as long as the sender has room, each input adds
  * what it has to the window.  A window that is not full waits as long as
  * another one is on its way, so that slow writers make few windows and a lone
  * line goes at once.  Nothing is read ahead of the windows: while the collector
- * is away, the files are the buffer.
+ * is away, files and spool are the buffer.
  */
 #include "agent/pipeline.h"
 
@@ -29,6 +30,7 @@
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
 #include "agent/roles/opener.h"
+#include "agent/spool/spool.h"
 #include "log.h"
 #include "loop.h"
 #include "privileges.h"
@@ -48,6 +50,8 @@ enum { KINDS_MAX = 8, RECEIPT_SETS = SENDER_WINDOWS_MAX + 1 };
 struct active_input {
 	const struct input_kind *kind;
 	void *self;
+	struct input_config *configs; /* those of this kind */
+	size_t n_configs;
 };
 
 struct pipeline {
@@ -57,9 +61,9 @@ struct pipeline {
 	struct opener *opener;
 	struct tls_context *tls;
 	struct sender *sender;
+	struct spool *spool;
 	struct active_input inputs[KINDS_MAX];
 	size_t n_inputs;
-	struct input_config *input_configs;
 	int lock_fd;
 
 	struct window window; /* being filled */
@@ -94,6 +98,8 @@ fill_window(struct pipeline *p)
 
 		if (window_full(&p->window))
 			return true;
+		if (in->kind->fill == NULL)
+			continue;
 		more = in->kind->fill(in->self, &p->window) || more;
 	}
 	return more;
@@ -180,6 +186,8 @@ log_report(struct pipeline *p, bool always)
 	struct sender_counts sent;
 
 	for (size_t i = 0; i < p->n_inputs; i++) {
+		if (p->inputs[i].kind->counts == NULL)
+			continue;
 		p->inputs[i].kind->counts(p->inputs[i].self, &one);
 		sum.files += one.files;
 		sum.read += one.read;
@@ -225,7 +233,9 @@ static bool
 inputs_idle(const struct pipeline *p)
 {
 	for (size_t i = 0; i < p->n_inputs; i++) {
-		if (!p->inputs[i].kind->idle(p->inputs[i].self))
+		const struct active_input *in = &p->inputs[i];
+
+		if (in->kind->idle != NULL && !in->kind->idle(in->self))
 			return false;
 	}
 	return p->window.n == 0;
@@ -263,52 +273,108 @@ on_stop_signal(void *ctx, int signo)
 	log_info("stopping: sending what is there");
 	p->drain_began_ns = loop_now();
 	p->drain_reading = true;
-	for (size_t i = 0; i < p->n_inputs; i++)
-		p->inputs[i].kind->drain(p->inputs[i].self);
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		if (p->inputs[i].kind->drain != NULL)
+			p->inputs[i].kind->drain(p->inputs[i].self);
+	}
 	on_drain(p);
 }
 
-/* The entries of one kind, as the inputs take them. */
-static struct input_config *
-input_configs(const struct agent_config *c)
+/* The spool serves all those that go through it. */
+static bool
+serves(const struct input_kind *kind, const struct agent_input *in)
 {
-	struct input_config *out = xcalloc(c->inputs.n, sizeof(*out));
+	const struct input_kind *own = agent_input_kind(in);
 
+	return kind == own || (kind == &input_spool && own->spools);
+}
+
+static struct input_config
+input_config(const struct agent_input *in)
+{
+	return (struct input_config){
+		.name = in->name,
+		.paths = (const char *const *)in->paths.items,
+		.n_paths = in->paths.n,
+		.exclude = (const char *const *)in->exclude.items,
+		.n_exclude = in->exclude.n,
+		.dataset = in->dataset,
+		.timezone = in->timezone,
+		.year = (int)in->year,
+		.max_line = (size_t)in->max_line,
+	};
+}
+
+/* The entries of one kind, as the input takes them. */
+static void
+set_configs(const struct agent_config *c, struct active_input *out)
+{
+	out->configs = xcalloc(c->inputs.n, sizeof(*out->configs));
+	out->n_configs = 0;
 	for (size_t i = 0; i < c->inputs.n; i++) {
 		const struct agent_input *in =
 		    (const struct agent_input *)c->inputs.items + i;
 
-		out[i] = (struct input_config){
-			.name = in->name,
-			.paths = (const char *const *)in->paths.items,
-			.n_paths = in->paths.n,
-			.exclude = (const char *const *)in->exclude.items,
-			.n_exclude = in->exclude.n,
-			.dataset = in->dataset,
-			.timezone = in->timezone,
-			.year = (int)in->year,
-			.max_line = (size_t)in->max_line,
-		};
+		if (serves(out->kind, in))
+			out->configs[out->n_configs++] = input_config(in);
 	}
-	return out;
 }
 
 static struct input_setup
-input_setup(struct pipeline *p)
+input_setup(struct pipeline *p, const struct active_input *in)
 {
 	return (struct input_setup){
 		.loop = p->loop,
 		.opener = p->opener,
+		.spool = p->spool,
 		.state_dir = p->config.state_dir,
 		.host_name = p->config.host_name,
-		.inputs = p->input_configs,
-		.n_inputs = p->config.inputs.n,
+		.inputs = in->configs,
+		.n_inputs = in->n_configs,
 		.heartbeat_ns = p->config.heartbeat,
 		.scan_ns = p->config.scan_interval,
 		.wake = wake,
 		.say = say,
 		.ctx = p,
 	};
+}
+
+static enum spool_full
+spool_full(const struct agent_config *c)
+{
+	return c->spool_drop == 0 ? SPOOL_DROP_NEWEST : SPOOL_DROP_OLDEST;
+}
+
+static enum rc
+open_spool(struct pipeline *p, struct error *err)
+{
+	char dir[4200];
+
+	(void)snprintf(dir, sizeof(dir), "%s/spool", p->config.state_dir);
+	return spool_open(&(struct spool_options){ .dir = dir,
+			      .max_bytes = (uint64_t)p->config.spool_size,
+			      .when_full = spool_full(&p->config),
+			      .ready = wake,
+			      .ctx = p },
+	    &p->spool, err);
+}
+
+static void
+reload_inputs(struct pipeline *p)
+{
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		struct active_input *in = &p->inputs[i];
+		struct input_config *old = in->configs;
+		struct input_setup setup;
+
+		set_configs(&p->config, in);
+		setup = input_setup(p, in);
+		in->kind->reload(in->self, &setup);
+		free(old);
+	}
+	if (p->spool != NULL)
+		spool_limit(p->spool, (uint64_t)p->config.spool_size,
+		    spool_full(&p->config));
 }
 
 static void
@@ -335,9 +401,7 @@ reload(struct pipeline *p, struct error *err)
 {
 	struct agent_config fresh = { 0 }, old;
 	struct tls_context *tls = NULL, *old_tls = p->tls;
-	struct input_config *old_inputs = p->input_configs;
 	struct tls_files files;
-	struct input_setup setup;
 	enum rc rc = agent_config_load(p->path, &fresh, err);
 
 	if (rc == RC_OK)
@@ -356,13 +420,9 @@ reload(struct pipeline *p, struct error *err)
 	old = p->config;
 	p->config = fresh;
 	p->tls = tls;
-	p->input_configs = input_configs(&p->config);
-	setup = input_setup(p);
-	for (size_t i = 0; i < p->n_inputs; i++)
-		p->inputs[i].kind->reload(p->inputs[i].self, &setup);
+	reload_inputs(p);
 	configure_sender(p);
 	tls_context_free(old_tls);
-	free(old_inputs);
 	agent_config_free(&old);
 	wake(p);
 	return RC_OK;
@@ -435,13 +495,22 @@ raise_file_limit(void)
 static enum rc
 open_inputs(struct pipeline *p, struct error *err)
 {
-	struct input_setup setup = input_setup(p);
-	enum rc rc;
+	enum rc rc = open_spool(p, err);
 
+	if (rc != RC_OK)
+		log_warn("the spool: %s", err->text);
 	for (size_t i = 0; input_kinds[i] != NULL; i++) {
 		struct active_input *in = &p->inputs[p->n_inputs];
+		struct input_setup setup;
 
+		if (p->spool == NULL && input_kinds[i] == &input_spool)
+			continue;
 		in->kind = input_kinds[i];
+		set_configs(&p->config, in);
+		if (p->spool == NULL && in->n_configs > 0 && in->kind->spools)
+			return error_prefix(err, "input %s needs the spool",
+			    in->kind->name);
+		setup = input_setup(p, in);
 		rc = in->kind->open(&setup, &in->self, err);
 		if (rc != RC_OK)
 			return error_prefix(err, "input %s", in->kind->name);
@@ -487,7 +556,6 @@ make_parts(struct pipeline *p)
 		p->spare[p->n_spare++] =
 		    xcalloc(WINDOW_EVENTS, sizeof(struct receipt));
 	p->window.receipts = p->spare[--p->n_spare];
-	p->input_configs = input_configs(&p->config);
 }
 
 enum rc
@@ -547,6 +615,9 @@ pipeline_close(struct pipeline *p)
 	p->closing = true;
 	for (size_t i = 0; i < p->n_inputs; i++)
 		p->inputs[i].kind->close(p->inputs[i].self);
+	for (size_t i = 0; i < KINDS_MAX; i++)
+		free(p->inputs[i].configs); /* of one that failed, too */
+	spool_close(p->spool);
 	for (unsigned i = sender_in_flight(p->sender); i > 0; i--)
 		free(sender_cookie(p->sender, i - 1));
 	sender_free(p->sender);
@@ -559,7 +630,6 @@ pipeline_close(struct pipeline *p)
 		free(p->spare[--p->n_spare]);
 	free(p->window.receipts);
 	buf_fini(&p->window.frames);
-	free(p->input_configs);
 	agent_config_free(&p->config);
 	if (p->lock_fd != -1)
 		(void)close(p->lock_fd);

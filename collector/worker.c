@@ -79,6 +79,14 @@ take_hints(struct worker *w, struct event *ev, struct normalize_hints *hints)
 		event_unset(ev, FIELD_KUZET_TIMEZONE);
 }
 
+/* Whoever filled these says what the event is: its message is no line. */
+static bool
+categorized(const struct event *ev)
+{
+	return event_get(ev, FIELD_EVENT_KIND) != NULL ||
+	    event_get(ev, FIELD_EVENT_CATEGORY) != NULL;
+}
+
 static bool
 normalize(struct worker *w, const struct batch *b, struct event *ev)
 {
@@ -92,7 +100,8 @@ normalize(struct worker *w, const struct batch *b, struct event *ev)
 	take_hints(w, ev, &hints);
 	if (b->source.kind == SOURCE_SYSLOG)
 		return normalizer_syslog(w->normalizer, ev, text, &hints);
-	if (event_has_stream(ev) && !ev->own_id && text.ptr != NULL)
+	if (event_has_stream(ev) && !ev->own_id && text.ptr != NULL &&
+	    !categorized(ev))
 		return normalizer_line(w->normalizer, ev, text, &hints);
 	return normalizer_event(w->normalizer, ev, &hints);
 }

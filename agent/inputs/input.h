@@ -18,6 +18,7 @@
 #include "loop.h"
 
 struct opener;
+struct spool;
 
 enum {
 	WINDOW_EVENTS = 2048,
@@ -60,6 +61,7 @@ struct input_config {
 struct input_setup {
 	struct loop *loop;
 	struct opener *opener;
+	struct spool *spool; /* for events that no file stands behind */
 	const char *state_dir;
 	const char *host_name;
 	const struct input_config *inputs; /* those of this kind */
@@ -86,6 +88,11 @@ struct input_kind {
 	const char *name; /* as written in agent.yaml(5) */
 	const char *help; /* one line */
 
+	/* Its events go through the spool, which fills, counts and saves in
+	 * its place: of the calls below only open, reload and close are needed,
+	 * the others may be NULL. */
+	bool spools;
+
 	/* On RC_OK *out is owned by the caller, who gives it to close(). */
 	enum rc (*open)(const struct input_setup *setup, void **out,
 	    struct error *err);
@@ -104,5 +111,7 @@ struct input_kind {
 	void (*close)(void *self); /* NULL is fine; saves */
 };
 
-/* Ends with NULL. */
+/* The kinds that agent.yaml's inputs can have, then the spool's; ends with
+ * NULL. */
 extern const struct input_kind *const input_kinds[];
+extern const struct input_kind input_spool;

@@ -282,6 +282,31 @@ add_control(struct window *w, struct buf *json)
 }
 
 void
+json_event_add(struct window *w, struct slice json, const char *stream,
+    uint64_t offset)
+{
+	static const struct slice at_offset = SLICE_INIT(",\"log.offset\":");
+	static const struct slice of_stream =
+	    SLICE_INIT(",\"kuzet.stream\":\"");
+	struct slice uuid = { stream, strlen(stream) };
+	char *frame = buf_reserve(&w->frames,
+	    J_HEADER + json.len + at_offset.len + NUMBER_MAX + of_stream.len +
+		uuid.len + 2);
+	char *at;
+
+	assert(frame != NULL && w->n < WINDOW_EVENTS);
+	assert(json.len > 2 && json.ptr[json.len - 1] == '}');
+	json.len--;
+	at = put(frame + J_HEADER, json);
+	at = put(at, at_offset);
+	at = put_number(at, offset);
+	at = put(at, of_stream);
+	at = put(at, uuid);
+	at = put(at, SLICE("\"}"));
+	finish_frame(w, frame, at);
+}
+
+void
 control_heartbeat_add(struct window *w, const char *input, const char *now)
 {
 	struct buf b;

@@ -42,6 +42,13 @@ struct line {
 void line_event_add(struct window *w, const struct line_shape *shape,
     const struct line *line);
 
+/*
+ * Adds an event that is there as JSON, one object with a member at least, and
+ * its identity as "log.offset" and "kuzet.stream".  Its receipt as above.
+ */
+void json_event_add(struct window *w, struct slice json, const char *stream,
+    uint64_t offset);
+
 /* Control messages (doc/protocol.md). */
 void control_heartbeat_add(struct window *w, const char *input,
     const char *now);

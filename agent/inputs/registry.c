@@ -3,4 +3,8 @@
 
 extern const struct input_kind input_file;
 
-const struct input_kind *const input_kinds[] = { &input_file, NULL };
+const struct input_kind *const input_kinds[] = {
+	&input_file,
+	&input_spool,
+	NULL,
+};

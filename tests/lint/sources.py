@@ -42,11 +42,24 @@ MEETING = {
 
 # A stage that may see another, and why.
 NEIGHBOURS = {
-    "agent/inputs": ("agent/roles/opener",),  # files only through the opener
+    # files only through the opener; what has none is kept in the spool
+    "agent/inputs": ("agent/roles/opener", "agent/spool/spool.h"),
     # an input in several files
-    "agent/inputs/fim": ("agent/roles/opener", "agent/inputs/"),
-    "agent/inputs/inventory": ("agent/roles/opener", "agent/inputs/"),
-    "agent/inputs/policy": ("agent/roles/opener", "agent/inputs/"),
+    "agent/inputs/fim": (
+        "agent/roles/opener",
+        "agent/spool/spool.h",
+        "agent/inputs/",
+    ),
+    "agent/inputs/inventory": (
+        "agent/roles/opener",
+        "agent/spool/spool.h",
+        "agent/inputs/",
+    ),
+    "agent/inputs/policy": (
+        "agent/roles/opener",
+        "agent/spool/spool.h",
+        "agent/inputs/",
+    ),
 }
 
 BANNED = {
