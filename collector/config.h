@@ -19,6 +19,7 @@ struct collector_config {
 	struct conf_strings rules;
 	char *normalizers;
 	char *taxonomy;
+	struct conf_strings extra_taxonomy;
 	char *geoip_country;
 	char *geoip_asn;
 	struct conf_strings kafka_brokers;

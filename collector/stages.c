@@ -40,6 +40,9 @@ load_rules(const struct collector_config *config, struct stages *s,
 		.paths = (const char *const *)config->rules.items,
 		.n_paths = config->rules.n,
 		.taxonomy = config->taxonomy,
+		.extra_taxonomy =
+		    (const char *const *)config->extra_taxonomy.items,
+		.n_extra_taxonomy = config->extra_taxonomy.n,
 		.on_finding = on_rule_finding,
 	};
 

@@ -1,17 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kuzetctl parse: what the collector would make of a log, offline. */
-#include <errno.h>
 #include <getopt.h>
 #include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
 
 #include "command.h"
 #include "input.h"
 #include "json.h"
-#include "timestamp.h"
 
-enum { OUTPUT_MAX = 64 << 20, YEAR_MIN = 1970, YEAR_MAX = 9999 };
+enum { OUTPUT_MAX = 64 << 20 };
 
 struct printing {
 	struct buf out;
@@ -34,33 +30,14 @@ on_event(void *ctx, struct event *ev)
 static void
 usage(FILE *out)
 {
-	(void)fputs(
+	(void)fprintf(out,
 	    "usage: kuzetctl parse [OPTION...] FILE...\n\n"
 	    "Prints one JSON object for each line of FILE (\"-\": standard "
 	    "input):\nthe ECS event that the collector would store.\n\n"
-	    "  --dataset NAME     the format, e.g. system.auth; else found from "
-	    "the content\n"
-	    "  --program NAME     process.name, where the lines do not say it\n"
-	    "  --year YEAR        for time stamps without a year\n"
-	    "  --timezone ZONE    for time stamps without a zone; UTC\n"
+	    "%s"
 	    "  --flat             dotted names instead of nested objects\n"
 	    "  --json             accepted: the output always is\n",
-	    out);
-}
-
-static bool
-read_year(const char *text, int *year)
-{
-	char *end;
-	long value;
-
-	errno = 0;
-	value = strtol(text, &end, 10);
-	if (errno != 0 || *text == '\0' || *end != '\0' || value < YEAR_MIN ||
-	    value > YEAR_MAX)
-		return false;
-	*year = (int)value;
-	return true;
+	    input_options_help);
 }
 
 static int
@@ -68,47 +45,30 @@ parse_options(int argc, char *argv[], struct input_options *input,
     struct printing *p)
 {
 	static const struct option options[] = {
-		{ "dataset", required_argument, NULL, 'd' },
-		{ "program", required_argument, NULL, 'p' },
-		{ "year", required_argument, NULL, 'y' },
-		{ "timezone", required_argument, NULL, 'z' },
+		INPUT_OPTIONS,
 		{ "flat", no_argument, NULL, 'f' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct error err;
 	int c;
 
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
 	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		switch (c) {
-		case 'd':
-			input->dataset = optarg;
-			break;
-		case 'p':
-			input->program = optarg;
-			break;
-		case 'y':
-			if (!read_year(optarg, &input->year)) {
-				(void)fprintf(stderr,
-				    "kuzetctl: --year takes a year from %d to "
-				    "%d, not \"%s\"\n",
-				    YEAR_MIN, YEAR_MAX, optarg);
-				return EXIT_USAGE;
-			}
-			break;
-		case 'z':
-			input->timezone = optarg;
-			break;
-		case 'f':
-			p->shape = JSON_FLAT;
-			break;
-		case 'j':
-			break;
-		case 'h':
+		if (c == 'h') {
 			usage(stdout);
 			return EXIT_GOOD;
-		default:
+		}
+		if (c == 'f') {
+			p->shape = JSON_FLAT;
+		} else if (c >= INPUT_FIRST && c < INPUT_END) {
+			if (input_option(input, c, optarg, &err) == RC_OK)
+				continue;
+			(void)fprintf(stderr, "kuzetctl parse: --%s\n",
+			    err.text);
+			return EXIT_USAGE;
+		} else if (c != 'j') {
 			return EXIT_USAGE;
 		}
 	}
@@ -120,7 +80,6 @@ run(const struct global_options *global, int argc, char *argv[])
 {
 	struct input_options input = { .year = 0 };
 	struct printing p = { .shape = JSON_NESTED };
-	struct timezone_info *tz = NULL;
 	struct error err;
 	int status = parse_options(argc, argv, &input, &p);
 
@@ -131,12 +90,6 @@ run(const struct global_options *global, int argc, char *argv[])
 		usage(stderr);
 		return EXIT_USAGE;
 	}
-	if (input.timezone != NULL &&
-	    timezone_open(input.timezone, &tz, &err) != RC_OK) {
-		(void)fprintf(stderr, "kuzetctl: --timezone: %s\n", err.text);
-		return EXIT_USAGE;
-	}
-	timezone_close(tz);
 	buf_init(&p.out, OUTPUT_MAX);
 	status = EXIT_GOOD;
 	for (int i = optind; i < argc && !p.failed; i++) {

@@ -15,6 +15,34 @@ struct input_options {
 	int year;             /* 0: guessed */
 };
 
+/*
+ * The options of a command line that set them: INPUT_OPTIONS stands in its
+ * table for getopt_long(), what that returns goes to input_option().
+ */
+enum {
+	INPUT_FIRST = 0x100,
+	INPUT_DATASET = INPUT_FIRST,
+	INPUT_PROGRAM,
+	INPUT_YEAR,
+	INPUT_TIMEZONE,
+	INPUT_END
+};
+/* clang-format off */
+#define INPUT_OPTIONS \
+	{ "dataset", required_argument, NULL, INPUT_DATASET }, \
+	{ "program", required_argument, NULL, INPUT_PROGRAM }, \
+	{ "year", required_argument, NULL, INPUT_YEAR }, \
+	{ "timezone", required_argument, NULL, INPUT_TIMEZONE }
+/* clang-format on */
+extern const char input_options_help[];
+
+/* The code of an option by its name; -1: there is none. */
+int input_option_named(struct slice name);
+
+/* Borrows `text`.  RC_INVALID: err names the option and what it takes. */
+enum rc input_option(struct input_options *o, int code, const char *text,
+    struct error *err);
+
 /* The event lives during the call.  False stops. */
 typedef bool input_event_cb(void *ctx, struct event *ev);
 

@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <getopt.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -73,61 +72,70 @@ static void
 usage(FILE *out)
 {
 	(void)fputs(
-	    "usage: kuzetctl rules check [--json] PATH...\n\n"
+	    "usage: kuzetctl rules check [--taxonomy DIR] [--json] PATH...\n\n"
 	    "Reads rules (files, or folders of *.yml) as the collector "
 	    "would, and says what\nis wrong with them (errors: the rule is "
 	    "refused) and what their author would\nwant to know "
 	    "(warnings: no author, level or ATT&CK tag, a field that "
 	    "events of\nthe logsource do not have, slow regular "
-	    "expressions).\n\nExit status 1 if a rule is refused, 2 if "
-	    "nothing could be read.\n",
+	    "expressions).\n\n",
+	    out);
+	(void)fputs(rules_taxonomy_help, out);
+	(void)fputs("  --json             one object a finding; last the sums\n"
+		    "\nExit status 1 if a rule is refused, 2 if nothing could "
+		    "be read.\n",
 	    out);
 }
 
-int
-rules_check(bool json, int argc, char *argv[])
+static int
+check_all(const struct rules_arguments *a)
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	struct checking checking = { .json = json };
+	struct checking checking = { .json = a->json };
 	struct rule_options load = {
+		.paths = a->rules.paths,
+		.n_paths = a->rules.n,
+		.extra_taxonomy = a->taxonomy.paths,
+		.n_extra_taxonomy = a->taxonomy.n,
 		.on_finding = on_finding,
 		.ctx = &checking,
 		.lint = true,
 	};
 	struct ruleset *rs = NULL;
 	struct error err;
-	int c, status;
+	int status = EXIT_USAGE;
 
-	optind = 0;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			usage(stdout);
-			return EXIT_GOOD;
-		}
-		if (c != 'j')
-			return EXIT_USAGE;
-		checking.json = true;
-	}
-	if (optind >= argc) {
-		usage(stderr);
-		return EXIT_USAGE;
-	}
-	load.paths = (const char *const *)argv + optind;
-	load.n_paths = (size_t)(argc - optind);
 	buf_init(&checking.out, LINE_MAX_BYTES);
-	if (ruleset_load(&load, &rs, &err) != RC_OK) {
+	if (ruleset_load(&load, &rs, &err) == RC_OK) {
+		print_summary(&checking, rs);
+		status = ruleset_refused(rs) > 0 ? EXIT_FAILED : EXIT_GOOD;
+	} else {
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
-		buf_fini(&checking.out);
-		return EXIT_USAGE;
 	}
-	print_summary(&checking, rs);
-	status = ruleset_refused(rs) > 0 ? EXIT_FAILED : EXIT_GOOD;
 	ruleset_unref(rs);
 	buf_fini(&checking.out);
 	return fflush(stdout) == 0 ? status : EXIT_FAILED;
+}
+
+int
+rules_check(bool json, int argc, char *argv[])
+{
+	static const struct option options[] = { RULES_OPTIONS,
+		{ NULL, 0, NULL, 0 } };
+	static const struct rules_command command = {
+		.name = "check",
+		.options = options,
+		.usage = usage,
+	};
+	struct rules_arguments a = { .json = json };
+	int status = rules_arguments_read(&a, &command, argc, argv);
+
+	rules_rest_is_rules(&a);
+	if (status == -1 && a.rules.n == 0) {
+		usage(stderr);
+		status = EXIT_USAGE;
+	}
+	if (status == -1)
+		status = check_all(&a);
+	rules_arguments_fini(&a);
+	return status;
 }

@@ -4,7 +4,6 @@
  * table and as a layer of the ATT&CK Navigator (layer format 4.5,
  * https://github.com/mitre-attack/attack-navigator/blob/master/layers/spec/).
  */
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
@@ -306,55 +305,56 @@ usage(FILE *out)
 	    "--navigator]\n\n"
 	    "Which ATT&CK techniques rules speak of, by their tags.\n\n"
 	    "  --rules PATH...    files, or folders of *.yml; without it: the "
-	    "packs\n"
-	    "  --json             one object a technique; last the sums\n"
-	    "  --navigator        a layer for the ATT&CK Navigator\n",
+	    "packs\n",
 	    out);
+	(void)fputs(rules_taxonomy_help, out);
+	(void)
+	    fputs("  --json             one object a technique; last the sums\n"
+		  "  --navigator        a layer for the ATT&CK Navigator\n",
+		out);
+}
+
+static void
+take_own(void *ctx, int code, const char *text)
+{
+	(void)code;
+	(void)text;
+	*(bool *)ctx = true;
 }
 
 int
 rules_coverage(bool json, int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "rules", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "navigator", no_argument, NULL, 'n' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct option options[] = { RULES_OPTIONS,
+		{ "navigator", no_argument, NULL, 'n' }, { NULL, 0, NULL, 0 } };
+	bool navigator = false;
+	const struct rules_command command = {
+		.name = "coverage",
+		.options = options,
+		.usage = usage,
+		.own = take_own,
+		.ctx = &navigator,
 	};
-	struct rules_paths paths;
+	struct rules_arguments a = { .json = json };
 	struct coverage coverage = { .n = 0 };
 	struct ruleset *rs;
-	enum form form = json ? FORM_JSON : FORM_TABLE;
-	int c, status = EXIT_USAGE;
+	enum form form;
+	int status = rules_arguments_read(&a, &command, argc, argv);
 
-	rules_paths_init(&paths, argc);
-	optind = 0;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'r')
-			paths.paths[paths.n++] = optarg;
-		else if (c == 'j' && form == FORM_TABLE)
-			form = FORM_JSON;
-		else if (c == 'n')
-			form = FORM_NAVIGATOR;
-		else if (c != 'j') {
-			if (c == 'h')
-				usage(stdout);
-			rules_paths_fini(&paths);
-			return c == 'h' ? EXIT_GOOD : EXIT_USAGE;
+	rules_rest_is_rules(&a);
+	if (status == -1) {
+		form = a.json ? FORM_JSON : FORM_TABLE;
+		rs = rules_load(&a, false);
+		status = EXIT_USAGE;
+		if (rs != NULL) {
+			coverage.rules = rs;
+			collect(&coverage);
+			status = print_coverage(&coverage,
+			    navigator ? FORM_NAVIGATOR : form);
 		}
+		free(coverage.mentions);
+		ruleset_unref(rs);
 	}
-	while (optind < argc)
-		paths.paths[paths.n++] = argv[optind++];
-	rs = rules_load(&paths, false);
-	if (rs != NULL) {
-		coverage.rules = rs;
-		collect(&coverage);
-		status = print_coverage(&coverage, form);
-	}
-	free(coverage.mentions);
-	ruleset_unref(rs);
-	rules_paths_fini(&paths);
+	rules_arguments_fini(&a);
 	return status;
 }

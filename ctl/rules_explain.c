@@ -2,28 +2,38 @@
 /* kuzetctl rules explain: why a rule matches an event, or does not. */
 #include "explain.h"
 
-#include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "command.h"
-#include "input.h"
 #include "json.h"
 #include "query.h"
 #include "rules.h"
+#include "rules_output.h"
+#include "xalloc.h"
 
-enum { OUT_MAX = 64 << 20, INDENT = 2, MISSES_MAX = 8 };
+enum { OUT_MAX = 64 << 20, INDENT = 2, MISSES_MAX = 8, GROUPS_MAX = 1000 };
+
+struct counted_group {
+	char *text; /* owned */
+	uint64_t events;
+};
 
 struct explaining {
-	struct rules_paths paths;
-	const char *rule, *events;
-	struct logsource logsource;
+	struct rules_arguments arguments;
+	const char *rule;
 	bool json;
 
 	struct ruleset *rules;
 	struct explainer *explainer;
-	uint32_t index; /* of the rule */
-	uint64_t event; /* of the next event */
+	/* of a correlation: it runs, and what counts is counted */
+	struct matcher *matcher;
+	struct rules_output *output;
+	struct counted_group *groups;
+	size_t n_groups;
+	uint64_t uncounted; /* events of further groups */
+	uint32_t index;     /* of the rule */
+	uint64_t event;     /* of the next event */
 };
 
 /* ---- as JSON ----------------------------------------------------------- */
@@ -95,6 +105,27 @@ write_item(struct json_writer *w, const struct explanation *e)
 }
 
 static void
+write_counts(struct json_writer *w, const struct explanation *e)
+{
+	if (e->definition.len > 0) {
+		json_key(w, "definition");
+		json_string(w, e->definition);
+	}
+	if (e->group.len > 0) {
+		json_key(w, "group");
+		json_raw(w, e->group);
+	}
+	if (e->counted.len > 0) {
+		json_key(w, "counted");
+		json_raw(w, e->counted);
+	}
+	if (e->missing.len > 0) {
+		json_key(w, "missing");
+		json_string(w, e->missing);
+	}
+}
+
+static void
 write_node(struct json_writer *w, const struct explanation *e)
 {
 	json_open(w, '{');
@@ -110,6 +141,7 @@ write_node(struct json_writer *w, const struct explanation *e)
 		json_key(w, "needed");
 		json_uint(w, e->needed);
 	}
+	write_counts(w, e);
 	if (e->kind == EXPLAIN_ITEM) {
 		write_item(w, e);
 	} else if (e->name.len > 0) {
@@ -203,6 +235,26 @@ print_item(const struct explanation *e, int depth)
 }
 
 static void
+print_count(const char *what, struct slice text, int depth)
+{
+	if (text.len == 0)
+		return;
+	(void)printf("%*s%s ", depth * INDENT, "", what);
+	print_text(text, 0);
+	(void)putchar('\n');
+}
+
+static void
+print_counts(const struct explanation *e, int depth)
+{
+	print_count("wants", e->definition, depth);
+	print_count("counts in the group", e->group, depth);
+	print_count("counts the value", e->counted, depth);
+	print_count("does not count: the event has no field", e->missing,
+	    depth);
+}
+
+static void
 print_node(const struct explanation *e, int depth)
 {
 	const char *answer = e->holds ? "yes" : "no";
@@ -233,7 +285,10 @@ print_node(const struct explanation *e, int depth)
 		print_text(e->name, 0);
 	}
 	(void)printf(": %s\n", answer);
-	for (uint32_t i = 0; i < e->n; i++)
+	print_counts(e, depth + 1);
+	/* of a logsource only what is wrong is worth the lines */
+	for (uint32_t i = 0;
+	     i < e->n && !(e->kind == EXPLAIN_LOGSOURCE && e->holds); i++)
 		print_node(e->children[i], depth + 1);
 }
 
@@ -250,20 +305,88 @@ print_tree(const struct explaining *x, const struct explanation *e)
 	print_node(e, 1);
 }
 
+/* ---- correlations ------------------------------------------------------ */
+
+/* One event more for a group. */
+static void
+count_group(struct explaining *x, struct slice group)
+{
+	struct counted_group *g = NULL;
+
+	for (size_t i = 0; i < x->n_groups && g == NULL; i++)
+		if (strlen(x->groups[i].text) == group.len &&
+		    memcmp(x->groups[i].text, group.ptr, group.len) == 0)
+			g = &x->groups[i];
+	if (g == NULL) {
+		if (x->n_groups == GROUPS_MAX) {
+			x->uncounted++;
+			return;
+		}
+		x->groups = xreallocarray(x->groups, x->n_groups + 1,
+		    sizeof(x->groups[0]));
+		g = &x->groups[x->n_groups++];
+		*g =
+		    (struct counted_group){ xmemdupz(group.ptr, group.len), 0 };
+	}
+	g->events++;
+}
+
+static void
+count_event(struct explaining *x, const struct explanation *e)
+{
+	for (uint32_t i = 0; i < e->n; i++)
+		if (e->children[i]->group.len > 0 &&
+		    e->children[i]->missing.len == 0)
+			count_group(x, e->children[i]->group);
+}
+
+/* What became of it over all events. */
+static void
+print_outcome(struct explaining *x)
+{
+	if (!x->json) {
+		(void)puts("\nevents that count, by group:");
+		for (size_t i = 0; i < x->n_groups; i++) {
+			(void)printf("%*s%llu  ", INDENT, "",
+			    (unsigned long long)x->groups[i].events);
+			print_text((struct slice){ x->groups[i].text,
+				       strlen(x->groups[i].text) },
+			    0);
+			(void)putchar('\n');
+		}
+		if (x->n_groups == 0)
+			(void)printf("%*snone\n", INDENT, "");
+		if (x->uncounted > 0)
+			(void)printf("%*s... and %llu events of more groups\n",
+			    INDENT, "", (unsigned long long)x->uncounted);
+		(void)puts("it fires (event, level, rule, title, group, "
+			   "events; nothing below: it does not):");
+	}
+	rules_output_end(x->output);
+}
+
 /* ---- all of it --------------------------------------------------------- */
 
 static bool
 on_event(void *ctx, struct event *ev)
 {
 	struct explaining *x = ctx;
+	const struct logsource *said = &x->arguments.logsource;
 	const struct explanation *e;
 
-	explainer_event(x->explainer, ev, &x->logsource);
+	explainer_event(x->explainer, ev, said);
 	e = explainer_rule(x->explainer, x->index);
 	if (x->json)
 		print_json(x, e);
 	else
 		print_tree(x, e);
+	if (x->output != NULL) {
+		uint32_t n;
+		const uint32_t *hits = matcher_run(x->matcher, ev, said, &n);
+
+		count_event(x, e);
+		rules_output_event(x->output, ev, x->event, hits, n);
+	}
 	x->event++;
 	return !ferror(stdout);
 }
@@ -275,7 +398,7 @@ explain_all(struct explaining *x)
 	struct error err;
 	enum rc rc;
 
-	x->rules = rules_load(&x->paths, true);
+	x->rules = rules_load(&x->arguments, true);
 	if (x->rules == NULL)
 		return EXIT_USAGE;
 	x->index = ruleset_find(x->rules, id);
@@ -286,9 +409,16 @@ explain_all(struct explaining *x)
 		return EXIT_USAGE;
 	}
 	x->explainer = explainer_new(x->rules);
-	rc = input_jsonl(x->events, on_event, x, &err);
+	if (ruleset_rule(x->rules, x->index)->correlation) {
+		x->matcher = matcher_new(x->rules);
+		x->output = rules_output_new(x->rules, x->json, stdout);
+		rules_output_only(x->output, x->index);
+	}
+	rc = rules_input(&x->arguments, on_event, x, &err);
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
+	if (x->output != NULL)
+		print_outcome(x);
 	return rc == RC_OK && fflush(stdout) == 0 && !ferror(stdout)
 	    ? EXIT_GOOD
 	    : EXIT_FAILED;
@@ -297,75 +427,69 @@ explain_all(struct explaining *x)
 static void
 usage(FILE *out)
 {
-	(void)fputs(
-	    "usage: kuzetctl rules explain --rule ID --event FILE "
-	    "[--rules PATH...]\n"
-	    "           [--logsource product=P,category=C,service=S] "
-	    "[--json]\n\n"
+	(void)fprintf(out,
+	    "usage: kuzetctl rules explain --rule ID (--event FILE | --log "
+	    "FILE)\n"
+	    "           [--rules PATH...] [--logsource "
+	    "product=P,category=C,service=S]\n"
+	    "           [--json]\n\n"
 	    "Why the rule matches each event of the file, or does not: every "
-	    "selection and\nfield, the values seen, the patterns that hit.\n\n"
+	    "selection and\nfield, the values seen, the patterns that hit.  Of "
+	    "a correlation: what each event\ncounts for, in which group, and "
+	    "last where it fires.\n\n"
 	    "  --rule ID          the rule's id\n"
 	    "  --event FILE       one JSON object a line; - is standard "
-	    "input\n"
+	    "input\n%s"
 	    "  --rules PATH...    files, or folders of *.yml; without it: the "
-	    "packs\n"
-	    "  --logsource ...    what the events are, where they do not say "
-	    "it themselves\n",
-	    out);
+	    "packs\n%s"
+	    "  --json             one object an event\n\n"
+	    "With --log:\n%s",
+	    rules_input_help, rules_taxonomy_help, input_options_help);
 }
 
-static int
-read_arguments(struct explaining *x, int argc, char *argv[])
+static void
+take_own(void *ctx, int code, const char *text)
 {
-	static const struct option options[] = {
-		{ "rule", required_argument, NULL, 'i' },
-		{ "event", required_argument, NULL, 'e' },
-		{ "rules", required_argument, NULL, 'r' },
-		{ "logsource", required_argument, NULL, 's' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
-	int c;
+	struct explaining *x = ctx;
 
-	optind = 0;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			usage(stdout);
-			return EXIT_GOOD;
-		}
-		if (c == 'i')
-			x->rule = optarg;
-		else if (c == 'e')
-			x->events = optarg;
-		else if (c == 'r')
-			x->paths.paths[x->paths.n++] = optarg;
-		else if (c == 'j')
-			x->json = true;
-		else if (c != 's' || !rules_logsource(optarg, &x->logsource))
-			return EXIT_USAGE;
-	}
-	while (optind < argc)
-		x->paths.paths[x->paths.n++] = argv[optind++];
-	if (x->rule != NULL && x->events != NULL)
-		return -1;
-	usage(stderr);
-	return EXIT_USAGE;
+	(void)code;
+	x->rule = text;
 }
 
 int
 rules_explain(bool json, int argc, char *argv[])
 {
-	struct explaining x = { .json = json };
-	int status;
+	static const struct option options[] = { RULES_OPTIONS,
+		RULES_INPUT_OPTIONS("event"),
+		{ "rule", required_argument, NULL, 'i' },
+		{ NULL, 0, NULL, 0 } };
+	struct explaining x = { .arguments = { .json = json } };
+	const struct rules_command command = {
+		.name = "explain",
+		.options = options,
+		.usage = usage,
+		.own = take_own,
+		.ctx = &x,
+	};
+	struct rules_arguments *a = &x.arguments;
+	int status = rules_arguments_read(a, &command, argc, argv);
 
-	rules_paths_init(&x.paths, argc);
-	status = read_arguments(&x, argc, argv);
+	rules_rest_is_rules(a);
+	x.json = a->json;
+	if (status == -1 &&
+	    (x.rule == NULL || (a->events == NULL) == (a->log == NULL))) {
+		usage(stderr);
+		status = EXIT_USAGE;
+	}
 	if (status == -1)
 		status = explain_all(&x);
+	for (size_t i = 0; i < x.n_groups; i++)
+		free(x.groups[i].text);
+	free(x.groups);
+	rules_output_free(x.output);
+	matcher_free(x.matcher);
 	explainer_free(x.explainer);
 	ruleset_unref(x.rules);
-	rules_paths_fini(&x.paths);
+	rules_arguments_fini(a);
 	return status;
 }

@@ -23,6 +23,7 @@ struct rules_output {
 	FILE *stream;          /* borrowed */
 	bool json;
 	bool failed;
+	uint32_t only; /* a correlation; UINT32_MAX: everything */
 	struct buf out;
 	struct correlator *correlator; /* NULL: there is no correlation */
 	struct value *values;          /* of one hit */
@@ -105,7 +106,8 @@ on_incident(void *ctx, const struct correlate_incident *inc)
 	uint64_t place = inc->completed_by;
 	struct json_writer w;
 
-	if (!info->visible || inc->disproved)
+	if (inc->disproved ||
+	    (o->only != UINT32_MAX ? inc->rule != o->only : !info->visible))
 		return;
 	if (!at_event)
 		place = inc->n_ordinals > 0 ? inc->ordinals[inc->n_ordinals - 1]
@@ -205,6 +207,7 @@ rules_output_new(struct ruleset *rs, bool json, FILE *stream)
 	o->json = json;
 	o->stream = stream;
 	o->newest_ns = INT64_MIN;
+	o->only = UINT32_MAX;
 	buf_init(&o->out, LINE_MAX_BYTES);
 	for (uint32_t i = 0; i < ruleset_count(rs); i++)
 		any = any || ruleset_rule(rs, i)->correlation;
@@ -213,6 +216,12 @@ rules_output_new(struct ruleset *rs, bool json, FILE *stream)
 		correlator_source(o->correlator, 0);
 	}
 	return o;
+}
+
+void
+rules_output_only(struct rules_output *o, uint32_t rule)
+{
+	o->only = rule;
 }
 
 void
@@ -236,7 +245,7 @@ rules_output_event(struct rules_output *o, const struct event *ev,
 	for (uint32_t i = 0; i < n; i++) {
 		const struct rule_info *info = ruleset_rule(o->rules, hits[i]);
 
-		if (info->visible)
+		if (info->visible && o->only == UINT32_MAX)
 			write_match(o, index, info);
 		if (o->correlator != NULL)
 			correlate(o, ev, index, hits[i]);

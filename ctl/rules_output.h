@@ -14,6 +14,8 @@ struct rules_output;
 /* `stream` is borrowed: standard output, or where a test looks. */
 struct rules_output *rules_output_new(struct ruleset *rs, bool json,
     FILE *stream);
+/* Only this correlation, shown though no rule says `generate`. */
+void rules_output_only(struct rules_output *o, uint32_t rule);
 void rules_output_free(struct rules_output *o); /* NULL is fine */
 
 /* The matches of one event; indices ascend. */

@@ -15,7 +15,6 @@
  */
 #include <dirent.h>
 #include <errno.h>
-#include <getopt.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -38,12 +37,13 @@ enum {
 };
 
 struct testing {
+	struct rules_arguments arguments;
 	const char *base; /* where the rules of scenario.json are */
-	bool json;
 	uint32_t passed, failed;
 };
 
 struct scenario {
+	const struct testing *testing;
 	const char *folder;
 	struct arena *arena; /* owned: everything below */
 	struct slice about;
@@ -202,6 +202,9 @@ take_key(struct scenario *s, const char *base, struct slice name,
     const struct value *v)
 {
 	struct slice text = v->kind == VALUE_STRING ? v->s : SLICE("");
+	int code = input_option_named(name);
+	struct error err;
+	char year[32];
 
 	if (slice_eq(name, SLICE("rules"))) {
 		for (uint32_t i = 0; v->kind == VALUE_LIST && i < v->n; i++) {
@@ -213,22 +216,17 @@ take_key(struct scenario *s, const char *base, struct slice name,
 			add_rules(s, base, v->s);
 		return v->kind == VALUE_LIST || v->kind == VALUE_STRING;
 	}
-	if (slice_eq(name, SLICE("year"))) {
-		if (v->kind != VALUE_INT || v->i < 1970 || v->i > 9999)
-			return false;
-		s->input.year = (int)v->i;
-		return true;
-	}
-	if (v->kind != VALUE_STRING)
+	if (code == INPUT_YEAR && v->kind == VALUE_INT) {
+		(void)snprintf(year, sizeof(year), "%lld", (long long)v->i);
+		text = (struct slice){ year, strlen(year) };
+	} else if (v->kind != VALUE_STRING) {
 		return false;
+	}
+	if (code != -1)
+		return input_option(&s->input, code, text_of(s, text), &err) ==
+		    RC_OK;
 	if (slice_eq(name, SLICE("about")))
 		s->about = text;
-	else if (slice_eq(name, SLICE("dataset")))
-		s->input.dataset = text_of(s, text);
-	else if (slice_eq(name, SLICE("program")))
-		s->input.program = text_of(s, text);
-	else if (slice_eq(name, SLICE("timezone")))
-		s->input.timezone = text_of(s, text);
 	else if (slice_eq(name, SLICE("logsource")))
 		return rules_logsource(text_of(s, text), &s->logsource);
 	else
@@ -445,6 +443,8 @@ run_rules(struct scenario *s, struct slice expected)
 	struct rule_options load = {
 		.paths = s->rules,
 		.n_paths = s->n_rules,
+		.extra_taxonomy = s->testing->arguments.taxonomy.paths,
+		.n_extra_taxonomy = s->testing->arguments.taxonomy.n,
 		.on_finding = on_finding,
 		.ctx = s,
 	};
@@ -467,14 +467,14 @@ run_rules(struct scenario *s, struct slice expected)
 }
 
 static void
-run_scenario(struct scenario *s, const char *base)
+run_scenario(struct scenario *s)
 {
 	static const char *const own[] = { "rules.yml", "rules" };
 	const char *path = existing(s, "expected.jsonl");
 	struct slice expected;
 	struct error err;
 
-	read_settings(s, base);
+	read_settings(s, s->testing->base);
 	for (size_t i = 0; i < 2; i++)
 		if (existing(s, own[i]) != NULL && s->n_rules < RULES_MAX)
 			s->rules[s->n_rules++] = existing(s, own[i]);
@@ -503,7 +503,7 @@ report(const struct testing *t, const struct scenario *s)
 	struct json_writer w;
 	struct buf out;
 
-	if (!t->json) {
+	if (!t->arguments.json) {
 		(void)printf("%s  %s%s", good ? "pass" : "FAIL", name,
 		    s->about.len > 0 ? ": " : "");
 		print_text(s->about, 0);
@@ -534,12 +534,14 @@ report(const struct testing *t, const struct scenario *s)
 static void
 test_folder(struct testing *t, const char *folder)
 {
-	struct scenario s = { .folder = folder, .about = SLICE("") };
+	struct scenario s = { .testing = t,
+		.folder = folder,
+		.about = SLICE("") };
 
 	s.arena = arena_new(ARENA_BLOCK);
 	buf_init(&s.differences, OUT_MAX);
 	buf_init(&s.json, OUT_MAX);
-	run_scenario(&s, t->base);
+	run_scenario(&s);
 	report(t, &s);
 	t->passed += s.n_differences == 0 ? 1 : 0;
 	t->failed += s.n_differences == 0 ? 0 : 1;
@@ -596,8 +598,9 @@ test_path(struct testing *t, const char *path)
 static void
 usage(FILE *out)
 {
-	(void)fputs(
-	    "usage: kuzetctl rules test [--rules DIR] [--json] DIR...\n\n"
+	(void)fprintf(out,
+	    "usage: kuzetctl rules test [--rules DIR] [--taxonomy DIR] "
+	    "[--json] DIR...\n\n"
 	    "Runs scenarios: each DIR is one, or holds some.  A scenario is a "
 	    "folder with\n\n"
 	    "  input.log, or input.jsonl   lines, or events\n"
@@ -608,20 +611,22 @@ usage(FILE *out)
 	    "  expected.jsonl              what rules match --json must print; "
 	    "keys left out\n"
 	    "                              do not count; empty: no alarm\n\n"
-	    "  --rules DIR    where the rules of scenario.json are; without "
-	    "it: the packs\n\n"
+	    "  --rules DIR        where the rules of scenario.json are; "
+	    "without it: the packs\n%s"
+	    "  --json             one object a scenario; last the sums\n\n"
 	    "Exit status 1 if a scenario fails, 2 if there is none.\n",
-	    out);
+	    rules_taxonomy_help);
 }
 
 static int
-test_all(struct testing *t, int n, char *paths[])
+test_all(struct testing *t)
 {
+	const struct rules_arguments *a = &t->arguments;
 	bool good = true;
 
-	for (int i = 0; i < n; i++)
-		good = test_path(t, paths[i]) && good;
-	(void)printf(t->json ? "{\"passed\":%u,\"failed\":%u}\n"
+	for (int i = 0; i < a->n_rest; i++)
+		good = test_path(t, a->rest[i]) && good;
+	(void)printf(a->json ? "{\"passed\":%u,\"failed\":%u}\n"
 			     : "%u passed, %u failed\n",
 	    t->passed, t->failed);
 	if (fflush(stdout) != 0)
@@ -634,35 +639,28 @@ test_all(struct testing *t, int n, char *paths[])
 int
 rules_test(bool json, int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "rules", required_argument, NULL, 'r' },
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct option options[] = { RULES_OPTIONS,
+		{ NULL, 0, NULL, 0 } };
+	static const struct rules_command command = {
+		.name = "test",
+		.options = options,
+		.usage = usage,
 	};
 	char packs[PATH_MAX];
-	struct testing t = { .base = packs, .json = json };
-	int c;
+	struct testing t = { .base = packs, .arguments = { .json = json } };
+	struct rules_arguments *a = &t.arguments;
+	int status = rules_arguments_read(a, &command, argc, argv);
 
-	if (!rules_packs(packs, sizeof(packs)))
-		return EXIT_FAILED;
-	optind = 0;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			usage(stdout);
-			return EXIT_GOOD;
-		}
-		if (c == 'r')
-			t.base = optarg;
-		else if (c == 'j')
-			t.json = true;
-		else
-			return EXIT_USAGE;
-	}
-	if (optind >= argc) {
+	if (status == -1 && !rules_packs(packs, sizeof(packs)))
+		status = EXIT_FAILED;
+	if (a->rules.n > 0)
+		t.base = a->rules.paths[a->rules.n - 1];
+	if (status == -1 && a->n_rest == 0) {
 		usage(stderr);
-		return EXIT_USAGE;
+		status = EXIT_USAGE;
 	}
-	return test_all(&t, argc - optind, argv + optind);
+	if (status == -1)
+		status = test_all(&t);
+	rules_arguments_fini(a);
+	return status;
 }

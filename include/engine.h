@@ -45,7 +45,12 @@ struct rule_options {
 	size_t n_paths;
 	/* kuzet's data folder with taxonomy/, NULL: the installed one */
 	const char *taxonomy;
-	/* placeholder values for `expand`: name, then values; NULL: none */
+	/* folders of one's own, read after it: what they say of a logsource
+	 * wins, the names of fields and values of placeholders are added */
+	const char *const *extra_taxonomy;
+	size_t n_extra_taxonomy;
+	/* placeholder values for `expand`: name, then values; NULL: those of
+	 * the taxonomy */
 	const struct conf_map *placeholders;
 	rule_finding_cb *on_finding; /* may be NULL */
 	void *ctx;

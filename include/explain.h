@@ -52,11 +52,18 @@ struct explanation {
 	/* RULE, CORRELATION: the id; LOGSOURCE: product=... as the rule says
 	 * it; SELECTION: its name; ITEM: its field, empty for keywords */
 	struct slice name;
-	unsigned line;   /* SELECTION, ITEM; 0: none */
-	uint32_t needed; /* AT_LEAST */
-	bool all;        /* ITEM: every value, not any */
-	bool negated;    /* ITEM: none of the values */
-	bool present;    /* ITEM: the event has the field, be it null */
+	unsigned line;           /* SELECTION, ITEM; 0: none */
+	uint32_t needed;         /* AT_LEAST */
+	struct slice definition; /* CORRELATION: what it wants, in a line */
+	/*
+	 * RULE that holds, below a CORRELATION: the group that the event goes
+	 * into and the values it counts for, as JSON objects; or the field it
+	 * lacks, without which it does not count.  Empty: none.
+	 */
+	struct slice group, counted, missing;
+	bool all;     /* ITEM: every value, not any */
+	bool negated; /* ITEM: none of the values */
+	bool present; /* ITEM: the event has the field, be it null */
 	const struct explain_seen *seen;
 	uint32_t n_seen;
 	const struct explain_pattern *patterns;

@@ -23,7 +23,7 @@ _kuzetctl() {
 		esac
 	done
 	case $prev in
-	--socket | --config | -c | --rules | --event | --events | --log)
+	--socket | --config | -c | --rules | --event | --events | --log | --taxonomy)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -45,12 +45,16 @@ _kuzetctl() {
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
 	rules/) word='check coverage explain match test --help' ;;
-	rules/coverage) word='--rules --json --navigator --help' ;;
-	rules/explain) word='--rule --event --rules --logsource --json --help' ;;
-	rules/test) word='--rules --json --help' ;;
+	rules/check) word='--taxonomy --json --help' ;;
+	rules/coverage) word='--rules --taxonomy --json --navigator --help' ;;
+	rules/explain)
+		word='--rule --event --log --rules --taxonomy --logsource --dataset'
+		word+=' --program --year --timezone --json --help'
+		;;
+	rules/test) word='--rules --taxonomy --json --help' ;;
 	rules/match)
-		word='--rules --events --log --dataset --year --timezone'
-		word+=' --logsource --stats --json --help'
+		word='--rules --events --log --taxonomy --logsource --dataset'
+		word+=' --program --year --timezone --stats --json --help'
 		;;
 	normalizers/) word='check test --help' ;;
 	*) word='--json --help' ;;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "correlate_state.h"
+#include "derived.h"
 #include "digest.h"
 #include "json.h"
 #include "xalloc.h"
@@ -48,6 +49,17 @@ add_part(struct buf *out, const struct input *in, const struct corr_pick *pick)
 			json_write_value(out, &in->values[pick->at[i]]);
 			return true;
 		}
+	for (uint32_t i = 0; i < pick->n_from; i++) {
+		const struct value *v = &in->values[pick->from[i]];
+		struct slice member = { NULL, 0 };
+
+		if (v->kind == VALUE_STRING)
+			member = derived_member(v->s, pick->key);
+		if (member.ptr != NULL) {
+			json_write_string(out, member);
+			return true;
+		}
+	}
 	return false;
 }
 

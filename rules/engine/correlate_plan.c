@@ -119,19 +119,31 @@ corr_rule_derive(struct corr_rule *r, const struct sigma_correlation *def)
 
 /* ---- from a ruleset ------------------------------------------------------------ */
 
+/* Where the fields `ids` stand among those of a hit. */
+static const uint16_t *
+places_of(struct corr_plan *p, const uint32_t *ids, uint32_t n_ids,
+    uint32_t source, uint32_t *count)
+{
+	uint32_t n;
+	const uint32_t *fields = ruleset_hit_fields(p->rs, source, &n);
+	uint16_t *at = arena_alloc(p->arena, (n_ids + 1) * sizeof(*at));
+
+	*count = 0;
+	for (uint32_t i = 0; i < n_ids; i++)
+		for (uint32_t j = 0; j < n; j++)
+			if (fields[j] == ids[i])
+				at[(*count)++] = (uint16_t)j;
+	return at;
+}
+
 static struct corr_pick
 pick_fields(struct corr_plan *p, const struct correlation_field *f,
     uint32_t source)
 {
-	uint32_t n;
-	const uint32_t *fields = ruleset_hit_fields(p->rs, source, &n);
-	uint16_t *at = arena_alloc(p->arena, (f->n_ids + 1) * sizeof(*at));
-	struct corr_pick pick = { at, 0 };
+	struct corr_pick pick = { .key = f->key };
 
-	for (uint32_t i = 0; i < f->n_ids; i++)
-		for (uint32_t j = 0; j < n; j++)
-			if (fields[j] == f->ids[i])
-				at[pick.n++] = (uint16_t)j;
+	pick.at = places_of(p, f->ids, f->n_ids, source, &pick.n);
+	pick.from = places_of(p, f->from, f->n_from, source, &pick.n_from);
 	return pick;
 }
 
@@ -141,7 +153,7 @@ pick_key(struct corr_plan *p, struct slice name,
     const struct sigma_correlation *source)
 {
 	uint16_t *at = arena_alloc(p->arena, sizeof(*at));
-	struct corr_pick pick = { at, 0 };
+	struct corr_pick pick = { .at = at };
 
 	for (uint32_t i = 0; i < source->n_group_by && pick.n == 0; i++)
 		if (slice_eq(source->group_by[i].name, name))
@@ -237,7 +249,10 @@ add_single(struct corr_plan *p, uint32_t index,
 		.key_names = source_ip,
 		.n_keys = 1 };
 	*keys = pick_fields(p,
-	    &(struct correlation_field){ source_ip[0], &id, 1 }, index);
+	    &(struct correlation_field){ .name = source_ip[0],
+		.ids = &id,
+		.n_ids = 1 },
+	    index);
 	add_feed(p, index,
 	    &(struct corr_feed){ .rule = p->n,
 		.optional = true,

@@ -41,10 +41,16 @@ enum corr_kind {
 	CORR_SINGLE  /* matches of one rule, near to each other */
 };
 
-/* The first of these places in a hit's values that is not null. */
+/*
+ * The first of these places in a hit's values that is not null; else what
+ * stands under `key` in the first of `from`.
+ */
 struct corr_pick {
 	const uint16_t *at;
 	uint32_t n;
+	const uint16_t *from;
+	uint32_t n_from;
+	struct slice key;
 };
 
 struct corr_rule {

@@ -17,7 +17,12 @@ make(struct explainer *x, enum explain_kind kind, uint32_t n_children)
 {
 	struct explanation *e = arena_alloc(x->now, sizeof(*e));
 
-	*e = (struct explanation){ .kind = kind, .name = SLICE("") };
+	*e = (struct explanation){ .kind = kind,
+		.name = SLICE(""),
+		.definition = SLICE(""),
+		.group = SLICE(""),
+		.counted = SLICE(""),
+		.missing = SLICE("") };
 	if (n_children > 0)
 		e->children = arena_alloc(x->now, n_children * sizeof(void *));
 	return e;
@@ -418,8 +423,8 @@ explainer_event(struct explainer *x, const struct event *ev,
 	x->logsource = ls != NULL ? *ls : none;
 }
 
-const struct explanation *
-explainer_rule(struct explainer *x, uint32_t index)
+static struct explanation *
+explain_rule(struct explainer *x, uint32_t index)
 {
 	const struct ruleset_entry *entry = &x->rules->entries[index];
 	const struct sigma_rule *rule = x->rules->parsed[index];
@@ -433,13 +438,25 @@ explainer_rule(struct explainer *x, uint32_t index)
 		e->holds = e->children[0]->holds && e->children[1]->holds;
 	} else {
 		e = make(x, EXPLAIN_CORRELATION, c->n_rules);
+		e->definition = explain_definition(x, c);
 		for (uint32_t i = 0; i < c->n_rules; i++) {
-			add_child(e, explainer_rule(x, c->rules[i]));
-			e->holds = e->holds || e->children[i]->holds;
+			struct explanation *base = explain_rule(x, c->rules[i]);
+
+			if (base->holds && base->kind == EXPLAIN_RULE)
+				explain_group(x, c, i, base);
+			add_child(e, base);
+			e->holds =
+			    e->holds || (base->holds && base->missing.len == 0);
 		}
 	}
 	e->name = entry->info.id;
 	return e;
+}
+
+const struct explanation *
+explainer_rule(struct explainer *x, uint32_t index)
+{
+	return explain_rule(x, index);
 }
 
 bool

@@ -45,5 +45,11 @@ struct explainer {
 	struct logsource logsource;
 };
 
+/* Of a correlation: what it wants, in a line; `group`, `missing`, `counted`. */
+struct slice explain_definition(struct explainer *x,
+    const struct sigma_correlation *c);
+void explain_group(struct explainer *x, const struct sigma_correlation *c,
+    uint32_t slot, struct explanation *e);
+
 /* What this event has in a field; an empty name is what keywords look at. */
 struct explain_field *explain_field(struct explainer *x, struct slice name);

@@ -2,6 +2,7 @@
 /* What an event has in a field, by the taxonomy's words. */
 #include <stdlib.h>
 
+#include "derived.h"
 #include "explain_engine.h"
 #include "serial.h"
 #include "timestamp.h"
@@ -163,35 +164,13 @@ see_value(struct explainer *x, struct explain_field *f, uint32_t at)
 	}
 }
 
-/* KEY of "KEY=VALUE, KEY=VALUE"; ptr NULL: none. */
-static struct slice
-member(struct slice text, struct slice key)
-{
-	size_t at = 0;
-
-	while (at < text.len) {
-		size_t end = at;
-
-		while (end < text.len && text.ptr[end] != ',')
-			end++;
-		while (at < end && text.ptr[at] == ' ')
-			at++;
-		if (end - at > key.len && text.ptr[at + key.len] == '=' &&
-		    strncasecmp(text.ptr + at, key.ptr, key.len) == 0)
-			return (struct slice){ text.ptr + at + key.len + 1,
-				end - at - key.len - 1 };
-		at = end + 1;
-	}
-	return (struct slice){ NULL, 0 };
-}
-
 static void
 see_derived(struct explainer *x, struct explain_field *f)
 {
 	struct explain_field *from = explain_field(x, f->from);
 
 	for (uint32_t i = 0; i < from->n; i++) {
-		struct slice v = member(from->seen[i].text, f->key);
+		struct slice v = derived_member(from->seen[i].text, f->key);
 
 		if (v.ptr == NULL)
 			continue;

@@ -6,6 +6,7 @@
 #include <stdlib.h>
 
 #include "compile.h"
+#include "derived.h"
 #include "ruleset.h"
 #include "xalloc.h"
 
@@ -35,8 +36,9 @@ add_prefixed(uint32_t *ids, uint32_t *n, struct slice prefix, struct slice name)
 	buf_fini(&text);
 }
 
-static struct correlation_field
-field_of(struct loader *l, struct slice name)
+/* Every name an event may carry a field under; in the set's arena. */
+static const uint32_t *
+ids_of(struct loader *l, struct slice name, uint32_t *count)
 {
 	uint32_t found[NAMES_MAX], n = 0, n_names;
 	uint32_t own = field_intern(name);
@@ -55,11 +57,43 @@ field_of(struct loader *l, struct slice name)
 			add_prefixed(found, &n, names[i], name);
 	ids = arena_alloc(l->set->arena, (n + 1) * sizeof(ids[0]));
 	memcpy(ids, found, n * sizeof(ids[0]));
-	return (struct correlation_field){
-		arena_copy(l->set->arena, name),
-		ids,
-		n,
-	};
+	*count = n;
+	return ids;
+}
+
+static struct correlation_field
+field_of(struct loader *l, struct slice name)
+{
+	struct arena *arena = l->set->arena;
+	struct correlation_field f = { .name = arena_copy(arena, name) };
+	struct slice from, key;
+
+	f.ids = ids_of(l, name, &f.n_ids);
+	if (taxonomy_derived(l->taxonomy, name, &from, &key)) {
+		f.from = ids_of(l, from, &f.n_from);
+		f.key = arena_copy(arena, key);
+	}
+	return f;
+}
+
+struct value
+correlation_value(const struct correlation_field *f, const struct event *ev)
+{
+	for (uint32_t i = 0; i < f->n_ids; i++) {
+		const struct value *v = event_get(ev, f->ids[i]);
+
+		if (v != NULL && v->kind != VALUE_NULL)
+			return *v;
+	}
+	for (uint32_t i = 0; i < f->n_from; i++) {
+		struct slice member =
+		    derived_member(event_get_string(ev, f->from[i]), f->key);
+
+		if (member.ptr != NULL)
+			return (
+			    struct value){ .kind = VALUE_STRING, .s = member };
+	}
+	return (struct value){ .kind = VALUE_NULL };
 }
 
 static bool
@@ -190,6 +224,8 @@ add_keys(struct ids *ids, const struct correlation_key *keys, uint32_t n,
 
 		for (uint32_t k = 0; k < f->n_ids; k++)
 			ids_add(ids, f->ids[k]);
+		for (uint32_t k = 0; k < f->n_from; k++)
+			ids_add(ids, f->from[k]);
 	}
 }
 

@@ -107,7 +107,9 @@ read_document(struct loader *l, const char *file, const struct yaml_node *root)
 	struct loading_rule *r = new_rule(l, file);
 	struct rule_parser p = {
 		.arena = l->syntax,
-		.placeholders = l->options->placeholders,
+		.placeholders = l->options->placeholders != NULL
+		    ? l->options->placeholders
+		    : taxonomy_placeholders(l->taxonomy),
 		.on_warning = l->options->lint ? on_warning : NULL,
 		.ctx = l,
 	};

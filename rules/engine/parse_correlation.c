@@ -21,6 +21,15 @@ static const struct {
 };
 enum { N_TYPES = sizeof(types) / sizeof(types[0]) };
 
+const char *
+correlation_type_name(enum correlation_type type)
+{
+	for (size_t i = 0; i < N_TYPES; i++)
+		if (types[i].type == type)
+			return types[i].name;
+	return "";
+}
+
 static bool
 parse_type(struct rule_parser *p, const struct yaml_node *map, size_t *index)
 {

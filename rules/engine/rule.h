@@ -163,13 +163,24 @@ struct correlation_field {
 	struct slice name;
 	const uint32_t *ids;
 	uint32_t n_ids;
+	/* a derived field (Imphash of Hashes), where none of `ids` is there:
+	 * the names of what it is taken from, and its key therein */
+	const uint32_t *from;
+	uint32_t n_from;
+	struct slice key;
 };
+
+/* What the event has there; VALUE_NULL: nothing.  Borrowed from the event. */
+struct value correlation_value(const struct correlation_field *f,
+    const struct event *ev);
 
 /* A group-by key, or a field of the condition. */
 struct correlation_key {
 	struct slice name; /* as the rule says it: an alias or a field */
 	const struct correlation_field *by_rule; /* n_rules of them */
 };
+
+const char *correlation_type_name(enum correlation_type type);
 
 struct correlation_bound {
 	enum compare_op op;

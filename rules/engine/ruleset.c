@@ -202,6 +202,9 @@ load(struct loader *l, struct error *err)
 		dir = path;
 	}
 	rc = taxonomy_load(dir, &l->taxonomy, err);
+	for (size_t i = 0; rc == RC_OK && i < l->options->n_extra_taxonomy; i++)
+		rc = taxonomy_extend(l->taxonomy, l->options->extra_taxonomy[i],
+		    err);
 	if (rc != RC_OK)
 		return rc;
 	rc = loader_read(l, err);

@@ -7,7 +7,9 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "conf.h"
 #include "serial.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 enum { FILES_MAX = 64, ENTRIES_MAX = 4096, ARENA_BLOCK = 65536 };
@@ -49,6 +51,7 @@ struct taxonomy {
 	struct field_set *sets;
 	uint32_t n_sets;
 	const struct yaml_node *generic[3]; /* product, category, service */
+	struct conf_map placeholders;       /* one pair a value; malloc'ed */
 	struct yaml_file *files[FILES_MAX];
 	size_t n_files;
 };
@@ -108,8 +111,8 @@ read_parts(struct taxonomy *t, const struct yaml_node *map)
 	for (unsigned i = 0; i < 3; i++) {
 		const struct yaml_node *part = yaml_get(map, part_names[i]);
 
-		if (part != NULL)
-			*texts[i] = arena_copy(t->arena, part->text);
+		if (part != NULL && part->kind == YAML_SCALAR)
+			*texts[i] = utf8_fold(t->arena, part->text);
 	}
 	e.parts = parts_of(&e.ls);
 	return e;
@@ -117,11 +120,12 @@ read_parts(struct taxonomy *t, const struct yaml_node *map)
 
 static bool
 read_logsource(struct taxonomy *t, struct rule_parser *p,
-    const struct yaml_node *map)
+    const struct yaml_node *key, const struct yaml_node *map)
 {
 	struct entry e = read_parts(t, map);
 	const struct yaml_node *where = yaml_get(map, "where");
 
+	(void)key;
 	if (e.parts == 0 || where == NULL || t->n_entries == ENTRIES_MAX)
 		return parse_fail(p, map->line,
 		    "an entry needs product, category or service, and where; "
@@ -159,6 +163,22 @@ read_field_set(struct taxonomy *t, struct rule_parser *p,
 	t->sets = grow(t->arena, t->sets, t->n_sets, sizeof(t->sets[0]));
 	t->sets[t->n_sets++] = set;
 	return true;
+}
+
+static bool
+read_complete(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	(void)key;
+	return read_field_set(t, p, value, true);
+}
+
+static bool
+read_common(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	(void)key;
+	return read_field_set(t, p, value, false);
 }
 
 static struct field_names *
@@ -214,59 +234,99 @@ read_derived(struct taxonomy *t, struct rule_parser *p,
 }
 
 static bool
-read_prefixes(struct taxonomy *t, struct rule_parser *p,
-    const struct yaml_node *list)
+read_placeholder(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
 {
-	const struct slice *names;
+	struct conf_map *map = &t->placeholders;
+	const struct slice *values;
 	uint32_t n;
 
-	if (!parse_strings(p, list, "prefixes", &names, &n))
+	if (!parse_strings(p, value, "placeholders", &values, &n))
 		return false;
+	map->names = xreallocarray(map->names, map->n + n + 1, sizeof(char *));
+	map->values =
+	    xreallocarray(map->values, map->n + n + 1, sizeof(char *));
 	for (uint32_t i = 0; i < n; i++) {
-		t->prefixes = grow(t->arena, t->prefixes, t->n_prefixes,
-		    sizeof(names[0]));
-		t->prefixes[t->n_prefixes++] = fold_name(t->arena, names[i]);
+		map->names[map->n] = xmemdupz(key->text.ptr, key->text.len);
+		map->values[map->n] = xmemdupz(values[i].ptr, values[i].len);
+		map->n++;
 	}
 	return true;
 }
 
 static bool
+read_prefix(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	if (value->kind != YAML_SCALAR || value->text.len == 0)
+		return parse_fail(p, value->line,
+		    "a prefix is a text, as winlog.event_data");
+	(void)key;
+	t->prefixes =
+	    grow(t->arena, t->prefixes, t->n_prefixes, sizeof(t->prefixes[0]));
+	t->prefixes[t->n_prefixes++] = fold_name(t->arena, value->text);
+	return true;
+}
+
+static bool
+read_generic(struct taxonomy *t, struct rule_parser *p,
+    const struct yaml_node *key, const struct yaml_node *value)
+{
+	for (unsigned i = 0; i < 3; i++) {
+		if (!slice_eq(key->text,
+			(struct slice){ part_names[i], strlen(part_names[i]) }))
+			continue;
+		t->generic[i] = value;
+		return true;
+	}
+	return parse_fail(p, key->line,
+	    "\"%.*s\" is no part of a logsource: product, category and service "
+	    "are",
+	    SLICE_ARG(key->text));
+}
+
+/* What a file may hold, and who reads one entry of it. */
+static const struct section {
+	const char *name;
+	enum yaml_kind kind;
+	bool (*read)(struct taxonomy *t, struct rule_parser *p,
+	    const struct yaml_node *key, const struct yaml_node *value);
+} sections[] = {
+	{ "logsources", YAML_SEQUENCE, read_logsource },
+	{ "generic", YAML_MAPPING, read_generic },
+	{ "fields", YAML_MAPPING, read_field },
+	{ "prefixes", YAML_SEQUENCE, read_prefix },
+	{ "derived", YAML_MAPPING, read_derived },
+	{ "placeholders", YAML_MAPPING, read_placeholder },
+	{ "complete", YAML_SEQUENCE, read_complete },
+	{ "common", YAML_SEQUENCE, read_common },
+};
+
+static bool
 read_section(struct taxonomy *t, struct rule_parser *p,
     const struct yaml_node *key, const struct yaml_node *value)
 {
-	bool ok = true;
+	const struct section *s = NULL;
+	bool map, ok = true;
 
-	if (slice_eq(key->text, SLICE("logsources"))) {
-		for (size_t i = 0; ok && i < value->n; i++)
-			ok = read_logsource(t, p, value->items[i]);
-	} else if (slice_eq(key->text, SLICE("complete")) ||
-	    slice_eq(key->text, SLICE("common"))) {
-		for (size_t i = 0; ok && i < value->n; i++)
-			ok = read_field_set(t, p, value->items[i],
-			    slice_eq(key->text, SLICE("complete")));
-	} else if (slice_eq(key->text, SLICE("fields"))) {
-		for (size_t i = 0; ok && i < value->n; i++)
-			ok = read_field(t, p, value->keys[i], value->items[i]);
-	} else if (slice_eq(key->text, SLICE("derived"))) {
-		for (size_t i = 0; ok && i < value->n; i++)
-			ok =
-			    read_derived(t, p, value->keys[i], value->items[i]);
-	} else if (slice_eq(key->text, SLICE("prefixes"))) {
-		ok = read_prefixes(t, p, value);
-	} else if (slice_eq(key->text, SLICE("generic"))) {
-		for (unsigned i = 0; i < 3; i++) {
-			const struct yaml_node *g =
-			    yaml_get(value, part_names[i]);
-
-			if (g != NULL)
-				t->generic[i] = g;
-		}
-	} else {
-		ok = parse_fail(p, key->line,
+	for (size_t i = 0; i < sizeof(sections) / sizeof(sections[0]); i++)
+		if (slice_eq(key->text,
+			(struct slice){ sections[i].name,
+			    strlen(sections[i].name) }))
+			s = &sections[i];
+	if (s == NULL)
+		return parse_fail(p, key->line,
 		    "unknown key \"%.*s\": logsources, generic, fields, "
-		    "prefixes, derived, complete and common are known",
+		    "prefixes, derived, placeholders, complete and common are "
+		    "known",
 		    SLICE_ARG(key->text));
-	}
+	map = s->kind == YAML_MAPPING;
+	if (value->kind != s->kind)
+		return parse_fail(p, value->line, "\"%s\" must be a %s",
+		    s->name, map ? "map" : "list");
+	for (size_t i = 0; ok && i < value->n; i++)
+		ok =
+		    s->read(t, p, map ? value->keys[i] : NULL, value->items[i]);
 	return ok;
 }
 
@@ -308,15 +368,13 @@ is_yml(const struct dirent *d)
 }
 
 enum rc
-taxonomy_load(const char *dir, struct taxonomy **out, struct error *err)
+taxonomy_extend(struct taxonomy *t, const char *dir, struct error *err)
 {
-	struct taxonomy *t = xzalloc(sizeof(*t));
 	struct dirent **list = NULL;
 	char path[PATH_MAX];
 	enum rc rc = RC_OK;
 	int n = scandir(dir, &list, is_yml, alphasort);
 
-	t->arena = arena_new(ARENA_BLOCK);
 	if (n < 0)
 		rc = error_set_errno(err, errno, "%s", dir);
 	for (int i = 0; i < n; i++) {
@@ -328,6 +386,17 @@ taxonomy_load(const char *dir, struct taxonomy **out, struct error *err)
 		free(list[i]);
 	}
 	free(list);
+	return rc;
+}
+
+enum rc
+taxonomy_load(const char *dir, struct taxonomy **out, struct error *err)
+{
+	struct taxonomy *t = xzalloc(sizeof(*t));
+	enum rc rc;
+
+	t->arena = arena_new(ARENA_BLOCK);
+	rc = taxonomy_extend(t, dir, err);
 	if (rc != RC_OK) {
 		taxonomy_free(t);
 		return rc;
@@ -343,6 +412,12 @@ taxonomy_free(struct taxonomy *t)
 		return;
 	for (size_t i = 0; i < t->n_files; i++)
 		yaml_free(t->files[i]);
+	for (size_t i = 0; i < t->placeholders.n; i++) {
+		free(t->placeholders.names[i]);
+		free(t->placeholders.values[i]);
+	}
+	free(t->placeholders.names);
+	free(t->placeholders.values);
 	arena_free(t->arena);
 	free(t);
 }
@@ -437,6 +512,12 @@ taxonomy_names(const struct taxonomy *t, struct slice field, uint32_t *n)
 		}
 	}
 	return NULL;
+}
+
+const struct conf_map *
+taxonomy_placeholders(const struct taxonomy *t)
+{
+	return &t->placeholders;
 }
 
 const struct slice *

@@ -15,6 +15,8 @@
  *                                     # prefix is one part of a name
  *   derived:                          # KEY=VALUE,... in one field
  *     Imphash: {from: Hashes, key: IMPHASH}
+ *   placeholders:                     # what %NAME% of `expand` stands for
+ *     Administrators: [root, "adm*"]
  *   complete:                         # all fields of a logsource, for lint:
  *     - {product: windows, category: dns_query, fields: [QueryName, ...]}
  *   common:                           # and those of the logsources below one
@@ -32,6 +34,8 @@ struct taxonomy;
 /* A bad file is an error: the taxonomy belongs to the installation. */
 enum rc taxonomy_load(const char *dir, struct taxonomy **out,
     struct error *err);
+/* Adds a folder of the user's own; after an error `t` may have a part of it. */
+enum rc taxonomy_extend(struct taxonomy *t, const char *dir, struct error *err);
 void taxonomy_free(struct taxonomy *t); /* NULL is fine */
 
 enum { SOURCE_PRODUCT = 1, SOURCE_CATEGORY = 2, SOURCE_SERVICE = 4 };
@@ -53,6 +57,9 @@ uint32_t taxonomy_route(struct taxonomy *t, const struct sigma_logsource *ls,
 /* Names an event may carry `field` under, besides its own; borrowed. */
 const struct slice *taxonomy_names(const struct taxonomy *t, struct slice field,
     uint32_t *n);
+
+/* Values for `expand`, by name; owned by the taxonomy. */
+const struct conf_map *taxonomy_placeholders(const struct taxonomy *t);
 
 const struct slice *taxonomy_prefixes(const struct taxonomy *t, uint32_t *n);
 

@@ -71,8 +71,8 @@ plan_of(const struct spec *spec)
 
 		at[0] = 0;
 		at[1] = 1;
-		picks[0] = (struct corr_pick){ &at[0], 1 };
-		picks[1] = (struct corr_pick){ &at[1], 1 };
+		picks[0] = (struct corr_pick){ .at = &at[0], .n = 1 };
+		picks[1] = (struct corr_pick){ .at = &at[1], .n = 1 };
 		*f = (struct corr_feed){ .slot = i,
 			.keys = &picks[0],
 			.values = &picks[1],

@@ -178,9 +178,107 @@ correlation:
     status, out, err = kuzetctl('explain', '--json', '--logsource', 'product=linux', *rule[:-1], rules)
     check(status == 0 and objects(out)[2]['why']['children'][0]['holds'], 'a logsource can be said from outside', out + err)
     status, out, err = kuzetctl('explain', '--json', '--rule', '11111111-0000-4000-8000-000000000003', *rule[2:])
-    check(status == 0 and [x['matches'] for x in objects(out)] == [True, True, False] and
+    check(status == 0 and [x.get('matches') for x in objects(out)] == [True, True, False, None] and
           objects(out)[0]['why']['kind'] == 'correlation', 'of a correlation it says what the event counts for', out + err)
     check(kuzetctl('explain', '--rule', 'none', *rule[2:])[0] == 2, 'an unknown rule is wrong usage')
+    log = write(folder, 'auth.log', 'Nov 22 01:02:03 web-1 sshd[7]: Failed password for root from 198.51.100.7 port 22 ssh2\n')
+    only = ('--rule', '11111111-0000-4000-8000-000000000002', '--rules', rules)
+    status, out, err = kuzetctl('explain', '--json', '--log', log, '--year', '2026', '--timezone', 'Asia/Almaty', *only)
+    check(status == 0 and [x['matches'] for x in objects(out)] == [True], 'a line of a log is explained as an event is', out + err)
+    check(kuzetctl('explain', *only)[0] == 2 and kuzetctl('explain', '--log', log, '--event', events, *only)[0] == 2,
+          'events or a log, one of them')
+
+
+GROUPED = """title: Tool
+name: tool
+id: 11111111-0000-4000-8000-000000000001
+author: us
+level: low
+tags: [attack.t1059]
+logsource: {product: linux}
+detection: {s: {process.name: bash}, condition: s}
+---
+title: One tool, several users
+id: 11111111-0000-4000-8000-000000000002
+author: us
+tags: [attack.t1059]
+level: high
+correlation:
+    type: value_count
+    rules: [tool]
+    group-by: [Imphash]
+    timespan: 5m
+    condition: {gte: 2, field: user.name}
+"""
+
+
+def test_explain_correlation(folder):
+    rules = write(folder, 'grouped.yml', GROUPED)
+    made = [{'user.name': 'a', 'Hashes': 'MD5=1,IMPHASH=AB'}, {'user.name': 'b', 'Hashes': 'MD5=2, imphash=AB'}, {'Hashes': 'IMPHASH=AB'},
+            {'user.name': 'c', 'Hashes': 'MD5=2'}, {'user.name': 'd', 'process.name': 'zsh'}]
+    events = write(folder, 'grouped.jsonl', ''.join(json.dumps(dict({
+        '@timestamp': f'2026-11-22T01:0{i}:00Z', 'host.os.type': 'linux', 'process.name': 'bash'}, **e)) + '\n' for i, e in enumerate(made)))
+    arguments = ('--rule', '11111111-0000-4000-8000-000000000002', '--event', events, '--rules', rules)
+    status, out, err = kuzetctl('explain', '--json', *arguments)
+    lines = objects(out)
+    check(status == 0 and [x['matches'] for x in lines[:5]] == [True, True, False, False, False] and
+          lines[0]['why']['definition'] == 'value_count of user.name gte 2 within 5m by Imphash', 'an event counts, or does not', out + err)
+    bases = [x['why']['children'][0] for x in lines[:5]]
+    check(bases[1]['group'] == {'Imphash': 'AB'} and bases[1]['counted'] == {'user.name': 'b'}, 'for which group and value', bases[1])
+    check(bases[2]['missing'] == 'user.name' and bases[3]['missing'] == 'Imphash' and 'missing' not in bases[4],
+          'or which field it lacks', out)
+    check(lines[5:] == [{'event': 1, 'rule': '11111111-0000-4000-8000-000000000002', 'title': 'One tool, several users', 'level': 'high',
+                         'group': {'Imphash': 'AB'}, 'count': 2, 'events': [0, 1]}], 'last, where it fires', out)
+    status, out, err = kuzetctl('explain', *arguments)
+    check(status == 0 and '2  {"Imphash":"AB"}' in out and 'does not count: the event has no field Imphash' in out and
+          out.splitlines()[-1].startswith('1\thigh\t'), 'people see the groups and where it fires', out + err)
+
+
+TAXONOMY = """logsources:
+    - product: Acme
+      service: gate
+      where: {labels.device: acme-gate}
+fields:
+    Badge: [acme.badge.number]
+placeholders:
+    Guards: [g1, 'night*']
+"""
+GATE = """title: Guard at the gate
+id: 11111111-0000-4000-8000-000000000003
+author: us
+level: high
+tags: [attack.t1078]
+logsource: {product: acme, service: gate}
+detection: {s: {Badge|expand: '%Guards%'}, condition: s}
+"""
+
+
+def test_taxonomy(folder):
+    rules = write(folder, 'gate.yml', GATE)
+    own = os.path.dirname(write(folder, 'own-taxonomy/acme.yml', TAXONOMY))
+    events = write(folder, 'gate.jsonl', ''.join(json.dumps(e) + '\n' for e in (
+        {'labels': {'device': 'acme-gate'}, 'acme': {'badge': {'number': 'NightWatch'}}},
+        {'labels': {'device': 'other'}, 'acme': {'badge': {'number': 'g1'}}},
+        {'labels': {'device': 'acme-gate'}, 'acme': {'badge': {'number': 'g2'}}})))
+    match = ('match', '--json', '--rules', rules, '--events', events)
+    status, out, err = kuzetctl(*match)
+    check(status == 0 and out == '' and 'placeholder %Guards% has no value' in err, 'without a map of its own a rule is refused', out + err)
+    status, out, err = kuzetctl(*match, '--taxonomy', own)
+    check(status == 0 and [x['event'] for x in objects(out)] == [0], 'a folder of one\'s own adds a logsource, a field, a placeholder', out + err)
+    status, out, err = kuzetctl('check', '--taxonomy', own, rules)
+    check(status == 0 and out == '1 rules loaded, 0 refused\n', 'check knows it too', out + err)
+    scenario(folder, 'gate', [{'labels': {'device': 'acme-gate'}, 'Badge': 'g1'}], [{'event': 0}], rules='gate.yml')
+    status, out, err = kuzetctl('test', '--rules', folder, '--taxonomy', own, os.path.join(folder, 'gate'))
+    check(status == 0, 'and test', out + err)
+    broken = (('unknown.yml', 'feilds: {}', ':1: unknown key "feilds"'), ('list.yml', 'fields: [a]', ':1: "fields" must be a map'),
+              ('map.yml', 'logsources: {a: b}', ':1: "logsources" must be a list'), ('entry.yml', 'logsources:\n  - a', ':2: an entry needs'),
+              ('prefix.yml', 'prefixes:\n  - [a]', ':2: a prefix is a text'), ('generic.yml', 'generic:\n  vendor: x', ':2: "vendor" is no part'),
+              ('where.yml', 'logsources:\n  - {product: x, where: {a|nope: 1}}', ':2: unknown modifier "nope"'), ('yaml.yml', 'a: [', 'yaml.yml:'))
+    for name, text, message in broken:
+        bad = os.path.dirname(write(folder, f'bad-{name}/{name}', text + '\n'))
+        status, out, err = kuzetctl('check', '--taxonomy', bad, rules)
+        check(status == 2 and name + message in err or message == 'yaml.yml:' and message in err, f'a broken map is an error: {name}', out + err)
+    check(kuzetctl('check', '--taxonomy', '/nonexistent', rules)[0] == 2, 'so is a folder that is not there')
 
 
 def scenario(folder, name, events, expected, **settings):
@@ -241,7 +339,7 @@ def test_scenarios(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_coverage, test_explain, test_scenarios):
+        for test in (test_check, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios):
             test(folder)
     for command in ('check', 'coverage', 'explain', 'match', 'test'):
         status, out, _ = kuzetctl(command, '--help')
