@@ -15,6 +15,10 @@ struct sha256 *sha256_new(void);
 void sha256_add(struct sha256 *h, const void *bytes, size_t len);
 /* Gives the digest and starts anew. */
 void sha256_done(struct sha256 *h, uint8_t out[SHA256_BYTES]);
+/* Forgets what was added. */
+void sha256_clear(struct sha256 *h);
+/* One that goes on from here by itself. */
+struct sha256 *sha256_copy(const struct sha256 *h);
 void sha256_free(struct sha256 *h); /* NULL is fine */
 
 void sha256_of(struct slice s, uint8_t out[SHA256_BYTES]);

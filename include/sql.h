@@ -55,6 +55,38 @@ enum rc sql_step(struct sql *s, sqlite3_stmt *stmt, struct error *err);
 /* For statements that give no row. */
 enum rc sql_run(struct sql *s, sqlite3_stmt *stmt, struct error *err);
 
+/* An argument of SQL_PUT(); borrowed during the call. */
+struct sql_value {
+	enum { SQL_NULL, SQL_INT, SQL_TEXT, SQL_BLOB } kind;
+	int64_t i;
+	struct slice s;
+};
+#define BIND_NULL    ((struct sql_value){ .kind = SQL_NULL })
+#define BIND_INT(v)  ((struct sql_value){ .kind = SQL_INT, .i = (int64_t)(v) })
+#define BIND_TEXT(v) ((struct sql_value){ .kind = SQL_TEXT, .s = (v) })
+#define BIND_BLOB(v) ((struct sql_value){ .kind = SQL_BLOB, .s = (v) })
+/* Bytes of an array. */
+#define BIND_BYTES(v)                                                          \
+ BIND_BLOB(((struct slice){ (const char *)(v), sizeof(v) }))
+
+/* Runs a statement that gives no row, with these arguments for ?1, ?2, ... */
+#define SQL_PUT(sql, err, text, ...)                                           \
+ sql_put_values(sql, text, (const struct sql_value[]){ __VA_ARGS__ },          \
+     sizeof((const struct sql_value[]){ __VA_ARGS__ }) /                       \
+	 sizeof(struct sql_value),                                             \
+     err)
+enum rc sql_put_values(struct sql *s, const char *text,
+    const struct sql_value *values, size_t n, struct error *err);
+
+/* Calls `row` for each row; what it returns but RC_OK ends it. */
+typedef enum rc sql_row_cb(void *ctx, sqlite3_stmt *row, struct error *err);
+enum rc sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
+    struct error *err);
+
+/* The first column of the first row; RC_EOF: there is no row. */
+enum rc sql_number(struct sql *s, const char *text, int64_t *out,
+    struct error *err);
+
 /* Borrowed until the statement runs or is reset. */
 void sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s);
 void sql_bind_blob(sqlite3_stmt *stmt, int at, struct slice s);

@@ -22,6 +22,13 @@ struct store;
  * wrote it.  RC_DENIED: another collector holds it (flock).
  */
 enum rc store_open(const char *dir, struct store **out, struct error *err);
+struct store_options {
+	const char *dir;
+	const char *key; /* signs the heads; NULL: DIR/store.key, made if it is
+			  * missing */
+};
+enum rc store_open_with(const struct store_options *options, struct store **out,
+    struct error *err);
 /* For readers beside a running collector, and of one that stopped. */
 enum rc store_open_readonly(const char *dir, struct store **out,
     struct error *err);
@@ -53,6 +60,14 @@ void store_counters(struct store *s, struct store_counters *out);
 struct log_record;
 enum rc store_append(struct store *s, struct batch *const *batches, size_t n,
     struct log_record *out, struct error *err);
+
+/*
+ * Signs the head of the chain over commits, if there is any commit since the
+ * last head.  The appending thread's; a day's end and store_open() do it too.
+ */
+enum rc store_seal(struct store *s, struct error *err);
+/* Commits that no head covers yet. */
+uint64_t store_unsealed(struct store *s);
 
 /*
  * What a commit means to correlation: the same live and when read back.

@@ -48,6 +48,21 @@ sha256_done(struct sha256 *h, uint8_t out[SHA256_BYTES])
 }
 
 void
+sha256_clear(struct sha256 *h)
+{
+	must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+}
+
+struct sha256 *
+sha256_copy(const struct sha256 *h)
+{
+	struct sha256 *copy = sha256_new();
+
+	must(EVP_MD_CTX_copy_ex(copy->ctx, h->ctx));
+	return copy;
+}
+
+void
 sha256_free(struct sha256 *h)
 {
 	if (h == NULL)

@@ -30,20 +30,12 @@ struct writing {
 };
 
 static int
-compare_names(struct slice a, struct slice b)
-{
-	int c = memcmp(a.ptr, b.ptr, a.len < b.len ? a.len : b.len);
-
-	return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
-}
-
-static int
 compare_members(const void *a, const void *b)
 {
 	const struct member *x = a;
 	const struct member *y = b;
 
-	return compare_names(x->name, y->name);
+	return slice_compare(x->name, y->name);
 }
 
 static int
@@ -111,7 +103,7 @@ insert_id(struct member *members, uint32_t n, const struct value *id)
 	uint32_t at = 0;
 	int order = 1;
 
-	while (at < n && (order = compare_names(members[at].name, name)) < 0)
+	while (at < n && (order = slice_compare(members[at].name, name)) < 0)
 		at++;
 	if (at < n && order == 0) {
 		members[at].value = id;

@@ -79,7 +79,9 @@ sql_open(const char *path, enum sql_mode mode, struct sql **out,
 		    err);
 	else
 		rc = sql_exec(s,
-		    "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;", err);
+		    "PRAGMA temp_store=MEMORY; PRAGMA query_only=ON;"
+		    " PRAGMA trusted_schema=OFF;",
+		    err);
 out:
 	if (rc != RC_OK) {
 		sql_close(s);
@@ -152,6 +154,59 @@ sql_run(struct sql *s, sqlite3_stmt *stmt, struct error *err)
 	return rc == RC_EOF ? RC_OK : rc;
 }
 
+enum rc
+sql_put_values(struct sql *s, const char *text, const struct sql_value *values,
+    size_t n, struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(s, text, err);
+
+	if (q == NULL)
+		return err->code;
+	for (size_t i = 0; i < n; i++) {
+		const struct sql_value *v = &values[i];
+
+		if (v->kind == SQL_INT)
+			sql_bind_int(q, (int)i + 1, v->i);
+		else if (v->kind == SQL_TEXT)
+			sql_bind_text(q, (int)i + 1, v->s);
+		else if (v->kind == SQL_BLOB)
+			sql_bind_blob(q, (int)i + 1, v->s);
+	}
+	return sql_run(s, q, err);
+}
+
+enum rc
+sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
+    struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(s, text, err);
+	enum rc rc;
+
+	if (q == NULL)
+		return err->code;
+	while ((rc = sql_step(s, q, err)) == RC_OK) {
+		rc = row(ctx, q, err);
+		if (rc != RC_OK) {
+			(void)sqlite3_reset(q);
+			return rc;
+		}
+	}
+	return rc == RC_EOF ? RC_OK : rc;
+}
+
+enum rc
+sql_number(struct sql *s, const char *text, int64_t *out, struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(s, text, err);
+	enum rc rc = q != NULL ? sql_step(s, q, err) : err->code;
+
+	if (rc != RC_OK)
+		return rc;
+	*out = sqlite3_column_int64(q, 0);
+	(void)sqlite3_reset(q);
+	return RC_OK;
+}
+
 void
 sql_bind_text(sqlite3_stmt *stmt, int at, struct slice s)
 {
@@ -214,17 +269,11 @@ sql_rollback(struct sql *s)
 enum rc
 sql_version(struct sql *s, int *version, struct error *err)
 {
-	sqlite3_stmt *stmt = sql_prepare(s, "PRAGMA user_version", err);
-	enum rc rc;
+	int64_t v = 0;
+	enum rc rc = sql_number(s, "PRAGMA user_version", &v, err);
 
-	if (stmt == NULL)
-		return err->code;
-	rc = sql_step(s, stmt, err);
-	if (rc != RC_OK)
-		return rc == RC_EOF
-		    ? error_set(err, RC_LIBRARY, "%s: no user_version", s->path)
-		    : rc;
-	*version = sqlite3_column_int(stmt, 0);
-	(void)sqlite3_reset(stmt);
-	return RC_OK;
+	*version = (int)v;
+	return rc == RC_EOF
+	    ? error_set(err, RC_LIBRARY, "%s: no user_version", s->path)
+	    : rc;
 }

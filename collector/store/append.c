@@ -31,6 +31,8 @@ struct append {
 	int64_t first_ns, last_ns; /* event times of the day */
 	struct log_record *record;
 	uint64_t detections;
+	uint64_t events_before; /* in the store */
+	struct chain_link link;
 	/* of the block under way */
 	uint32_t row;
 	struct stored_hit *hits; /* room for every hit of the commit */
@@ -174,26 +176,16 @@ static enum rc
 rules_save(struct append *a)
 {
 	struct store *s = a->s;
-	sqlite3_stmt *q;
 
 	for (uint32_t i = s->final_rules; i < s->n_rules; i++) {
 		const struct day_rule *r = &s->rules[i];
 
-		q = sql_prepare(a->day,
-		    "INSERT INTO rules(id, digest, rule, about, level,"
-		    " visible) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
-		    a->err);
-		if (q == NULL)
-			return a->err->code;
-		sql_bind_int(q, 1, (int64_t)i + 1);
-		sql_bind_blob(q, 2,
-		    (struct slice){ (const char *)r->digest,
-			sizeof(r->digest) });
-		sql_bind_text(q, 3, r->id);
-		sql_bind_text(q, 4, r->about);
-		sql_bind_text(q, 5, r->level);
-		sql_bind_int(q, 6, r->visible);
-		if (sql_run(a->day, q, a->err) != RC_OK)
+		if (SQL_PUT(a->day, a->err,
+			"INSERT INTO rules(id, digest, rule, about, level,"
+			" visible) VALUES(?1, ?2, ?3, ?4, ?5, ?6)",
+			BIND_INT(i + INT64_C(1)), BIND_BYTES(r->digest),
+			BIND_TEXT(r->id), BIND_TEXT(r->about),
+			BIND_TEXT(r->level), BIND_INT(r->visible)) != RC_OK)
 			return a->err->code;
 	}
 	return RC_OK;
@@ -240,8 +232,6 @@ begin(struct append *a)
 
 	state_trim_marks(&s->state);
 	atomic_store(&s->forgotten, s->state.forgotten);
-	a->day_number = day_of(a->record->arrival_ns);
-	a->new_day = s->day == NULL || a->day_number > s->day_number;
 	if (!a->new_day) {
 		a->day = s->day;
 		a->day_number = s->day_number;
@@ -259,9 +249,12 @@ begin(struct append *a)
 	a->first_ns = INT64_MAX;
 	a->last_ns = INT64_MIN;
 	state_drop_ended(&s->state, a->record->arrival_ns - ENDED_KEPT_NS);
-	if (begun_day(a) != RC_OK || sql_begin(a->day, a->err) != RC_OK)
+	if (begun_day(a) != RC_OK || sql_begin(a->day, a->err) != RC_OK ||
+	    day_create(a->day, a->err) != RC_OK)
 		return a->err->code;
-	return day_create(a->day, a->err);
+	return SQL_PUT(a->day, a->err,
+	    "INSERT INTO meta(name, value) VALUES('chain_before', ?1)",
+	    BIND_BYTES(s->chain));
 }
 
 static enum rc
@@ -269,28 +262,28 @@ insert_commit(struct append *a)
 {
 	struct log_record *r = a->record;
 	struct store *s = a->s;
-	sqlite3_stmt *q = sql_prepare(a->day,
+	struct chain_link *link = &a->link;
+
+	link->number = r->commit;
+	link->first = a->events_before + 1;
+	link->last = a->events_before + r->stored;
+	chain_digest_done(&s->digest, link);
+	chain_link_seal(link, s->chain);
+	watermarks_write(&s->watermarks, r->watermarks, r->n_watermarks);
+	return SQL_PUT(a->day, a->err,
 	    "INSERT INTO commits(number, arrival, stored, duplicates,"
 	    " detections, total_events, total_detections, watermarks,"
-	    " day_first, day_last)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10)",
-	    a->err);
-
-	if (q == NULL)
-		return a->err->code;
-	watermarks_write(&s->watermarks, r->watermarks, r->n_watermarks);
-	sql_bind_int(q, 1, (int64_t)r->commit);
-	sql_bind_int(q, 2, r->arrival_ns);
-	sql_bind_int(q, 3, (int64_t)r->stored);
-	sql_bind_int(q, 4, (int64_t)r->duplicates);
-	sql_bind_int(q, 5, (int64_t)a->detections);
-	sql_bind_int(q, 6, (int64_t)(atomic_load(&s->events) + r->stored));
-	sql_bind_int(q, 7,
-	    (int64_t)(atomic_load(&s->detections) + a->detections));
-	sql_bind_blob(q, 8, bytes_slice(&s->watermarks));
-	sql_bind_int(q, 9, a->first_ns);
-	sql_bind_int(q, 10, a->last_ns);
-	return sql_run(a->day, q, a->err);
+	    " day_first, day_last, first, last, digest, hits_digest, chain)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+	    " ?14, ?15)",
+	    BIND_INT(r->commit), BIND_INT(r->arrival_ns), BIND_INT(r->stored),
+	    BIND_INT(r->duplicates), BIND_INT(a->detections),
+	    BIND_INT(a->events_before + r->stored),
+	    BIND_INT(atomic_load(&s->detections) + a->detections),
+	    BIND_BLOB(bytes_slice(&s->watermarks)), BIND_INT(a->first_ns),
+	    BIND_INT(a->last_ns), BIND_INT(link->first), BIND_INT(link->last),
+	    BIND_BYTES(link->digest), BIND_BYTES(link->hits),
+	    BIND_BYTES(link->chain));
 }
 
 /* What the record says of the sources that this commit moved. */
@@ -343,6 +336,7 @@ settle(struct append *a)
 	s->first_ns = a->first_ns;
 	s->last_ns = a->last_ns;
 	state_commit(&s->state);
+	seal_add(s, &a->link);
 	atomic_store(&s->commits, r->commit);
 	atomic_fetch_add(&s->events, r->stored);
 	atomic_fetch_add(&s->duplicates, r->duplicates);
@@ -355,6 +349,7 @@ undo(struct append *a)
 	struct store *s = a->s;
 
 	sql_rollback(a->day);
+	chain_digest_clear(&s->digest);
 	/* of a new day: the old one's are read again */
 	rules_cut(s, a->new_day ? 0 : s->final_rules);
 	state_rollback(&s->state);
@@ -557,6 +552,7 @@ take_batch(struct append *a, const struct batch *b)
 		who->now.events++;
 		move_watermark(x, event_time(ev), ev->arrival_ns);
 		block_encoder_add(s->encoder, ev, event_time(ev), source + 1);
+		chain_digest_event(&s->digest, ev, event_time(ev));
 	}
 	take_hits(a, b, sources);
 	for (uint32_t i = 0; i < b->n_controls; i++)
@@ -570,7 +566,6 @@ insert_block(struct append *a, struct slice owner)
 {
 	struct store *s = a->s;
 	struct block_encoded block;
-	sqlite3_stmt *q;
 
 	if (block_encoder_finish(s->encoder, &block, a->err) != RC_OK)
 		return a->err->code;
@@ -578,34 +573,40 @@ insert_block(struct append *a, struct slice owner)
 		a->first_ns = block.first_ns;
 	if (block.last_ns > a->last_ns)
 		a->last_ns = block.last_ns;
-	q = sql_prepare(a->day,
-	    "INSERT INTO blocks(id, commit_number, owner, first_time,"
-	    " last_time, n, hits, bloom)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
-	    a->err);
-	if (q == NULL)
-		return a->err->code;
-	sql_bind_int(q, 1, (int64_t)a->next_block);
-	sql_bind_int(q, 2, (int64_t)a->record->commit);
-	sql_bind_text(q, 3, owner);
-	sql_bind_int(q, 4, block.first_ns);
-	sql_bind_int(q, 5, block.last_ns);
-	sql_bind_int(q, 6, block.n);
-	if (a->n_hits > 0) {
+	if (a->n_hits > 0)
 		hits_write(&s->hits, a->hits, a->n_hits);
-		sql_bind_blob(q, 7, bytes_slice(&s->hits));
-	}
-	sql_bind_blob(q, 8, block.bloom);
-	if (sql_run(a->day, q, a->err) != RC_OK)
+	if (SQL_PUT(a->day, a->err,
+		"INSERT INTO blocks(id, commit_number, owner, first_time,"
+		" last_time, n, hits, bloom)"
+		" VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8)",
+		BIND_INT(a->next_block), BIND_INT(a->record->commit),
+		BIND_TEXT(owner), BIND_INT(block.first_ns),
+		BIND_INT(block.last_ns), BIND_INT(block.n),
+		a->n_hits > 0 ? BIND_BLOB(bytes_slice(&s->hits)) : BIND_NULL,
+		BIND_BLOB(block.bloom)) != RC_OK)
 		return a->err->code;
-	q = sql_prepare(a->day,
-	    "INSERT INTO block_data(id, data) VALUES(?1, ?2)", a->err);
-	if (q == NULL)
+	if (SQL_PUT(a->day, a->err,
+		"INSERT INTO block_data(id, data) VALUES(?1, ?2)",
+		BIND_INT(a->next_block), BIND_BLOB(block.data)) != RC_OK)
 		return a->err->code;
-	sql_bind_int(q, 1, (int64_t)a->next_block);
-	sql_bind_blob(q, 2, block.data);
 	a->next_block++;
-	return sql_run(a->day, q, a->err);
+	return RC_OK;
+}
+
+/* What the chain says of the block's hits. */
+static void
+digest_hits(struct append *a, struct slice owner)
+{
+	const struct store *s = a->s;
+	uint64_t first = a->events_before + a->record->stored + 1;
+
+	chain_digest_owner(&a->s->digest, owner, a->row);
+	for (size_t i = 0; i < a->n_hits; i++) {
+		const struct day_rule *r = &s->rules[a->hits[i].rule - 1];
+
+		chain_digest_hit(&a->s->digest, first + a->hits[i].row,
+		    r->digest, r->id);
+	}
 }
 
 /* The batches of one owner become one block. */
@@ -619,28 +620,61 @@ take_owner(struct append *a, struct batch *const *batches, size_t n,
 	for (size_t i = 0; i < n; i++)
 		if (slice_eq(batches[i]->source.owner, owner))
 			take_batch(a, batches[i]);
+	if (a->row == 0)
+		return RC_OK;
+	digest_hits(a, owner);
 	a->record->stored += a->row;
-	return a->row > 0 ? insert_block(a, owner) : RC_OK;
+	return insert_block(a, owner);
 }
 
-static bool
-owner_came_before(struct batch *const *batches, size_t i)
+/* The least owner after `last`; NULL: there is none. */
+static const struct slice *
+next_owner(struct batch *const *batches, size_t n, const struct slice *last)
 {
-	for (size_t k = 0; k < i; k++)
-		if (slice_eq(batches[k]->source.owner,
-			batches[i]->source.owner))
-			return true;
-	return false;
+	const struct slice *least = NULL;
+
+	for (size_t i = 0; i < n; i++) {
+		const struct slice *o = &batches[i]->source.owner;
+
+		if ((last == NULL || slice_compare(*o, *last) > 0) &&
+		    (least == NULL || slice_compare(*o, *least) < 0))
+			least = o;
+	}
+	return least;
 }
 
+/* Owner by owner in the order of their names: the chain's order. */
 static enum rc
 take_all(struct append *a, struct batch *const *batches, size_t n)
 {
-	for (size_t i = 0; i < n; i++)
-		if (!owner_came_before(batches, i) &&
-		    take_owner(a, batches, n, batches[i]->source.owner) !=
-			RC_OK)
+	for (const struct slice *o = next_owner(batches, n, NULL); o != NULL;
+	     o = next_owner(batches, n, o))
+		if (take_owner(a, batches, n, *o) != RC_OK)
 			return a->err->code;
+	return RC_OK;
+}
+
+/* Which day it belongs to; the end of the one before is signed first. */
+static enum rc
+find_day(struct append *a)
+{
+	const struct store *s = a->s;
+
+	a->day_number = day_of(a->record->arrival_ns);
+	a->new_day = s->day == NULL || a->day_number > s->day_number;
+	return a->new_day ? store_seal(a->s, a->err) : RC_OK;
+}
+
+/* In the write lock. */
+static enum rc
+append(struct append *a, struct batch *const *batches, size_t n)
+{
+	if (begin(a) != RC_OK || take_all(a, batches, n) != RC_OK ||
+	    end(a) != RC_OK) {
+		undo(a);
+		return a->err->code;
+	}
+	settle(a);
 	return RC_OK;
 }
 
@@ -650,6 +684,7 @@ store_append(struct store *s, struct batch *const *batches, size_t n,
 {
 	struct append a = { .s = s, .record = out, .err = err };
 	size_t n_hits = 0, n_events = 0;
+	enum rc rc;
 
 	assert(s->dir_fd >= 0);
 	*out = (struct log_record){ .arena = arena_new(RECORD_ARENA),
@@ -667,11 +702,16 @@ store_append(struct store *s, struct batch *const *batches, size_t n,
 	out->hits =
 	    arena_alloc(out->arena, (n_hits + 1) * sizeof(out->hits[0]));
 	a.hits = arena_alloc(out->arena, (n_hits + 1) * sizeof(a.hits[0]));
-	if (begin(&a) != RC_OK || take_all(&a, batches, n) != RC_OK ||
-	    end(&a) != RC_OK) {
-		undo(&a);
-		return error_prefix(err, "cannot store %zu events", n_events);
+	a.events_before = atomic_load(&s->events);
+	rc = find_day(&a);
+	if (rc == RC_OK) {
+		(void)pthread_mutex_lock(&s->write_lock);
+		rc = append(&a, batches, n);
+		(void)pthread_mutex_unlock(&s->write_lock);
+	} else {
+		log_record_fini(out);
 	}
-	settle(&a);
-	return RC_OK;
+	return rc == RC_OK
+	    ? RC_OK
+	    : error_prefix(err, "cannot store %zu events", n_events);
 }

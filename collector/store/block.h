@@ -59,6 +59,9 @@ struct block_encoded {
 enum rc block_encoder_finish(struct block_encoder *e, struct block_encoded *out,
     struct error *err);
 
+/* Of the block that was finished last. */
+const struct tokens *block_encoder_tokens(const struct block_encoder *e);
+
 /* ---- reading: untrusted bytes ------------------------------------------- */
 struct block_decoder;
 struct block_decoder *block_decoder_new(void);

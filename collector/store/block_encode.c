@@ -720,3 +720,9 @@ block_encoder_finish(struct block_encoder *e, struct block_encoded *out,
 		bytes_slice(&e->out), bytes_slice(&e->bloom) };
 	return RC_OK;
 }
+
+const struct tokens *
+block_encoder_tokens(const struct block_encoder *e)
+{
+	return &e->tokens;
+}

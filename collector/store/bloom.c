@@ -270,3 +270,12 @@ bloom_may_have_whole(struct slice bloom, struct slice bytes)
 {
 	return !known_form(bloom) || has(bloom, whole_hash(bytes));
 }
+
+bool
+bloom_has_all(struct slice bloom, const struct tokens *t)
+{
+	for (size_t i = 0; known_form(bloom) && i < t->n; i++)
+		if (!has(bloom, t->slots[t->used[i]]))
+			return false;
+	return true;
+}

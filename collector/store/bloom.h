@@ -29,3 +29,5 @@ void bloom_write(struct bytes *out, const struct tokens *t);
 /* False: certainly not in the block.  A filter of unknown form says true. */
 bool bloom_may_have_text(struct slice bloom, struct slice text);
 bool bloom_may_have_whole(struct slice bloom, struct slice bytes);
+/* Whether it knows every token; true for a filter of unknown form. */
+bool bloom_has_all(struct slice bloom, const struct tokens *t);

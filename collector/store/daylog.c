@@ -13,7 +13,7 @@ enum { APPLICATION_ID = 0x6b757a64, SECONDS_A_DAY = 86400 };
  * What is read to find blocks stands apart from the blocks themselves: a scan
  * touches small rows only.
  */
-static const char schema[] =
+static const char format1[] =
     "CREATE TABLE commits(number INTEGER PRIMARY KEY,"
     " arrival INTEGER NOT NULL, stored INTEGER NOT NULL,"
     " duplicates INTEGER NOT NULL, detections INTEGER NOT NULL,"
@@ -40,6 +40,45 @@ static const char schema[] =
     " PRIMARY KEY(agent, stream)) WITHOUT ROWID;"
     "CREATE TABLE seen(agent INTEGER NOT NULL, first INTEGER NOT NULL,"
     " hashes BLOB NOT NULL, PRIMARY KEY(agent, first)) WITHOUT ROWID;";
+
+/*
+ * Format 2: the chain (chain.h; NULL in commits that are older), merged blocks
+ * (a merge makes the generation in which its block is born and the merged ones
+ * die), a filter for each long run of commits (region.h).
+ */
+static const char format2[] =
+    "ALTER TABLE commits ADD COLUMN first INTEGER;"
+    "ALTER TABLE commits ADD COLUMN last INTEGER;"
+    "ALTER TABLE commits ADD COLUMN digest BLOB;"
+    "ALTER TABLE commits ADD COLUMN hits_digest BLOB;"
+    "ALTER TABLE commits ADD COLUMN chain BLOB;"
+    "ALTER TABLE blocks ADD COLUMN last_commit INTEGER;"
+    "ALTER TABLE blocks ADD COLUMN segments BLOB;"
+    "ALTER TABLE blocks ADD COLUMN born INTEGER NOT NULL DEFAULT 0;"
+    "ALTER TABLE blocks ADD COLUMN died INTEGER NOT NULL DEFAULT 0;"
+    "CREATE TABLE heads(commit_number INTEGER PRIMARY KEY,"
+    " time INTEGER NOT NULL, head TEXT NOT NULL,"
+    " signature BLOB NOT NULL, timestamp BLOB);"
+    "CREATE TABLE meta(name TEXT PRIMARY KEY, value NOT NULL)"
+    " WITHOUT ROWID;"
+    "CREATE TABLE regions(id INTEGER PRIMARY KEY,"
+    " first_commit INTEGER NOT NULL, last_commit INTEGER NOT NULL,"
+    " events INTEGER NOT NULL, parts INTEGER NOT NULL);"
+    "CREATE TABLE region_parts(id INTEGER PRIMARY KEY,"
+    " bits BLOB NOT NULL);";
+
+static const char *const formats[DAY_FORMAT] = { format1, format2 };
+
+/* What readers ask instead of `blocks`: the live ones, in every format. */
+static const char live1[] =
+    "CREATE TEMP VIEW live AS SELECT id, commit_number,"
+    " commit_number AS last_commit, owner, first_time, last_time, n, hits,"
+    " bloom, NULL AS segments FROM main.blocks";
+static const char live2[] =
+    "CREATE TEMP VIEW live AS SELECT id, commit_number,"
+    " coalesce(last_commit, commit_number) AS last_commit, owner,"
+    " first_time, last_time, n, hits, bloom, segments FROM main.blocks"
+    " WHERE born <= %lld AND (died = 0 OR died > %lld)";
 
 int32_t
 day_of(int64_t time_ns)
@@ -105,20 +144,69 @@ day_list(const char *dir, int32_t **days, size_t *n, struct error *err)
 }
 
 enum rc
+day_file(const char *dir, int32_t day, char *out, size_t size,
+    struct error *err)
+{
+	char name[64];
+
+	if (!day_name(day, name, sizeof(name)) ||
+	    (size_t)snprintf(out, size, "%s/%s", dir, name) >= size)
+		return error_set(err, RC_INVALID, "%s: no such day", dir);
+	return RC_OK;
+}
+
+enum rc
+day_generation(struct sql *s, int64_t *out, struct error *err)
+{
+	*out = 0;
+	return sql_number(s,
+	    "SELECT coalesce(max(value), 0) FROM meta"
+	    " WHERE name = 'generation'",
+	    out, err);
+}
+
+static enum rc
+make_view(struct sql *s, int version, struct error *err)
+{
+	char text[512];
+	int64_t now = 0;
+
+	if (version >= 2 && day_generation(s, &now, err) != RC_OK)
+		return err->code;
+	(void)snprintf(text, sizeof(text), version >= 2 ? live2 : live1,
+	    (long long)now, (long long)now);
+	/* it is of the connection, not of the file */
+	if (sql_exec(s, "PRAGMA query_only=OFF", err) != RC_OK ||
+	    sql_exec(s, text, err) != RC_OK)
+		return err->code;
+	return sql_exec(s, "PRAGMA query_only=ON", err);
+}
+
+static enum rc
+check_version(struct sql *s, int version, enum sql_mode mode, struct error *err)
+{
+	if (version > DAY_FORMAT)
+		return error_set(err, RC_INVALID,
+		    "%s: written by a newer version of kuzet (format %d, this "
+		    "one knows %d): use that version",
+		    s->path, version, DAY_FORMAT);
+	if (version == 0 && mode != SQL_CREATE)
+		return RC_EOF;
+	return RC_OK;
+}
+
+enum rc
 day_open(const char *dir, int32_t day, enum sql_mode mode, struct sql **out,
     struct error *err)
 {
 	char path[4096];
-	char name[64];
 	struct sql *s = NULL;
 	int version = 0;
 	enum rc rc;
 
 	*out = NULL;
-	if (!day_name(day, name, sizeof(name)) ||
-	    (size_t)snprintf(path, sizeof(path), "%s/%s", dir, name) >=
-		sizeof(path))
-		return error_set(err, RC_INVALID, "%s: no such day", dir);
+	if (day_file(dir, day, path, sizeof(path), err) != RC_OK)
+		return err->code;
 	if (mode != SQL_CREATE && access(path, F_OK) != 0 && errno == ENOENT)
 		return RC_EOF;
 	rc = sql_open(path, mode, &s, err);
@@ -128,13 +216,10 @@ day_open(const char *dir, int32_t day, enum sql_mode mode, struct sql **out,
 	if (rc == RC_SYSTEM && mode == SQL_READ && s != NULL &&
 	    sqlite3_extended_errcode(s->db) == SQLITE_READONLY_ROLLBACK)
 		rc = RC_EOF;
-	if (rc == RC_OK && version > DAY_FORMAT)
-		rc = error_set(err, RC_INVALID,
-		    "%s: written by a newer version of kuzet (format %d, this "
-		    "one knows %d): use that version",
-		    path, version, DAY_FORMAT);
-	if (rc == RC_OK && version == 0 && mode != SQL_CREATE)
-		rc = RC_EOF;
+	if (rc == RC_OK)
+		rc = check_version(s, version, mode, err);
+	if (rc == RC_OK && mode == SQL_READ)
+		rc = make_view(s, version, err);
 	if (rc != RC_OK) {
 		sql_close(s);
 		return rc;
@@ -143,17 +228,46 @@ day_open(const char *dir, int32_t day, enum sql_mode mode, struct sql **out,
 	return RC_OK;
 }
 
-enum rc
-day_create(struct sql *s, struct error *err)
+/* In a transaction: from format `version` to the newest. */
+static enum rc
+bring_up(struct sql *s, int version, struct error *err)
 {
 	char text[128];
 
-	if (sql_exec(s, schema, err) != RC_OK)
-		return err->code;
+	for (int v = version; v < DAY_FORMAT; v++)
+		if (sql_exec(s, formats[v], err) != RC_OK)
+			return err->code;
 	(void)snprintf(text, sizeof(text),
 	    "PRAGMA application_id=%d; PRAGMA user_version=%d", APPLICATION_ID,
 	    DAY_FORMAT);
 	return sql_exec(s, text, err);
+}
+
+enum rc
+day_create(struct sql *s, struct error *err)
+{
+	return bring_up(s, 0, err);
+}
+
+enum rc
+day_migrate(struct sql *s, struct error *err)
+{
+	int version = 0;
+	enum rc rc = sql_version(s, &version, err);
+
+	if (rc != RC_OK || version == DAY_FORMAT)
+		return rc;
+	rc = sql_begin(s, err);
+	if (rc == RC_OK)
+		rc = bring_up(s, version, err);
+	if (rc == RC_OK)
+		rc = sql_commit(s, err);
+	if (rc != RC_OK) {
+		sql_rollback(s);
+		return error_prefix(err, "cannot bring %s to format %d",
+		    s->path, DAY_FORMAT);
+	}
+	return RC_OK;
 }
 
 void
@@ -195,311 +309,5 @@ day_totals(struct sql *s, struct day_totals *out, struct error *err)
 	out->first_ns = sqlite3_column_int64(q, 3);
 	out->last_ns = sqlite3_column_int64(q, 4);
 	(void)sqlite3_reset(q);
-	return RC_OK;
-}
-
-/* ---- loading ------------------------------------------------------------ */
-
-static enum rc
-inconsistent(struct sql *s, const char *table, struct error *err)
-{
-	return error_set(err, RC_LIBRARY, "%s: damaged: its %s do not agree",
-	    s->path, table);
-}
-
-static enum rc
-load_agents(struct sql *s, struct state *st, struct error *err)
-{
-	sqlite3_stmt *q = sql_prepare(s,
-	    "SELECT id, owner, agent, last_seen, events FROM agents"
-	    " ORDER BY id",
-	    err);
-	enum rc rc;
-
-	if (q == NULL)
-		return err->code;
-	while ((rc = sql_step(s, q, err)) == RC_OK) {
-		uint32_t i = state_agent(st, sql_text(q, 1), sql_text(q, 2));
-
-		if (sqlite3_column_int64(q, 0) != (int64_t)i + 1)
-			return inconsistent(s, "agents", err);
-		st->agents[i].now =
-		    (struct agent_values){ sqlite3_column_int64(q, 3),
-			    (uint64_t)sqlite3_column_int64(q, 4) };
-	}
-	return rc == RC_EOF ? RC_OK : rc;
-}
-
-static enum rc
-load_sources(struct sql *s, struct state *st, struct error *err)
-{
-	sqlite3_stmt *q = sql_prepare(s,
-	    "SELECT id, agent, input, time, arrival, live FROM sources"
-	    " ORDER BY id",
-	    err);
-	enum rc rc;
-
-	if (q == NULL)
-		return err->code;
-	while ((rc = sql_step(s, q, err)) == RC_OK) {
-		int64_t agent = sqlite3_column_int64(q, 1);
-		uint32_t i;
-
-		if (agent < 1 || agent > st->n_agents)
-			return inconsistent(s, "sources", err);
-		i = state_source(st, (uint32_t)(agent - 1), sql_text(q, 2));
-		if (sqlite3_column_int64(q, 0) != (int64_t)i + 1)
-			return inconsistent(s, "sources", err);
-		st->sources[i].now =
-		    (struct source_values){ sqlite3_column_int64(q, 3),
-			    sqlite3_column_int64(q, 4),
-			    sqlite3_column_int(q, 5) != 0 };
-	}
-	return rc == RC_EOF ? RC_OK : rc;
-}
-
-static enum rc
-load_marks(struct sql *s, struct state *st, struct error *err)
-{
-	sqlite3_stmt *q = sql_prepare(s,
-	    "SELECT agent, stream, offset, ended FROM marks", err);
-	enum rc rc;
-
-	if (q == NULL)
-		return err->code;
-	while ((rc = sql_step(s, q, err)) == RC_OK) {
-		int64_t agent = sqlite3_column_int64(q, 0);
-		struct slice stream = sql_blob(q, 1);
-		uint32_t i;
-
-		if (agent < 1 || agent > st->n_agents || stream.len != 16)
-			return inconsistent(s, "marks", err);
-		i = state_mark(st, (uint32_t)(agent - 1),
-		    (const uint8_t *)stream.ptr);
-		st->marks[i].now =
-		    (struct mark_values){ (uint64_t)sqlite3_column_int64(q, 2),
-			    sqlite3_column_int64(q, 3), true };
-	}
-	return rc == RC_EOF ? RC_OK : rc;
-}
-
-static enum rc
-load_seen(struct sql *s, struct state *st, struct error *err)
-{
-	sqlite3_stmt *q = sql_prepare(s,
-	    "SELECT agent, first, hashes FROM seen ORDER BY agent, first", err);
-	enum rc rc;
-
-	if (q == NULL)
-		return err->code;
-	while ((rc = sql_step(s, q, err)) == RC_OK) {
-		int64_t agent = sqlite3_column_int64(q, 0);
-
-		if (agent < 1 || agent > st->n_agents)
-			return inconsistent(s, "identities", err);
-		state_load_identities(st, (uint32_t)(agent - 1),
-		    (uint64_t)sqlite3_column_int64(q, 1), sql_blob(q, 2));
-	}
-	return rc == RC_EOF ? RC_OK : rc;
-}
-
-enum rc
-day_load_state(struct sql *s, struct state *st, struct error *err)
-{
-	if (load_agents(s, st, err) != RC_OK ||
-	    load_sources(s, st, err) != RC_OK ||
-	    load_marks(s, st, err) != RC_OK || load_seen(s, st, err) != RC_OK)
-		return err->code;
-	state_commit(st);
-	return RC_OK;
-}
-
-/* ---- saving ------------------------------------------------------------- */
-
-static enum rc
-save_agent(struct sql *s, const struct state *st, uint32_t i, struct error *err)
-{
-	const struct agent_state *a = &st->agents[i];
-	sqlite3_stmt *q = sql_prepare(s,
-	    "INSERT INTO agents(id, owner, agent, last_seen, events)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5) ON CONFLICT(id) DO UPDATE SET"
-	    " last_seen = ?4, events = ?5",
-	    err);
-
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, (int64_t)i + 1);
-	sql_bind_text(q, 2, a->owner);
-	sql_bind_text(q, 3, a->agent);
-	sql_bind_int(q, 4, a->now.last_seen_ns);
-	sql_bind_int(q, 5, (int64_t)a->now.events);
-	return sql_run(s, q, err);
-}
-
-static enum rc
-save_source(struct sql *s, const struct state *st, uint32_t i,
-    struct error *err)
-{
-	const struct source_state *x = &st->sources[i];
-	sqlite3_stmt *q = sql_prepare(s,
-	    "INSERT INTO sources(id, agent, input, time, arrival, live)"
-	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6) ON CONFLICT(id) DO UPDATE SET"
-	    " time = ?4, arrival = ?5, live = ?6",
-	    err);
-
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, (int64_t)i + 1);
-	sql_bind_int(q, 2, (int64_t)x->agent + 1);
-	sql_bind_text(q, 3, x->input);
-	sql_bind_int(q, 4, x->now.time_ns);
-	sql_bind_int(q, 5, x->now.arrival_ns);
-	sql_bind_int(q, 6, x->now.live);
-	return sql_run(s, q, err);
-}
-
-static enum rc
-save_mark(struct sql *s, const struct state *st, uint32_t i, struct error *err)
-{
-	const struct mark *m = &st->marks[i];
-	sqlite3_stmt *q;
-
-	if (!m->now.set)
-		return RC_OK;
-	q = sql_prepare(s,
-	    "INSERT INTO marks(agent, stream, offset, ended)"
-	    " VALUES(?1, ?2, ?3, ?4) ON CONFLICT(agent, stream) DO UPDATE SET"
-	    " offset = ?3, ended = ?4",
-	    err);
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, (int64_t)m->agent + 1);
-	sql_bind_blob(q, 2, (struct slice){ (const char *)m->stream, 16 });
-	sql_bind_int(q, 3, (int64_t)m->now.offset);
-	sql_bind_int(q, 4, m->now.ended_ns);
-	return sql_run(s, q, err);
-}
-
-static enum rc
-remove_lost(struct sql *s, const struct state *st, struct error *err)
-{
-	for (size_t i = 0; i < st->n_lost; i++) {
-		const struct lost_mark *l = &st->lost[i];
-		sqlite3_stmt *q = sql_prepare(s,
-		    "DELETE FROM marks WHERE agent = ?1 AND stream = ?2", err);
-
-		if (q == NULL)
-			return err->code;
-		sql_bind_int(q, 1, (int64_t)l->agent + 1);
-		sql_bind_blob(q, 2,
-		    (struct slice){ (const char *)l->stream,
-			sizeof(l->stream) });
-		if (sql_run(s, q, err) != RC_OK)
-			return err->code;
-	}
-	return RC_OK;
-}
-
-static enum rc
-insert_seen(struct sql *s, uint32_t agent, uint64_t first,
-    const struct identity *list, size_t n, struct error *err)
-{
-	sqlite3_stmt *q;
-
-	if (n == 0)
-		return RC_OK;
-	q = sql_prepare(s,
-	    "INSERT INTO seen(agent, first, hashes) VALUES(?1, ?2, ?3)", err);
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, (int64_t)agent + 1);
-	sql_bind_int(q, 2, (int64_t)first);
-	sql_bind_blob(q, 3,
-	    (struct slice){ (const char *)list, n * sizeof(list[0]) });
-	return sql_run(s, q, err);
-}
-
-/* Rows that hold nothing of the last FOREIGN_KEPT any more. */
-static enum rc
-prune_seen(struct sql *s, uint32_t agent, uint64_t total, struct error *err)
-{
-	sqlite3_stmt *q;
-
-	if (total <= FOREIGN_KEPT)
-		return RC_OK;
-	q = sql_prepare(s,
-	    "DELETE FROM seen WHERE agent = ?1"
-	    " AND first + length(hashes) / 16 <= ?2",
-	    err);
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, (int64_t)agent + 1);
-	sql_bind_int(q, 2, (int64_t)(total - FOREIGN_KEPT));
-	return sql_run(s, q, err);
-}
-
-static enum rc
-save_seen(struct sql *s, const struct state *st, uint32_t i, bool all,
-    struct error *err)
-{
-	const struct seen *x = st->agents[i].seen;
-	size_t tail;
-
-	if (x == NULL)
-		return RC_OK;
-	if (all) {
-		/* the ring from its oldest on: in two runs */
-		tail = x->n_ring - x->head;
-		if (insert_seen(s, i, x->total - x->n_ring, x->ring + x->head,
-			tail, err) != RC_OK ||
-		    insert_seen(s, i, x->total - x->head, x->ring, x->head,
-			err) != RC_OK)
-			return err->code;
-	}
-	if (x->n_added == 0)
-		return RC_OK;
-	if (insert_seen(s, i, x->total, x->added, x->n_added, err) != RC_OK)
-		return err->code;
-	return prune_seen(s, i, x->total + x->n_added, err);
-}
-
-static enum rc
-save_all(struct sql *s, const struct state *st, struct error *err)
-{
-	for (uint32_t i = 0; i < st->n_agents; i++)
-		if (save_agent(s, st, i, err) != RC_OK ||
-		    save_seen(s, st, i, true, err) != RC_OK)
-			return err->code;
-	for (uint32_t i = 0; i < st->n_sources; i++)
-		if (save_source(s, st, i, err) != RC_OK)
-			return err->code;
-	for (uint32_t i = 0; i < st->n_marks; i++)
-		if (save_mark(s, st, i, err) != RC_OK)
-			return err->code;
-	return RC_OK;
-}
-
-enum rc
-day_save_state(struct sql *s, const struct state *st, bool all,
-    struct error *err)
-{
-	if (all)
-		return save_all(s, st, err);
-	if (remove_lost(s, st, err) != RC_OK)
-		return err->code;
-	for (size_t i = 0; i < st->touched_agents.n; i++) {
-		uint32_t a = st->touched_agents.list[i];
-
-		if (save_agent(s, st, a, err) != RC_OK ||
-		    save_seen(s, st, a, false, err) != RC_OK)
-			return err->code;
-	}
-	for (size_t i = 0; i < st->touched_sources.n; i++)
-		if (save_source(s, st, st->touched_sources.list[i], err) !=
-		    RC_OK)
-			return err->code;
-	for (size_t i = 0; i < st->touched_marks.n; i++)
-		if (save_mark(s, st, st->touched_marks.list[i], err) != RC_OK)
-			return err->code;
 	return RC_OK;
 }

@@ -2,28 +2,37 @@
 /*
  * Day files: DIR/YYYY-MM-DD.db, one for each UTC day of arrival.
  *
- *   commits      number, arrival, what it stored, totals so far, watermarks
- *   blocks       owner, least and greatest event time, n, bloom, hits
+ *   commits      number, arrival, what it stored, totals so far, watermarks,
+ *                its link of the chain (chain.h)
+ *   blocks       owner, least and greatest event time, n, bloom, hits; a reader
+ *                asks the view `live`, ordered by commit_number, id
  *   block_data   the block itself (block.h)
+ *   heads        signed heads of the chain
+ *   meta         chain_before: the chain before the day's first commit;
+ *                generation: how often blocks were merged
  *   rules        what the numbers in hits mean
  *   agents, sources, marks, seen   the appender's state (state.h) after the
  *                last commit; copied by a day's first transaction
  *
- * Closed days are never changed.  The format's number is user_version: a file
- * with 0 was never committed to.
+ * Closed days are merged, never migrated: readers know every format.  Its
+ * number is user_version: a file with 0 was never committed to.
  */
 #pragma once
 
-#include "sql.h"
 #include "collector/store/state.h"
+#include "sql.h"
 
-enum { DAY_FORMAT = 1, DAY_NAME_LEN = 13 /* YYYY-MM-DD.db */ };
+enum { DAY_FORMAT = 2, DAY_NAME_LEN = 13 /* YYYY-MM-DD.db */ };
 
 /* Days since 1970-01-01. */
 int32_t day_of(int64_t time_ns);
 
 /* Ascending; the caller frees *days. */
 enum rc day_list(const char *dir, int32_t **days, size_t *n, struct error *err);
+
+/* The day's file. */
+enum rc day_file(const char *dir, int32_t day, char *out, size_t size,
+    struct error *err);
 
 /*
  * RC_EOF, but not with CREATE: it is not there, or nothing was ever committed
@@ -35,6 +44,12 @@ enum rc day_open(const char *dir, int32_t day, enum sql_mode mode,
 
 /* In a transaction: makes the tables. */
 enum rc day_create(struct sql *s, struct error *err);
+
+/* The open day of an older version, to the newest format. */
+enum rc day_migrate(struct sql *s, struct error *err);
+
+/* How often its blocks were merged; a reader sees those of when it opened. */
+enum rc day_generation(struct sql *s, int64_t *out, struct error *err);
 
 /* Closes and removes a file to which nothing was ever committed. */
 void day_abandon(struct sql *s);

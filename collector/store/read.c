@@ -4,8 +4,22 @@
 enum rc
 days_begin(struct store *s, struct days *d, struct error *err)
 {
+	struct reading *r = &d->reading;
+
 	*d = (struct days){ .store = s };
-	return day_list(s->dir, &d->list, &d->n, err);
+	(void)pthread_mutex_lock(&s->readers_lock);
+	r->since = ++s->n_readings;
+	r->next = s->readers;
+	r->at = &s->readers;
+	if (r->next != NULL)
+		r->next->at = &r->next;
+	s->readers = r;
+	(void)pthread_mutex_unlock(&s->readers_lock);
+	if (day_list(s->dir, &d->list, &d->n, err) != RC_OK) {
+		days_end(d);
+		return err->code;
+	}
+	return RC_OK;
 }
 
 enum rc
@@ -17,12 +31,28 @@ days_next(struct days *d, struct sql **day, struct error *err)
 	while (rc == RC_EOF && d->at < d->n)
 		rc = day_open(d->store->dir, d->list[d->at++], SQL_READ, day,
 		    err);
+	/* beside a collector that does not know of this reader */
+	if (rc == RC_OK && d->store->dir_fd < 0)
+		rc = sql_exec(*day, "BEGIN", err);
+	if (rc != RC_OK) {
+		sql_close(*day);
+		*day = NULL;
+	}
 	return rc;
 }
 
 void
 days_end(struct days *d)
 {
+	struct store *s = d->store;
+
+	if (s != NULL) {
+		(void)pthread_mutex_lock(&s->readers_lock);
+		*d->reading.at = d->reading.next;
+		if (d->reading.next != NULL)
+			d->reading.next->at = d->reading.at;
+		(void)pthread_mutex_unlock(&s->readers_lock);
+	}
 	free(d->list);
 	*d = (struct days){ 0 };
 }

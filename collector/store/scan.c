@@ -11,7 +11,7 @@ struct scanning {
 	struct scan sc;
 	struct arena *day_arena;
 	struct bytes data, hits, keep;
-	int64_t at; /* id of the last block looked at */
+	int64_t commit, at; /* of the last block looked at, its id */
 };
 
 enum rc
@@ -43,10 +43,11 @@ static enum rc
 next_block(struct scanning *x, struct sql *day, bool *wanted, struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(day,
-	    "SELECT id, n, first_time, last_time, bloom, hits FROM blocks"
-	    " WHERE id > ?1 AND last_time >= ?2 AND first_time < ?3"
+	    "SELECT id, n, first_time, last_time, bloom, hits, commit_number"
+	    " FROM live WHERE (commit_number, id) > (?6, ?1)"
+	    " AND last_time >= ?2 AND first_time < ?3"
 	    " AND (?4 IS NULL OR owner = ?4) AND (?5 = 0 OR hits IS NOT NULL)"
-	    " ORDER BY id LIMIT 1",
+	    " ORDER BY commit_number, id LIMIT 1",
 	    err);
 	struct slice hits;
 	enum rc rc;
@@ -59,10 +60,12 @@ next_block(struct scanning *x, struct sql *day, bool *wanted, struct error *err)
 	if (x->q->owner.ptr != NULL)
 		sql_bind_text(q, 4, x->q->owner);
 	sql_bind_int(q, 5, x->kind == SCAN_HITS);
+	sql_bind_int(q, 6, x->commit);
 	rc = sql_step(day, q, err);
 	if (rc != RC_OK)
 		return rc;
 	x->at = sqlite3_column_int64(q, 0);
+	x->commit = sqlite3_column_int64(q, 6);
 	x->sc.n = (uint32_t)sqlite3_column_int64(q, 1);
 	x->sc.first_ns = sqlite3_column_int64(q, 2);
 	x->sc.last_ns = sqlite3_column_int64(q, 3);
@@ -120,7 +123,7 @@ scan_day(struct scanning *x, struct sql *day, struct error *err)
 	    (totals.last_ns < x->q->since_ns ||
 		totals.first_ns >= x->q->until_ns))
 		return RC_OK;
-	x->at = 0;
+	x->commit = x->at = 0;
 	arena_reset(x->day_arena);
 	x->sc.rules = (struct rule_rows){ 0 };
 	while (rc == RC_OK) {

@@ -2,8 +2,8 @@
 /* An incident's row, as soc.c and outbox.c read it. */
 #pragma once
 
-#include "sql.h"
 #include "soc.h"
+#include "sql.h"
 
 /* A person's word on status and reason goes before the machine's. */
 #define INCIDENT_COLUMNS                                                       \

@@ -11,18 +11,16 @@
 static enum rc
 load_appender(struct store *s, struct sql *day, struct error *err)
 {
-	sqlite3_stmt *q =
-	    sql_prepare(day, "SELECT coalesce(max(id), 0) FROM blocks", err);
-	enum rc rc;
+	int64_t last = 0;
+	enum rc rc = day_migrate(day, err);
 
-	if (q == NULL)
-		return err->code;
-	rc = sql_step(day, q, err);
-	if (rc != RC_OK)
-		return rc;
-	s->next_block = (uint64_t)sqlite3_column_int64(q, 0) + 1;
-	(void)sqlite3_reset(q);
-	return day_load_state(day, &s->state, err);
+	if (rc == RC_OK)
+		rc = seal_load(s, day, err);
+	if (rc == RC_OK)
+		rc = sql_number(day, "SELECT coalesce(max(id), 0) FROM blocks",
+		    &last, err);
+	s->next_block = (uint64_t)last + 1;
+	return rc == RC_OK ? day_load_state(day, &s->state, err) : rc;
 }
 
 /* The newest day that has a commit: its state is the appender's. */
@@ -81,21 +79,60 @@ lock_folder(struct store *s, struct error *err)
 	return error_set_errno(err, errno, "cannot lock %s", s->dir);
 }
 
-enum rc
-store_open(const char *dir, struct store **out, struct error *err)
+struct store *
+store_bare(const char *dir)
 {
 	struct store *s = xzalloc(sizeof(*s));
-	enum rc rc;
 
 	s->dir = xstrdup(dir);
 	s->dir_fd = -1;
+	(void)pthread_mutex_init(&s->write_lock, NULL);
+	(void)pthread_mutex_init(&s->readers_lock, NULL);
+	return s;
+}
+
+enum rc
+store_open_with(const struct store_options *o, struct store **out,
+    struct error *err)
+{
+	struct store *s = store_bare(o->dir);
+	struct error unsigned_yet;
+	enum rc rc;
+
 	s->encoder = block_encoder_new();
 	s->rows = xcalloc(BATCH_EVENTS, sizeof(s->rows[0]));
+	s->rows_digest = sha256_new();
+	chain_digest_init(&s->digest);
 	rc = lock_folder(s, err);
 	if (rc == RC_OK)
-		rc = soc_prepare(dir, err);
+		rc = soc_prepare(o->dir, err);
+	if (rc == RC_OK)
+		rc = seal_open(s, o->key, err);
 	if (rc == RC_OK)
 		rc = load_newest(s, err);
+	if (rc != RC_OK) {
+		store_close(s);
+		*out = NULL;
+		return rc;
+	}
+	/* what a crash left; a full disk does not stop the start */
+	(void)store_seal(s, &unsigned_yet);
+	*out = s;
+	return RC_OK;
+}
+
+enum rc
+store_open(const char *dir, struct store **out, struct error *err)
+{
+	return store_open_with(&(struct store_options){ .dir = dir }, out, err);
+}
+
+enum rc
+store_open_readonly(const char *dir, struct store **out, struct error *err)
+{
+	struct store *s = store_bare(dir);
+	enum rc rc = load_newest(s, err);
+
 	if (rc != RC_OK) {
 		store_close(s);
 		s = NULL;
@@ -104,21 +141,18 @@ store_open(const char *dir, struct store **out, struct error *err)
 	return rc;
 }
 
-enum rc
-store_open_readonly(const char *dir, struct store **out, struct error *err)
+static void
+free_rules(struct store *s)
 {
-	struct store *s = xzalloc(sizeof(*s));
-	enum rc rc;
-
-	s->dir = xstrdup(dir);
-	s->dir_fd = -1;
-	rc = load_newest(s, err);
-	if (rc != RC_OK) {
-		store_close(s);
-		s = NULL;
+	for (uint32_t i = 0; i < s->n_rules; i++) {
+		free((char *)s->rules[i].id.ptr);
+		free((char *)s->rules[i].about.ptr);
+		free((char *)s->rules[i].level.ptr);
 	}
-	*out = s;
-	return rc;
+	free(s->rules);
+	free(s->rule_ids);
+	if (s->ruleset != NULL)
+		ruleset_unref(s->ruleset);
 }
 
 void
@@ -131,20 +165,17 @@ store_close(struct store *s)
 	sql_close(s->day);
 	state_fini(&s->state);
 	block_encoder_free(s->encoder);
-	for (uint32_t i = 0; i < s->n_rules; i++) {
-		free((char *)s->rules[i].id.ptr);
-		free((char *)s->rules[i].about.ptr);
-		free((char *)s->rules[i].level.ptr);
-	}
-	free(s->rules);
-	free(s->rule_ids);
-	if (s->ruleset != NULL)
-		ruleset_unref(s->ruleset);
+	free_rules(s);
+	signer_free(s->signer);
+	chain_digest_fini(&s->digest);
+	sha256_free(s->rows_digest);
 	bytes_fini(&s->hits);
 	bytes_fini(&s->watermarks);
 	free(s->rows);
 	if (s->dir_fd >= 0)
 		(void)close(s->dir_fd);
+	(void)pthread_mutex_destroy(&s->write_lock);
+	(void)pthread_mutex_destroy(&s->readers_lock);
 	free(s->dir);
 	free(s);
 }

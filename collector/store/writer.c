@@ -15,6 +15,7 @@
 #define RETRY_NS      NS_A_SECOND
 #define LOOK_NS       (NS_A_SECOND / 5) /* for closed connections */
 #define FORGET_NS     (60 * NS_A_SECOND)
+#define SEAL_NS       (3600 * NS_A_SECOND)
 
 enum {
 	GROUP_READY = 512 * 1024, /* bytes: do not wait for more */
@@ -70,6 +71,7 @@ struct writer {
 	int64_t last_commit_ns;
 	bool trouble;
 	int64_t trouble_ns; /* when it last was */
+	int64_t seal_ns;    /* when the head is to be signed next */
 };
 
 static int64_t
@@ -430,6 +432,30 @@ commit_group(struct writer *w)
 		log_record_fini(&record); /* there was nothing to commit */
 }
 
+static void
+seal_if_due(struct writer *w)
+{
+	struct error err;
+
+	if (now() < w->seal_ns || store_unsealed(w->o.store) == 0)
+		return;
+	w->seal_ns = now() + w->o.seal_every_ns;
+	if (store_seal(w->o.store, &err) == RC_OK)
+		return;
+	say_trouble(w, err.text);
+	w->seal_ns = now() + RETRY_NS;
+}
+
+/* Whatever waits or fails: the next start signs what this one could not. */
+static void
+seal_last(struct writer *w)
+{
+	struct error err;
+
+	if (store_seal(w->o.store, &err) != RC_OK)
+		say_trouble(w, err.text);
+}
+
 /* How long more events may be waited for; 0: commit now. */
 static int64_t
 patience(const struct writer *w)
@@ -466,6 +492,7 @@ run(void *ctx)
 		if (w->ready != NULL &&
 		    (patience(w) == 0 || queue_closed(w->queue)))
 			commit_group(w);
+		seal_if_due(w);
 		if (now() - forgot_ns > FORGET_NS &&
 		    now() - w->trouble_ns > FORGET_NS) {
 			forgot_ns = now();
@@ -475,6 +502,7 @@ run(void *ctx)
 		    w->ready == NULL)
 			break;
 	}
+	seal_last(w);
 	return NULL;
 }
 
@@ -489,6 +517,9 @@ writer_new(const struct writer_options *options)
 	w->o = *options;
 	w->queue = queue_new(options->max_queued);
 	w->ready_end = &w->ready;
+	if (w->o.seal_every_ns == 0)
+		w->o.seal_every_ns = SEAL_NS;
+	w->seal_ns = now() + w->o.seal_every_ns;
 	(void)pthread_mutex_init(&w->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

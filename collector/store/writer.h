@@ -6,7 +6,8 @@
  * It commits whatever waits as soon as it is free, though not more often than
  * every 10 ms unless 512 KiB wait; at most 10,000 events or 8 MiB a commit.  A
  * full disk is waited out: nothing is acknowledged, reads go on, it tries again
- * every second and says so once.
+ * every second and says so once.  It signs the store's head every hour and at
+ * its end.
  */
 #pragma once
 
@@ -17,6 +18,7 @@ struct writer;
 struct writer_options {
 	struct store *store; /* borrowed */
 	size_t max_queued;   /* batches waiting; bound of the hand-over queue */
+	int64_t seal_every_ns; /* the store's head is signed; 0: every hour */
 	/* All run in the writer's thread. */
 	void (*on_ack)(void *ctx, uint64_t connection, uint32_t count);
 	/* protocol broken, or the store refuses: end the connection, no ACK */
