@@ -148,13 +148,10 @@ by_text(const void *a, const void *b)
 {
 	const struct yaml_node *x = *(const struct yaml_node *const *)a;
 	const struct yaml_node *y = *(const struct yaml_node *const *)b;
-	size_t n = x->text.len < y->text.len ? x->text.len : y->text.len;
-	int order = memcmp(x->text.ptr, y->text.ptr, n);
+	int order = slice_compare(x->text, y->text);
 
 	if (order != 0)
 		return order;
-	if (x->text.len != y->text.len)
-		return x->text.len < y->text.len ? -1 : 1;
 	if (x->line != y->line)
 		return x->line < y->line ? -1 : 1;
 	return x->column < y->column ? -1 : 1;

@@ -125,15 +125,6 @@ agents_to_json(struct correlator *c, const struct corr_incident *inc)
 
 /* ---- what joins ------------------------------------------------------------ */
 
-static int
-text_order(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int d = n == 0 ? 0 : memcmp(a.ptr, b.ptr, n);
-
-	return d != 0 ? d : (a.len > b.len) - (a.len < b.len);
-}
-
 /* Keeps the least CORR_AGENTS_MAX, whatever order they come in. */
 static void
 add_agent(struct correlator *c, struct corr_incident *inc, uint32_t agent)
@@ -148,7 +139,8 @@ add_agent(struct correlator *c, struct corr_incident *inc, uint32_t agent)
 
 		if (inc->agents[at] == agent)
 			return;
-		d = text_order(intern_text(&c->agents, inc->agents[at]), text);
+		d = slice_compare(intern_text(&c->agents, inc->agents[at]),
+		    text);
 		if (d > 0)
 			break;
 	}
