@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* What a match says becomes fields: slices of the line wherever possible. */
 #include "address.h"
-#include "format.h"
+#include "reader.h"
 
 enum { INT_DIGITS_MAX = 19, FLOAT_TEXT_MAX = 40 };
 
@@ -78,12 +78,8 @@ look_up(const struct lookup *l, struct slice key, struct slice *out)
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		struct slice k = l->items[mid].key;
-		size_t n = k.len < key.len ? k.len : key.len;
-		int c = n > 0 ? memcmp(k.ptr, key.ptr, n) : 0;
+		int c = slice_compare(l->items[mid].key, key);
 
-		if (c == 0)
-			c = (k.len > key.len) - (k.len < key.len);
 		if (c == 0) {
 			*out = l->items[mid].value;
 			return true;
@@ -207,7 +203,7 @@ set_time(const struct target *t, struct slice s, struct apply *a)
 	a->time_set = true;
 }
 
-void
+static void
 target_set(const struct target *t, struct slice value, struct apply *apply)
 {
 	struct event *ev = apply->ev;
@@ -251,6 +247,9 @@ target_set(const struct target *t, struct slice value, struct apply *apply)
 	case TARGET_TIME:
 		set_time(t, s, apply);
 		break;
+	case TARGET_READ:
+		reader_run(t->reader, s, apply);
+		break;
 	case TARGET_STRING:
 	case TARGET_TYPES:
 		event_set_string(ev, t->field, s);
@@ -268,27 +267,127 @@ means_none(const struct format *f, struct slice s)
 }
 
 void
-pattern_apply(const struct format *f, const struct pattern *p,
-    const struct scratch *s, struct slice text, struct apply *a)
+capture_set(const struct capture *c, struct slice value, struct apply *a)
 {
-	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(s->match);
+	if (means_none(a->format, value))
+		return;
+	if (c->slot != NO_SLOT)
+		a->slots[c->slot] = value;
+	for (uint32_t k = 0; k < c->n; k++)
+		target_set(&c->targets[k], value, a);
+}
 
-	for (uint32_t i = 0; i < p->n_constants; i++)
-		event_set_value(a->ev, p->constants[i].id,
-		    p->constants[i].value);
+static void
+set_constants(const struct field *constants, uint32_t n, struct event *ev)
+{
+	for (uint32_t i = 0; i < n; i++)
+		event_set_value(ev, constants[i].id, constants[i].value);
+}
+
+void
+pattern_apply(const struct pattern *p, struct slice text, struct apply *a)
+{
+	const PCRE2_SIZE *at = pcre2_get_ovector_pointer(a->scratch->match);
+	struct slice values[GROUPS_MAX];
+
+	/* all at once: a reader may match another pattern with the scratch */
 	for (uint32_t i = 0; i < p->n_captures; i++) {
-		const struct capture *c = &p->captures[i];
-		PCRE2_SIZE from = at[2 * (size_t)c->group];
-		PCRE2_SIZE to = at[2 * (size_t)c->group + 1];
-		struct slice value;
+		size_t group = p->captures[i].group;
+		PCRE2_SIZE from = at[2 * group], to = at[2 * group + 1];
 
+		values[i] = (struct slice){ NULL, 0 };
 		/* not part of this match; \K could make the ends cross */
-		if (from == PCRE2_UNSET || to < from || to > text.len)
-			continue;
-		value = (struct slice){ text.ptr + from, to - from };
-		if (means_none(f, value))
-			continue;
-		for (uint32_t k = 0; k < c->n; k++)
-			target_set(&c->targets[k], value, a);
+		if (from != PCRE2_UNSET && to >= from && to <= text.len)
+			values[i] =
+			    (struct slice){ text.ptr + from, to - from };
 	}
+	set_constants(p->constants, p->n_constants, a->ev);
+	for (uint32_t i = 0; i < p->n_captures; i++)
+		if (values[i].ptr != NULL)
+			capture_set(&p->captures[i], values[i], a);
+}
+
+bool
+condition_holds(const struct condition *c, struct slice value)
+{
+	if (c->absent || value.ptr == NULL)
+		return c->absent && value.ptr == NULL;
+	for (uint32_t i = 0; i < c->n; i++) {
+		struct slice want = c->values[i];
+
+		if (want.len > 0 && want.ptr[want.len - 1] == '*' &&
+		    value.len >= want.len - 1 &&
+		    memcmp(value.ptr, want.ptr, want.len - 1) == 0)
+			return true;
+		if (slice_eq(want, value))
+			return true;
+	}
+	return c->n == 0;
+}
+
+static bool
+case_fits(const struct format_case *c, const struct apply *a)
+{
+	for (uint32_t i = 0; i < c->n_when; i++)
+		if (!condition_holds(&c->when[i], a->slots[c->when[i].slot]))
+			return false;
+	return true;
+}
+
+/* Nothing where a part has no value. */
+static void
+make_join(const struct join *j, struct apply *a)
+{
+	size_t len = 0, n = 0;
+	char *text;
+
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct join_part *p = &j->parts[i];
+
+		if (p->slot != NO_SLOT && a->slots[p->slot].ptr == NULL)
+			return;
+		len += p->slot != NO_SLOT ? a->slots[p->slot].len : p->text.len;
+	}
+	text = arena_alloc(a->ev->arena, len + 1);
+	for (uint32_t i = 0; i < j->n; i++) {
+		const struct join_part *p = &j->parts[i];
+		struct slice s =
+		    p->slot != NO_SLOT ? a->slots[p->slot] : p->text;
+
+		memcpy(text + n, s.ptr, s.len);
+		n += s.len;
+	}
+	capture_set(&j->capture, (struct slice){ text, len }, a);
+}
+
+void
+format_finish(struct apply *a)
+{
+	const struct format *f = a->format;
+
+	for (uint32_t i = 0; i < f->n_joins; i++)
+		make_join(&f->joins[i], a);
+	for (uint32_t i = 0; i < f->n_cases; i++)
+		if (case_fits(&f->cases[i], a))
+			set_constants(f->cases[i].constants,
+			    f->cases[i].n_constants, a->ev);
+}
+
+const struct capture *
+named_find(const struct named *names, uint32_t n, struct slice name)
+{
+	uint32_t low = 0, high = n;
+
+	while (low < high) {
+		uint32_t mid = low + (high - low) / 2;
+		int c = slice_compare(names[mid].name, name);
+
+		if (c == 0)
+			return &names[mid].capture;
+		if (c < 0)
+			low = mid + 1;
+		else
+			high = mid;
+	}
+	return NULL;
 }

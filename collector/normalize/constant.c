@@ -19,17 +19,6 @@ static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
 static struct slice *texts;
 static size_t n_texts, cap_texts, bytes;
 
-static int
-compare(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n > 0 ? memcmp(a.ptr, b.ptr, n) : 0;
-
-	if (c != 0)
-		return c;
-	return (a.len > b.len) - (a.len < b.len);
-}
-
 static bool
 find(struct slice s, size_t *at)
 {
@@ -37,7 +26,7 @@ find(struct slice s, size_t *at)
 
 	while (low < high) {
 		size_t mid = low + (high - low) / 2;
-		int c = compare(texts[mid], s);
+		int c = slice_compare(texts[mid], s);
 
 		if (c == 0) {
 			*at = mid;

@@ -26,6 +26,15 @@ enum {
 	PREFIX_MAX = 32, /* literal text that a pattern begins with */
 	KEYS_MAX = 256,  /* literals and programs that choose a format */
 	SPLIT_MAX = 64,  /* pieces of a `split` value */
+	READERS_MAX = 64,
+	COLUMNS_MAX = 256, /* of one list of `columns` */
+	NAMES_MAX = 1024,  /* entries of `fields` */
+	SLOTS_MAX = 48,    /* names that `cases` and `joins` ask for */
+	CASES_MAX = 512,
+	CONDITIONS_MAX = 8, /* of a case */
+	JOINS_MAX = 16,
+	JOIN_PARTS_MAX = 16,
+	READ_DEPTH_MAX = 4, /* readers within each other */
 };
 
 enum target_type {
@@ -39,6 +48,7 @@ enum target_type {
 	TARGET_LIST, /* appended; `split` cuts it first */
 	TARGET_URL,  /* url.original: url.path, url.query … besides */
 	TARGET_TIME, /* the event's instant */
+	TARGET_READ, /* more values are in it, see reader.h */
 	TARGET_TYPES
 };
 
@@ -65,13 +75,54 @@ struct target {
 	char *split;                 /* LIST: separating characters, or NULL */
 	time_parser *parse_time;     /* TIME: a known format, or */
 	char *time_format;           /* … a pattern of strptime's */
+	const struct reader *reader; /* READ */
 };
 
-/* What becomes of a group. */
+enum { NO_SLOT = -1 };
+
+/* What becomes of a group, or of a value that a reader names. */
 struct capture {
 	uint32_t group;
 	uint32_t n;
 	struct target *targets;
+	int slot; /* kept for `cases` and `joins`, or NO_SLOT */
+};
+
+/* Values by name: the entries of `fields`, sorted. */
+struct named {
+	struct slice name;
+	struct capture capture;
+};
+
+/* `name: [text, text]` of a case, or of `match: {json: …}`. */
+struct condition {
+	struct slice name;
+	int slot;             /* of a case */
+	bool absent;          /* the name must have no value */
+	uint32_t n;           /* 0: any value */
+	struct slice *values; /* one that ends with '*' is a beginning */
+};
+
+bool condition_holds(const struct condition *c, struct slice value);
+
+/* Constants for the events whose values fit. */
+struct format_case {
+	uint32_t n_when;
+	struct condition *when;
+	uint32_t n_constants;
+	struct field *constants;
+};
+
+/* A value made of others: "%{date} %{time}". */
+struct join_part {
+	int slot; /* NO_SLOT: `text` */
+	struct slice text;
+};
+
+struct join {
+	uint32_t n;
+	struct join_part *parts;
+	struct capture capture;
 };
 
 struct pattern {
@@ -81,7 +132,7 @@ struct pattern {
 	uint32_t n_captures;
 	struct capture *captures; /* by group number */
 	uint32_t n_constants;
-	struct field *constants; /* the format's and the pattern's */
+	struct field *constants;
 	bool hinted; /* only where the dataset was named, not guessed */
 	unsigned line;
 };
@@ -100,6 +151,7 @@ struct key {
 	struct slice text; /* in the format's arena */
 };
 
+/* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in reading order */
 struct format {
 	struct arena *arena; /* all below but what PCRE2 owns */
 	struct slice name;
@@ -116,6 +168,18 @@ struct format {
 	struct slice *none; /* values that mean "no value" */
 	uint32_t n_constants;
 	struct field *constants;
+	uint32_t n_names;
+	struct named *names;
+	uint32_t n_readers;
+	struct reader *readers;
+	struct reader *json; /* what a line that is an object goes through */
+	uint32_t n_json_when;
+	struct condition *json_when;
+	uint32_t n_slots;
+	uint32_t n_joins;
+	struct join *joins;
+	uint32_t n_cases;
+	struct format_case *cases;
 	uint32_t n_patterns;
 	struct pattern *patterns;
 	/* first byte of the text -> the patterns that can match it */
@@ -165,17 +229,33 @@ enum rc pattern_compile(struct slice text, const struct define *defines,
 const struct pattern *format_match(const struct format *f, struct scratch *s,
     struct slice text, bool hinted);
 
-/* Where a matched pattern's values go. */
+/* Where a matched line's values go. */
 struct apply {
 	struct event *ev;
 	const struct timestamp_hints *hints;
 	bool time_set;
+	const struct format *format;
+	struct scratch *scratch;
+	unsigned depth; /* of readers */
+	/* a reader of type `line`: the text goes through all formats again */
+	void (*line)(struct apply *apply, struct slice text);
+	struct normalizer *normalizer; /* of `line` */
+	struct slice slots[SLOTS_MAX]; /* ptr NULL: no value yet */
 };
 
-/* The constants and groups of a pattern that has just matched `text`. */
-void pattern_apply(const struct format *f, const struct pattern *p,
-    const struct scratch *s, struct slice text, struct apply *apply);
-
-/* One value into one target, as a group would be. */
-void target_set(const struct target *t, struct slice value,
+/* Whether it is the whole of `text`; its groups are in the scratch then. */
+bool pattern_fits(const struct pattern *p, struct scratch *s,
+    struct slice text);
+/* What a pattern that has just matched `text` says: constants, then groups. */
+void pattern_apply(const struct pattern *p, struct slice text,
     struct apply *apply);
+/* After all values are read: joins, then cases. */
+void format_finish(struct apply *apply);
+
+/* A value as a group would be: nothing where it means none. */
+void capture_set(const struct capture *c, struct slice value,
+    struct apply *apply);
+
+/* The entry of `fields` with this name, or NULL. */
+const struct capture *named_find(const struct named *names, uint32_t n,
+    struct slice name);

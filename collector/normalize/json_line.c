@@ -54,27 +54,19 @@ guess_json_time(struct event *object, const struct timestamp_hints *hints)
 }
 
 bool
-json_line_read(struct event *ev, struct slice line,
+json_line_read(struct event *object, const struct event *ev, struct slice line,
     const struct normalize_hints *hints)
 {
-	struct event object;
 	struct error err;
 
-	event_begin(&object, ev->arena);
-	object.time_ns = ev->time_ns;
-	if (json_read_event(line, &json_limits_default, &object, &err) != RC_OK)
+	event_begin(object, ev->arena);
+	object->time_ns = ev->time_ns;
+	if (json_read_event(line, &json_limits_default, object, &err) != RC_OK)
 		return false;
-	for (uint32_t i = object.n; i > 0; i--)
-		if (is_ours(object.fields[i - 1].id))
-			event_unset(&object, object.fields[i - 1].id);
-	if (object.time_ns == ev->time_ns)
-		guess_json_time(&object, &hints->time);
-	ev->time_ns = object.time_ns;
-	json_line_merge(ev, &object);
-	if (event_get(ev, FIELD_EVENT_KIND) == NULL)
-		event_set_string(ev, FIELD_EVENT_KIND, SLICE("event"));
-	if (hints->dataset.len > 0 &&
-	    event_get(ev, FIELD_EVENT_DATASET) == NULL)
-		event_set_string(ev, FIELD_EVENT_DATASET, hints->dataset);
+	for (uint32_t i = object->n; i > 0; i--)
+		if (is_ours(object->fields[i - 1].id))
+			event_unset(object, object->fields[i - 1].id);
+	if (object->time_ns == ev->time_ns)
+		guess_json_time(object, &hints->time);
 	return true;
 }

@@ -6,13 +6,13 @@
 #include "normalize.h"
 
 /*
- * The members of the object become fields that `ev` does not have yet, but for
- * those that only we may write (kuzet.*, organization.*).  Its time is
- * "@timestamp", else an RFC 3339 text in "timestamp", "time" or "ts".  False:
- * it is no JSON object; `ev` is as it was.
+ * The members of the object but for those that only we may write (kuzet.*,
+ * organization.*).  Its time is "@timestamp", else an RFC 3339 text in
+ * "timestamp", "time" or "ts", else that of `ev`, whose arena it uses.  False:
+ * it is no JSON object.
  */
-bool json_line_read(struct event *ev, struct slice line,
-    const struct normalize_hints *hints);
+bool json_line_read(struct event *object, const struct event *ev,
+    struct slice line, const struct normalize_hints *hints);
 
 /* Adds the fields of `from` that `ev` does not have. */
 void json_line_merge(struct event *ev, const struct event *from);

@@ -8,6 +8,7 @@
 
 #include "format.h"
 #include "load.h"
+#include "reader.h"
 #include "xalloc.h"
 
 enum { ARENA_BLOCK = 16 * 1024 };
@@ -54,8 +55,8 @@ loader_keys(struct loader *l, const struct yaml_node *map,
 	return true;
 }
 
-static struct slice
-text_of(struct loader *l, const struct yaml_node *node, const char *what)
+struct slice
+loader_text(struct loader *l, const struct yaml_node *node, const char *what)
 {
 	if (node->kind != YAML_SCALAR || node->text.len == 0) {
 		loader_fail(l, node, "%s is a text that is not empty", what);
@@ -73,11 +74,11 @@ item_at(const struct yaml_node *node, size_t i)
 	return i == 0 ? node : NULL;
 }
 
-static void
-read_slices(struct loader *l, const struct yaml_node *map, const char *key,
+void
+loader_texts(struct loader *l, const struct yaml_node *node, const char *key,
     struct slice **out, uint32_t *n)
 {
-	const struct yaml_node *node = yaml_get(map, key), *item;
+	const struct yaml_node *item;
 	struct slice list[KEYS_MAX];
 
 	*n = 0;
@@ -88,7 +89,7 @@ read_slices(struct loader *l, const struct yaml_node *map, const char *key,
 			loader_fail(l, node, "%s: at most %d", key, KEYS_MAX);
 			return;
 		}
-		list[(*n)++] = text_of(l, item, key);
+		list[(*n)++] = loader_text(l, item, key);
 	}
 	*out = arena_alloc(l->format->arena, (*n + 1) * sizeof(list[0]));
 	memcpy(*out, list, *n * sizeof(list[0]));
@@ -107,7 +108,8 @@ read_defines(struct loader *l, const struct yaml_node *node)
 	}
 	for (size_t i = 0; i < node->n && !l->failed; i++) {
 		l->defines[i].name = node->keys[i]->text;
-		l->defines[i].text = text_of(l, node->items[i], "a definition");
+		l->defines[i].text =
+		    loader_text(l, node->items[i], "a definition");
 	}
 	l->n_defines = node->n;
 }
@@ -116,11 +118,8 @@ static int
 compare_items(const void *a, const void *b)
 {
 	const struct lookup_item *x = a, *y = b;
-	size_t n = x->key.len < y->key.len ? x->key.len : y->key.len;
-	int c = n > 0 ? memcmp(x->key.ptr, y->key.ptr, n) : 0;
 
-	return c != 0 ? c
-		      : (x->key.len > y->key.len) - (x->key.len < y->key.len);
+	return slice_compare(x->key, y->key);
 }
 
 static void
@@ -138,7 +137,7 @@ read_lookup(struct loader *l, const struct yaml_node *name,
 	out->items =
 	    arena_alloc(l->format->arena, map->n * sizeof(out->items[0]));
 	for (size_t i = 0; i < map->n && !l->failed; i++) {
-		struct slice value = text_of(l, map->items[i], "its value");
+		struct slice value = loader_text(l, map->items[i], "its value");
 
 		out->items[i].key =
 		    arena_copy(l->format->arena, map->keys[i]->text);
@@ -167,10 +166,10 @@ read_lookups(struct loader *l, const struct yaml_node *node)
 	l->n_lookups = l->failed ? 0 : node->n;
 }
 
-/* The constants of `set`, on top of those of `base`. */
-static void
-read_constants(struct loader *l, const struct yaml_node *node,
-    const struct field *base, uint32_t n_base, struct pattern *out)
+void
+loader_constants(struct loader *l, const struct yaml_node *node,
+    const struct field *base, uint32_t n_base, struct field **out,
+    uint32_t *n_out)
 {
 	struct field list[CONSTANTS_MAX];
 	uint32_t n = n_base;
@@ -204,15 +203,15 @@ read_constants(struct loader *l, const struct yaml_node *node,
 		list[at] = f;
 		n += at == n;
 	}
-	out->constants =
-	    arena_alloc(l->format->arena, (n + 1) * sizeof(list[0]));
+	*out = arena_alloc(l->format->arena, (n + 1) * sizeof(list[0]));
 	if (n > 0)
-		memcpy(out->constants, list, n * sizeof(list[0]));
-	out->n_constants = n;
+		memcpy(*out, list, n * sizeof(list[0]));
+	*n_out = n;
 }
 
-static bool
-flag(struct loader *l, const struct yaml_node *map, const char *key, bool def)
+bool
+loader_flag(struct loader *l, const struct yaml_node *map, const char *key,
+    bool def)
 {
 	const struct yaml_node *node = yaml_get(map, key);
 	bool value = def;
@@ -238,15 +237,30 @@ read_pattern(struct loader *l, const struct yaml_node *node, struct pattern *p)
 		return;
 	}
 	p->line = text->line;
-	p->hinted = flag(l, node, "hinted", false);
-	if (pattern_compile(text_of(l, text, "pattern"), l->defines,
+	p->hinted = loader_flag(l, node, "hinted", false);
+	if (pattern_compile(loader_text(l, text, "pattern"), l->defines,
 		l->n_defines, p, &why) != RC_OK) {
 		loader_fail(l, text, "%s", why.text);
 		return;
 	}
 	loader_captures(l, text, yaml_get(node, "fields"), p);
-	read_constants(l, yaml_get(node, "set"), l->format->constants,
-	    l->format->n_constants, p);
+	loader_constants(l, yaml_get(node, "set"), l->base, l->n_base,
+	    &p->constants, &p->n_constants);
+}
+
+void
+loader_patterns(struct loader *l, const struct yaml_node *node,
+    struct pattern **out, uint32_t *n)
+{
+	if (node->kind != YAML_SEQUENCE || node->n > PATTERNS_MAX) {
+		loader_fail(l, node, "patterns is a list of at most %d",
+		    PATTERNS_MAX);
+		return;
+	}
+	*out = arena_alloc(l->format->arena, (node->n + 1) * sizeof(**out));
+	memset(*out, 0, (node->n + 1) * sizeof(**out));
+	for (size_t i = 0; i < node->n && !l->failed; i++)
+		read_pattern(l, node->items[i], &(*out)[(*n)++]);
 }
 
 /* Lists, for each first byte of a text, the patterns that may match it. */
@@ -285,19 +299,11 @@ read_patterns(struct loader *l, const struct yaml_node *node)
 
 	if (node == NULL)
 		return;
-	if (node->kind != YAML_SEQUENCE || node->n > PATTERNS_MAX) {
-		loader_fail(l, node, "patterns is a list of at most %d",
-		    PATTERNS_MAX);
-		return;
-	}
-	f->patterns =
-	    arena_alloc(f->arena, (node->n + 1) * sizeof(f->patterns[0]));
-	memset(f->patterns, 0, (node->n + 1) * sizeof(f->patterns[0]));
-	for (size_t i = 0; i < node->n && !l->failed; i++) {
-		f->n_patterns++;
-		read_pattern(l, node->items[i], &f->patterns[i]);
+	l->base = f->constants;
+	l->n_base = f->n_constants;
+	loader_patterns(l, node, &f->patterns, &f->n_patterns);
+	for (uint32_t i = 0; i < f->n_patterns; i++)
 		without_prefix += f->patterns[i].prefix_len == 0;
-	}
 	/* the lists of index_patterns() count in 16 bits */
 	if (without_prefix * 256 + f->n_patterns > UINT16_MAX)
 		loader_fail(l, node,
@@ -322,7 +328,8 @@ read_keys(struct loader *l, const struct yaml_node *match)
 		struct slice *texts = NULL;
 		uint32_t n;
 
-		read_slices(l, match, names[kind], &texts, &n);
+		loader_texts(l, yaml_get(match, names[kind]), names[kind],
+		    &texts, &n);
 		for (uint32_t i = 0; i < n; i++)
 			f->keys[f->n_keys++] =
 			    (struct key){ (enum key_kind)kind, texts[i] };
@@ -333,7 +340,7 @@ static void
 read_match(struct loader *l, const struct yaml_node *match)
 {
 	static const char *const known[] = { "programs", "message", "starts",
-		"contains", "paths", "priority", "fallback", NULL };
+		"contains", "paths", "json", "priority", "fallback", NULL };
 	const struct yaml_node *priority;
 	struct format *f = l->format;
 
@@ -344,11 +351,13 @@ read_match(struct loader *l, const struct yaml_node *match)
 	if (!loader_keys(l, match, known))
 		return;
 	read_keys(l, match);
-	f->fallback = flag(l, match, "fallback", false);
+	f->fallback = loader_flag(l, match, "fallback", false);
 	priority = yaml_get(match, "priority");
 	if (priority != NULL && !yaml_int(priority, &f->priority))
 		loader_fail(l, priority, "priority is a whole number");
-	if (f->n_keys == 0 && !f->fallback)
+	loader_conditions(l, yaml_get(match, "json"), "json", &f->json_when,
+	    &f->n_json_when);
+	if (f->n_keys == 0 && !f->fallback && f->n_json_when == 0)
 		loader_fail(l, match, "match names nothing");
 }
 
@@ -359,7 +368,7 @@ read_name(struct loader *l, const char *key, struct slice def)
 	struct slice text = def;
 
 	if (node != NULL)
-		text = text_of(l, node, key);
+		text = loader_text(l, node, key);
 	return constant_intern(text);
 }
 
@@ -392,9 +401,9 @@ read_root(struct loader *l, const char *path)
 {
 	static const char *const known[] = { "name", "dataset", "module",
 		"match", "keep", "skip", "none", "define", "lookups", "set",
-		"fields", "patterns", "samples", NULL };
+		"fields", "readers", "rest", "joins", "cases", "patterns",
+		"samples", NULL };
 	struct format *f = l->format;
-	struct pattern constants = { .code = NULL };
 	bool keeps = false;
 
 	if (!loader_keys(l, l->root, known))
@@ -405,17 +414,17 @@ read_root(struct loader *l, const char *path)
 		return;
 	for (uint32_t i = 0; i < f->n_keys; i++)
 		keeps = keeps || f->keys[i].kind == KEY_PROGRAM;
-	f->keep = flag(l, l->root, "keep", keeps || f->fallback);
-	read_slices(l, l->root, "skip", &f->skip, &f->n_skip);
-	read_slices(l, l->root, "none", &f->none, &f->n_none);
+	f->keep = loader_flag(l, l->root, "keep", keeps || f->fallback);
+	loader_texts(l, yaml_get(l->root, "skip"), "skip", &f->skip,
+	    &f->n_skip);
+	loader_texts(l, yaml_get(l->root, "none"), "none", &f->none,
+	    &f->n_none);
 	read_defines(l, yaml_get(l->root, "define"));
 	read_lookups(l, yaml_get(l->root, "lookups"));
-	read_constants(l, yaml_get(l->root, "set"), NULL, 0, &constants);
-	if (l->failed)
-		return;
-	f->constants = constants.constants;
-	f->n_constants = constants.n_constants;
+	loader_constants(l, yaml_get(l->root, "set"), NULL, 0, &f->constants,
+	    &f->n_constants);
 	l->fields = yaml_get(l->root, "fields");
+	loader_readers(l);
 	read_patterns(l, yaml_get(l->root, "patterns"));
 	if (!l->failed)
 		index_patterns(f);
@@ -452,13 +461,21 @@ format_load(const char *path, struct format **out, unsigned *line,
 	return *out != NULL ? RC_OK : RC_INVALID;
 }
 
+static void
+free_patterns(struct pattern *patterns, uint32_t n)
+{
+	for (uint32_t i = 0; i < n; i++)
+		pcre2_code_free(patterns[i].code);
+}
+
 void
 format_free(struct format *f)
 {
 	if (f == NULL)
 		return;
-	for (uint32_t i = 0; i < f->n_patterns; i++)
-		pcre2_code_free(f->patterns[i].code);
+	free_patterns(f->patterns, f->n_patterns);
+	for (uint32_t i = 0; i < f->n_readers; i++)
+		free_patterns(f->readers[i].patterns, f->readers[i].n_patterns);
 	arena_free(f->arena);
 	free(f);
 }

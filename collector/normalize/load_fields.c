@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "load.h"
+#include "reader.h"
 
 static const struct {
 	const char *name;
@@ -17,7 +18,8 @@ static const struct {
 	{ "unix", timestamp_parse_unix },
 };
 
-static const char *const type_names[TARGET_TYPES] = {
+/* TARGET_READ is no type: the key `read` says it. */
+static const char *const type_names[TARGET_READ] = {
 	[TARGET_STRING] = "string",
 	[TARGET_INT] = "int",
 	[TARGET_FLOAT] = "float",
@@ -105,7 +107,7 @@ set_field(struct loader *l, const struct yaml_node *node, struct target *t)
 static void
 set_type(struct loader *l, const struct yaml_node *node, struct target *t)
 {
-	for (unsigned i = 0; i < TARGET_TYPES; i++) {
+	for (unsigned i = 0; i < TARGET_READ; i++) {
 		if (node->kind == YAML_SCALAR &&
 		    strcmp(node->text.ptr, type_names[i]) == 0) {
 			t->type = (enum target_type)i;
@@ -156,17 +158,39 @@ set_lookup(struct loader *l, const struct yaml_node *node, struct target *t)
 }
 
 static void
+set_reader(struct loader *l, const struct yaml_node *node, struct target *t)
+{
+	const struct yaml_node *name = yaml_get(node, "read");
+	const struct format *f = l->format;
+
+	if (node->n > 1) {
+		loader_fail(l, node, "read stands alone: {read: NAME}");
+		return;
+	}
+	for (uint32_t i = 0; i < f->n_readers && name->kind == YAML_SCALAR; i++)
+		if (slice_eq(f->readers[i].name, name->text))
+			t->reader = &f->readers[i];
+	if (t->reader == NULL)
+		loader_fail(l, name, "no such reader");
+	t->type = TARGET_READ;
+}
+
+static void
 read_target_map(struct loader *l, const struct yaml_node *node,
     struct target *t)
 {
-	static const char *const known[] = { "to", "type", "format", "lookup",
-		"split", NULL };
+	static const char *const known[] = { "to", "read", "type", "format",
+		"lookup", "split", NULL };
 	const struct yaml_node *split = yaml_get(node, "split");
 	const struct yaml_node *type = yaml_get(node, "type");
 	const struct yaml_node *lookup = yaml_get(node, "lookup");
 
 	if (!loader_keys(l, node, known))
 		return;
+	if (yaml_get(node, "read") != NULL) {
+		set_reader(l, node, t);
+		return;
+	}
 	set_field(l, yaml_get(node, "to"), t);
 	if (type != NULL)
 		set_type(l, type, t);
@@ -203,13 +227,16 @@ read_target(struct loader *l, const struct yaml_node *node, struct target *t)
 		loader_fail(l, node, "a time needs {to, format}");
 		return;
 	}
+	if (t->type == TARGET_READ)
+		return;
 	name = field_name(t->field);
 	t->ip_field = sibling(name, "ip");
 	t->domain_field = sibling(name, "domain");
 }
 
-static void
-read_targets(struct loader *l, const struct yaml_node *node, struct capture *c)
+void
+loader_targets(struct loader *l, const struct yaml_node *node,
+    struct capture *c)
 {
 	bool many = node->kind == YAML_SEQUENCE;
 	size_t n = many ? node->n : 1;
@@ -272,14 +299,17 @@ loader_captures(struct loader *l, const struct yaml_node *at,
 		const struct yaml_node *node = fields_of(l, fields, group);
 		struct capture *c = &p->captures[p->n_captures];
 
-		if (node == NULL) {
+		c->slot =
+		    loader_slot(l, (struct slice){ group, strlen(group) });
+		if (node == NULL && c->slot == NO_SLOT) {
 			loader_fail(l, at, "group %s has no place in fields",
 			    group);
 			return;
 		}
 		/* the number is big-endian, see pcre2api(3) */
 		c->group = (uint32_t)(entry[0] << 8 | entry[1]);
-		read_targets(l, node, c);
+		if (node != NULL)
+			loader_targets(l, node, c);
 		p->n_captures++;
 	}
 	qsort(p->captures, p->n_captures, sizeof(p->captures[0]),

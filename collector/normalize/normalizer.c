@@ -2,7 +2,7 @@
 /*
  * A line's way through the formats:
  *
- *   JSON object?  ->  its members
+ *   JSON object?  ->  the format whose members it has  ->  its members
  *   syslog header?  ->  program  ->  formats of that program, on MSG
  *   dataset named?  ->  its formats, on MSG and on the line
  *   else            ->  log.file.path, literals of the line, literals of MSG
@@ -12,12 +12,18 @@
 #include <stdlib.h>
 
 #include "json_line.h"
+#include "reader.h"
 #include "set.h"
 #include "syslog_header.h"
 #include "utf8.h"
 #include "xalloc.h"
 
-enum { TRIED_MAX = 32, SKIP_ROUNDS = 4, ZONE_NAME_MAX = 64 };
+enum {
+	TRIED_MAX = 32,
+	SKIP_ROUNDS = 4,
+	ZONE_NAME_MAX = 64,
+	LINES_MAX = 4 /* lines within lines */
+};
 
 struct normalizer {
 	struct normalizer_set *set; /* counted */
@@ -26,6 +32,7 @@ struct normalizer {
 	/* the last event.timezone of a Beat */
 	struct timezone_info *tz;
 	char tz_name[ZONE_NAME_MAX];
+	unsigned lines; /* how many are being read within each other */
 };
 
 /* One line on its way. */
@@ -41,6 +48,9 @@ struct job {
 	const struct format *found;
 	const struct pattern *pattern;
 	const struct format *owner; /* keeps what it cannot read */
+	bool is_object;             /* the text is JSON: */
+	struct event object;
+	int64_t began_ns; /* ev->time_ns as it came: the arrival */
 	uint32_t tried[TRIED_MAX];
 	unsigned n_tried;
 };
@@ -201,6 +211,29 @@ by_message(struct job *j)
 	    j->found != NULL;
 }
 
+static bool
+looks_like_object(struct slice s)
+{
+	return s.len > 1 && s.ptr[0] == '{' && s.ptr[s.len - 1] == '}';
+}
+
+/* "@cee: {…}" and "{…}" behind a header */
+static bool
+by_object(struct job *j)
+{
+	static const struct slice cookie = SLICE_INIT("@cee:");
+	struct slice s = j->text;
+
+	if (s.len > cookie.len && memcmp(s.ptr, cookie.ptr, cookie.len) == 0)
+		s = (struct slice){ s.ptr + cookie.len, s.len - cookie.len };
+	while (s.len > 0 && s.ptr[0] == ' ')
+		s = (struct slice){ s.ptr + 1, s.len - 1 };
+	if (!looks_like_object(s))
+		return false;
+	j->is_object = json_line_read(&j->object, j->ev, s, j->hints);
+	return j->is_object;
+}
+
 /* The text behind the header, or all of what a header-less source says. */
 static bool
 by_header(struct job *j)
@@ -210,7 +243,7 @@ by_header(struct job *j)
 
 	begin_text(j,
 	    j->header.kind != HEADER_NONE ? j->header.message : j->line);
-	return by_program(j, program) || by_message(j);
+	return by_object(j) || by_program(j, program) || by_message(j);
 }
 
 static bool
@@ -307,6 +340,15 @@ guess_time(struct job *j)
 	}
 }
 
+static struct slice
+trim(struct slice s)
+{
+	while (
+	    s.len > 0 && (s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == '\n'))
+		s.len--;
+	return s;
+}
+
 static void
 set_dataset(struct job *j, const struct format *f)
 {
@@ -320,6 +362,56 @@ set_dataset(struct job *j, const struct format *f)
 	    named ? j->module : f->module);
 }
 
+/* What the text of a line within this one says, where this one says nothing. */
+static void
+merge_line(struct event *ev, const struct event *line)
+{
+	for (uint32_t i = 0; i < line->n; i++) {
+		uint32_t id = line->fields[i].id;
+		struct slice name = field_name(id);
+		bool inner = id == FIELD_MESSAGE ||
+		    (name.len > 6 && memcmp(name.ptr, "event.", 6) == 0 &&
+			id != FIELD_EVENT_ORIGINAL);
+
+		if (inner || event_get(ev, id) == NULL)
+			event_set_value(ev, id, line->fields[i].value);
+	}
+}
+
+static void
+line_within(struct apply *a, struct slice text)
+{
+	struct normalize_hints hints = { .time = *a->hints };
+	struct event line;
+
+	if (a->normalizer->lines == LINES_MAX) {
+		event_set_string(a->ev, FIELD_MESSAGE, text);
+		return;
+	}
+	event_begin(&line, a->ev->arena);
+	line.time_ns = a->ev->time_ns;
+	if (!normalizer_line(a->normalizer, &line, text, &hints)) {
+		event_set_string(a->ev, FIELD_MESSAGE, trim(text));
+		return;
+	}
+	if (!a->time_set)
+		a->ev->time_ns = line.time_ns;
+	merge_line(a->ev, &line);
+}
+
+static void
+begin_apply(struct job *j, const struct format *f, struct apply *a)
+{
+	*a = (struct apply){ .ev = j->ev,
+		.hints = &j->hints->time,
+		.format = f,
+		.scratch = &j->n->scratch,
+		.line = line_within,
+		.normalizer = j->n };
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		a->slots[i] = (struct slice){ NULL, 0 };
+}
+
 static void
 apply_constants(const struct format *f, struct event *ev)
 {
@@ -328,10 +420,113 @@ apply_constants(const struct format *f, struct event *ev)
 }
 
 static bool
+object_fits(const struct format *f, struct slice dataset,
+    const struct event *object)
+{
+	if (dataset.len > 0 && slice_eq(f->dataset, dataset))
+		return true;
+	for (uint32_t i = 0; i < f->n_json_when; i++) {
+		const struct condition *c = &f->json_when[i];
+		const struct value *v = event_get(object, field_find(c->name));
+		struct slice text = { NULL, 0 };
+
+		if (v != NULL && v->kind == VALUE_STRING)
+			text = v->s;
+		else if (v != NULL)
+			text = SLICE("");
+		if (!condition_holds(c, text))
+			return false;
+	}
+	return true;
+}
+
+/* The format that an object is of: by the dataset, else by its members. */
+static const struct format *
+object_format(const struct normalizer_set *s, const struct event *object,
+    struct slice dataset)
+{
+	const struct format *best = NULL;
+	uint32_t n = 0;
+	const struct way *w = &s->datasets.list[0];
+
+	if (s->json.n == 0)
+		return NULL;
+	if (dataset.len > 0)
+		w = ways_find(&s->datasets, dataset, &n);
+	for (uint32_t i = 0; i < n; i++)
+		if (s->formats[w[i].format]->json != NULL)
+			return s->formats[w[i].format];
+	for (uint32_t k = 0; k < object->n; k++) {
+		w = ways_find(&s->json, field_name(object->fields[k].id), &n);
+		for (uint32_t i = 0; i < n; i++) {
+			const struct format *f = s->formats[w[i].format];
+
+			if ((best == NULL || f->index < best->index) &&
+			    object_fits(f, dataset, object))
+				best = f;
+		}
+	}
+	return best;
+}
+
+/* An object of no format: the named dataset's, or the header's. */
+static void
+unknown_object(struct job *j)
+{
+	const struct normalizer_set *s = j->n->set;
+
+	if (event_get(j->ev, FIELD_EVENT_DATASET) != NULL)
+		return;
+	if (j->hints->dataset.len > 0)
+		event_set_string(j->ev, FIELD_EVENT_DATASET, j->hints->dataset);
+	else if (j->header.kind != HEADER_NONE && s->fallback != UINT32_MAX)
+		set_dataset(j, s->formats[s->fallback]);
+}
+
+/* Where the format has no `rest`, members stay beside what is made of them. */
+static void
+apply_object(struct job *j)
+{
+	const struct format *f =
+	    object_format(j->n->set, &j->object, j->hints->dataset);
+	struct event *ev = j->ev;
+	struct apply apply;
+
+	if (j->object.time_ns != j->began_ns)
+		ev->time_ns = j->object.time_ns;
+	if (f == NULL || f->json->rest.len == 0)
+		json_line_merge(ev, &j->object);
+	if (event_get(ev, FIELD_EVENT_KIND) == NULL)
+		event_set_string(ev, FIELD_EVENT_KIND, SLICE("event"));
+	if (j->header.kind != HEADER_NONE &&
+	    event_get(ev, FIELD_MESSAGE) == NULL)
+		event_set_string(ev, FIELD_MESSAGE, j->header.message);
+	if (f == NULL) {
+		unknown_object(j);
+		return;
+	}
+	set_dataset(j, f);
+	begin_apply(j, f, &apply);
+	apply_constants(f, ev);
+	reader_object(f->json, &j->object, &apply);
+	format_finish(&apply);
+}
+
+static void
+apply_found(struct job *j)
+{
+	struct apply apply;
+
+	set_dataset(j, j->found);
+	begin_apply(j, j->found, &apply);
+	pattern_apply(j->pattern, j->matched, &apply);
+	format_finish(&apply);
+}
+
+static bool
 finish(struct job *j, bool known)
 {
 	struct event *ev = j->ev;
-	struct apply apply = { ev, &j->hints->time, false };
 	bool headed = j->header.kind != HEADER_NONE;
 	bool on_line = j->found != NULL && j->text.ptr == j->line.ptr;
 
@@ -339,6 +534,10 @@ finish(struct job *j, bool known)
 		syslog_header_apply(&j->header, ev);
 	else if (j->hints->program.len > 0)
 		event_set_string(ev, FIELD_PROCESS_NAME, j->hints->program);
+	if (j->is_object) {
+		apply_object(j);
+		return true;
+	}
 	event_set_string(ev, FIELD_MESSAGE,
 	    headed && !on_line ? j->header.message : j->line);
 	event_set_string(ev, FIELD_EVENT_KIND,
@@ -350,35 +549,33 @@ finish(struct job *j, bool known)
 		guess_time(j);
 		return false;
 	}
-	set_dataset(j, j->found != NULL ? j->found : j->owner);
-	if (j->found != NULL)
-		pattern_apply(j->found, j->pattern, &j->n->scratch, j->matched,
-		    &apply);
-	else
-		apply_constants(j->owner, ev);
+	if (j->found != NULL) {
+		apply_found(j);
+		return true;
+	}
+	set_dataset(j, j->owner);
+	apply_constants(j->owner, ev);
 	return true;
-}
-
-static struct slice
-trim(struct slice s)
-{
-	while (
-	    s.len > 0 && (s.ptr[s.len - 1] == '\r' || s.ptr[s.len - 1] == '\n'))
-		s.len--;
-	return s;
 }
 
 static bool
 normalize(struct normalizer *n, struct event *ev, struct slice line,
     const struct normalize_hints *hints)
 {
-	struct job job = { .n = n, .ev = ev, .hints = hints, .line = line };
+	struct job job = { .n = n,
+		.ev = ev,
+		.hints = hints,
+		.line = line,
+		.began_ns = ev->time_ns };
 	uint64_t limits = n->scratch.limits;
 	bool known;
 
 	job.header.priority = -1;
-	known = line.len > 0 && route(&job);
+	begin_text(&job, line);
+	n->lines++;
+	known = line.len > 0 && (by_object(&job) || route(&job));
 	known = finish(&job, known);
+	n->lines--;
 	if (n->scratch.limits != limits)
 		event_set_string(ev, FIELD_ERROR_MESSAGE,
 		    SLICE("a pattern of a log format reached its match limit"));
@@ -396,9 +593,6 @@ normalizer_line(struct normalizer *n, struct event *ev, struct slice line,
 	/* a byte order mark, as the first line of a file may have */
 	if (text.len >= 3 && memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)
 		text = (struct slice){ text.ptr + 3, text.len - 3 };
-	if (text.len > 1 && text.ptr[0] == '{' &&
-	    text.ptr[text.len - 1] == '}' && json_line_read(ev, text, hints))
-		return true;
 	return normalize(n, ev, text, hints);
 }
 

@@ -186,8 +186,8 @@ scratch_fini(struct scratch *s)
 	pcre2_jit_stack_free(s->stack);
 }
 
-static bool
-pattern_match(const struct pattern *p, struct scratch *s, struct slice text)
+bool
+pattern_fits(const struct pattern *p, struct scratch *s, struct slice text)
 {
 	int n;
 
@@ -213,7 +213,7 @@ format_match(const struct format *f, struct scratch *s, struct slice text,
 	for (unsigned i = f->first[first]; i < f->first[first + 1]; i++) {
 		const struct pattern *p = &f->patterns[f->by_first[i]];
 
-		if ((!p->hinted || hinted) && pattern_match(p, s, text))
+		if ((!p->hinted || hinted) && pattern_fits(p, s, text))
 			return p;
 	}
 	return NULL;

@@ -19,19 +19,10 @@ struct loading {
 };
 
 static int
-compare_slices(struct slice a, struct slice b)
-{
-	size_t n = a.len < b.len ? a.len : b.len;
-	int c = n > 0 ? memcmp(a.ptr, b.ptr, n) : 0;
-
-	return c != 0 ? c : (a.len > b.len) - (a.len < b.len);
-}
-
-static int
 compare_ways(const void *a, const void *b)
 {
 	const struct way *x = a, *y = b;
-	int c = compare_slices(x->text, y->text);
+	int c = slice_compare(x->text, y->text);
 
 	return c != 0 ? c : (x->format > y->format) - (x->format < y->format);
 }
@@ -44,7 +35,7 @@ ways_find(const struct ways *w, struct slice text, uint32_t *n)
 	while (low < high) {
 		uint32_t mid = low + (high - low) / 2;
 
-		if (compare_slices(w->list[mid].text, text) < 0)
+		if (slice_compare(w->list[mid].text, text) < 0)
 			low = mid + 1;
 		else
 			high = mid;
@@ -153,7 +144,7 @@ compare_formats(const void *a, const void *b)
 
 	if (x->priority != y->priority)
 		return x->priority < y->priority ? 1 : -1;
-	return compare_slices(x->name, y->name);
+	return slice_compare(x->name, y->name);
 }
 
 static void
@@ -207,6 +198,7 @@ index_formats(struct normalizer_set *s, struct error *err)
 		programs += s->formats[i]->n_keys;
 	s->programs.list = xcalloc(programs + 1, sizeof(struct way));
 	s->datasets.list = xcalloc((size_t)s->n + 1, sizeof(struct way));
+	s->json.list = xcalloc((size_t)s->n + 1, sizeof(struct way));
 	s->fallback = UINT32_MAX;
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct format *f = s->formats[i];
@@ -215,6 +207,8 @@ index_formats(struct normalizer_set *s, struct error *err)
 		if (f->fallback && s->fallback == UINT32_MAX)
 			s->fallback = i;
 		add_way(&s->datasets, f->dataset, i);
+		if (f->json != NULL)
+			add_way(&s->json, f->json_when[0].name, i);
 		for (uint32_t k = 0; k < f->n_keys; k++)
 			if (f->keys[k].kind == KEY_PROGRAM)
 				add_way(&s->programs, f->keys[k].text, i);
@@ -223,6 +217,7 @@ index_formats(struct normalizer_set *s, struct error *err)
 	    compare_ways);
 	qsort(s->datasets.list, s->datasets.n, sizeof(struct way),
 	    compare_ways);
+	qsort(s->json.list, s->json.n, sizeof(struct way), compare_ways);
 	return index_literals(s, err);
 }
 
@@ -264,6 +259,7 @@ normalizer_set_unref(struct normalizer_set *s)
 	free(s->formats);
 	free(s->programs.list);
 	free(s->datasets.list);
+	free(s->json.list);
 	literals_free(s->line);
 	literals_free(s->message);
 	literals_free(s->path);

@@ -33,7 +33,8 @@ struct normalizer_set {
 	uint32_t n;
 	struct ways programs;
 	struct ways datasets;
-	struct literals *line;    /* `starts` and `contains` */
+	struct ways json;      /* by the first name of `match: {json: …}` */
+	struct literals *line; /* `starts` and `contains` */
 	struct literals *message; /* `message` */
 	struct literals *path;    /* `paths` */
 	uint32_t fallback;        /* a format, or UINT32_MAX */

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A line, frame or Beats message through the shipped formats: the first byte
- * chooses the way and the hints, the rest is the text.
+ * A line, frame or Beats message through the shipped formats, then through
+ * those that test each reader: the first byte chooses the way and the hints,
+ * the rest is the text.
  */
 #include <stdint.h>
 #include <stdio.h>
@@ -21,7 +22,7 @@ static const char *const programs[] = { "", "sshd", "sudo", "su", "useradd",
 	"CRON", "dropbear", "no-such" };
 
 static struct normalizer *
-make_normalizer(void)
+make_normalizer(const char *folder)
 {
 	const char *top = secure_getenv("top_srcdir");
 	struct normalizer_set *set;
@@ -29,8 +30,8 @@ make_normalizer(void)
 	char path[PATH_BYTES];
 	struct error err;
 
-	(void)snprintf(path, sizeof(path), "%s/rules/normalizers",
-	    top != NULL ? top : KUZET_SRCDIR);
+	(void)snprintf(path, sizeof(path), "%s/%s",
+	    top != NULL ? top : KUZET_SRCDIR, folder);
 	if (normalizer_set_load(path, NULL, NULL, &set, &err) != RC_OK) {
 		(void)fprintf(stderr, "%s\n", err.text);
 		abort();
@@ -63,40 +64,50 @@ check_event(const struct event *ev, bool text)
 	}
 }
 
+static void
+run(struct normalizer *n, unsigned way, struct slice text,
+    const struct normalize_hints *hints)
+{
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct event ev;
+
+	event_begin(&ev, arena);
+	switch (way) {
+	case 0:
+	case 1:
+		(void)normalizer_line(n, &ev, text, hints);
+		break;
+	case 2:
+		(void)normalizer_syslog(n, &ev, text, hints);
+		break;
+	default:
+		event_set_string(&ev, FIELD_MESSAGE, utf8_repair(arena, text));
+		(void)normalizer_event(n, &ev, hints);
+		break;
+	}
+	check_event(&ev, way != 3);
+	arena_free(arena);
+}
+
 int
 LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
-	static struct normalizer *n;
+	static struct normalizer *shipped, *readers;
 	struct normalize_hints hints = { .time = { .year = 2026 } };
 	struct slice text;
-	struct arena *arena;
-	struct event ev;
 
 	if (size == 0)
 		return 0;
-	if (n == NULL)
-		n = make_normalizer();
+	if (shipped == NULL) {
+		shipped = make_normalizer("rules/normalizers");
+		readers = make_normalizer("tests/unit/readers");
+	}
 	hints.dataset.ptr = datasets[data[0] & 7];
 	hints.dataset.len = strlen(hints.dataset.ptr);
 	hints.program.ptr = programs[data[0] >> 3 & 7];
 	hints.program.len = strlen(hints.program.ptr);
 	text = (struct slice){ (const char *)data + 1, size - 1 };
-	arena = arena_new(ARENA_BLOCK);
-	event_begin(&ev, arena);
-	switch (data[0] >> 6) {
-	case 0:
-	case 1:
-		(void)normalizer_line(n, &ev, text, &hints);
-		break;
-	case 2:
-		(void)normalizer_syslog(n, &ev, text, &hints);
-		break;
-	default:
-		event_set_string(&ev, FIELD_MESSAGE, utf8_repair(arena, text));
-		(void)normalizer_event(n, &ev, &hints);
-		break;
-	}
-	check_event(&ev, data[0] >> 6 != 3);
-	arena_free(arena);
+	run(shipped, data[0] >> 6, text, &hints);
+	run(readers, data[0] >> 6, text, &hints);
 	return 0;
 }

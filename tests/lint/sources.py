@@ -25,6 +25,7 @@ PLACES = {
     "librdkafka/": ("collector/publish/",),
     "yaml.h": ("lib/conf.c", "lib/yaml.c"),
     "zstd.h": ("collector/store/",),
+    "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
 }
 

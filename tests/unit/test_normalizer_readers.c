@@ -1,0 +1,106 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Readers, joins and cases: formats of tests/unit/readers whose samples must
+ * give exactly their events; and the mistakes that a file can hold.
+ */
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "normalize.h"
+#include "tap.h"
+
+enum { PATH_BYTES = 4096 };
+
+static struct normalizer_finding last;
+static char message[512];
+
+static void
+on_finding(void *ctx, const struct normalizer_finding *f)
+{
+	(void)ctx;
+	last = *f;
+	(void)snprintf(message, sizeof(message), "%s", f->message);
+	(void)printf("# %s:%u: %s\n", f->file, f->line, f->message);
+}
+
+static void
+samples_hold(void)
+{
+	struct normalizer_set *set;
+	struct normalizer_samples count = { 0 };
+	struct error err = { .text = "" };
+	char dir[PATH_BYTES];
+
+	(void)snprintf(dir, sizeof(dir), "%s/tests/unit/readers", KUZET_SRCDIR);
+	CHECK(normalizer_set_load(dir, on_finding, NULL, &set, &err) == RC_OK,
+	    "they load: %s", err.text);
+	CHECK(normalizer_set_count(set) == 5, "all of them");
+	(void)normalizer_samples_run(dir, set, on_finding, NULL, &count, &err);
+	CHECK(count.run >= 20 && count.failed == 0,
+	    "each of %u samples gives its event", count.run);
+	normalizer_set_unref(set);
+}
+
+static const struct {
+	const char *text, *want;
+	unsigned line;
+} bad_files[] = {
+	{ "readers:\n  a: {type: telepathy}\n", "type is pairs, columns", 4 },
+	{ "readers:\n  a: [pairs]\n", "a reader is a mapping", 4 },
+	{ "readers:\n  a: {type: columns}\n", "columns need a list", 4 },
+	{ "readers:\n  a: {type: columns, columns: [x], separator: ab}\n",
+	    "separator is one character", 4 },
+	{ "readers:\n  a: {type: patterns}\n", "has patterns", 4 },
+	{ "readers:\n  a: {type: pairs, patterns: []}\n", "has patterns", 4 },
+	{ "readers:\n  a: {type: pairs, colour: red}\n", "unknown key", 4 },
+	{ "fields:\n  a: {read: nobody}\n", "no such reader", 4 },
+	{ "readers:\n  b: {type: json}\nfields:\n  a: {read: b, to: x}\n",
+	    "read stands alone", 6 },
+	{ "cases:\n  - set: {a: 1}\n", "a case needs when", 4 },
+	{ "cases:\n  - when: {a: {b: c}}\n", "text that is not empty", 4 },
+	{ "joins:\n  a: '%{b'\n", "%{ without }", 4 },
+	{ "joins:\n  a: '%{b}'\n", "a has no place", 4 },
+	{ "rest: a.b\n", "rest belongs to match", 3 },
+};
+
+static void
+mistakes_are_told(const char *dir)
+{
+	char path[PATH_BYTES];
+	struct normalizer_set *set;
+	struct error err;
+
+	(void)snprintf(path, sizeof(path), "%s/bad.yml", dir);
+	for (size_t i = 0; i < sizeof(bad_files) / sizeof(bad_files[0]); i++) {
+		FILE *f = fopen(path, "w");
+
+		if (f == NULL)
+			return;
+		(void)fprintf(f, "dataset: a.b\nmatch: {starts: [x]}\n%s",
+		    bad_files[i].text);
+		(void)fclose(f);
+		message[0] = '\0';
+		last.line = 0;
+		(void)normalizer_set_load(dir, on_finding, NULL, &set, &err);
+		CHECK(strstr(message, bad_files[i].want) != NULL &&
+			last.line == bad_files[i].line,
+		    "%s, line %u (%s, %u)", bad_files[i].want,
+		    bad_files[i].line, message, last.line);
+		normalizer_set_unref(set);
+	}
+	(void)unlink(path);
+}
+
+int
+main(void)
+{
+	char dir[] = "/tmp/kuzet-readers-XXXXXX";
+
+	samples_hold();
+	if (mkdtemp(dir) == NULL)
+		return EXIT_FAILURE;
+	mistakes_are_told(dir);
+	(void)rmdir(dir);
+	return tap_done();
+}
