@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "agent/inputs/encoding.h"
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
 #include "agent/spool/spool.h"
@@ -50,6 +51,32 @@ static const struct conf_option input_options[] = {
 	    .min = 64, .max = MAX_LINE_DEFAULT,
 	    .offset = offsetof(struct agent_input, max_line),
 	    .help = "Longer lines are cut and marked." },
+	{ .key = "encoding", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, encoding),
+	    .help = "utf-8, utf-16le, utf-16be, or one of one byte: latin1, "
+		    "cp1251; by default UTF-8, or what a byte order mark "
+		    "says." },
+	{ .key = "multiline.first", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, multiline.first),
+	    .help = "Pattern of the lines that begin an event." },
+	{ .key = "multiline.next", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, multiline.next),
+	    .help = "Pattern of the lines that go on with an event." },
+	{ .key = "multiline.indent", .type = CONF_BOOL, .def = "false",
+	    .offset = offsetof(struct agent_input, multiline.indent),
+	    .help = "Lines that begin with white space go on." },
+	{ .key = "multiline.timestamp", .type = CONF_BOOL, .def = "false",
+	    .offset = offsetof(struct agent_input, multiline.timestamp),
+	    .help = "Lines that begin with a time stamp begin an event." },
+	{ .key = "multiline.max_lines", .type = CONF_INT, .def = "500",
+	    .min = 2, .max = 100000,
+	    .offset = offsetof(struct agent_input, multiline.max_lines),
+	    .help = "Lines of one event; what follows is another." },
+	{ .key = "multiline.timeout", .type = CONF_DURATION, .def = "5s",
+	    .min = 1 * S, .max = 3600 * S,
+	    .offset = offsetof(struct agent_input, multiline.timeout),
+	    .help = "An event that nothing is added to for so long is "
+		    "whole." },
 	{ .key = "realtime", .type = CONF_BOOL, .def = "true",
 	    .offset = offsetof(struct agent_input, realtime),
 	    .help = "fim: look when something changes." },
@@ -221,6 +248,44 @@ make_absolute(struct conf_strings *paths)
 	}
 }
 
+struct multiline_options
+agent_multiline(const struct agent_input *in)
+{
+	return (struct multiline_options){
+		.first = in->multiline.first,
+		.next = in->multiline.next,
+		.indent = in->multiline.indent,
+		.timestamp = in->multiline.timestamp,
+	};
+}
+
+/* How text becomes events. */
+static enum rc
+check_reading(const char *file, unsigned line, const struct agent_input *in,
+    struct error *err)
+{
+	struct multiline_options how = agent_multiline(in);
+	struct multiline *m = NULL;
+	struct encoding *e = NULL;
+	enum rc rc = RC_OK;
+
+	if (multiline_ways(&how) > 0)
+		rc = multiline_new(&how, &m, err);
+	multiline_free(m);
+	if (rc != RC_OK)
+		return error_prefix(err, "%s:%u: inputs.multiline%s", file,
+		    line,
+		    multiline_ways(&how) > 1 ? ""
+			: how.first != NULL  ? ".first"
+					     : ".next");
+	if (in->encoding != NULL)
+		rc = encoding_open(in->encoding, &e, err);
+	encoding_free(e);
+	return rc == RC_OK
+	    ? RC_OK
+	    : error_prefix(err, "%s:%u: inputs.encoding", file, line);
+}
+
 static enum rc
 check_input(const char *file, const struct agent_config *c, size_t i,
     struct error *err)
@@ -241,6 +306,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 		rc = check_text(file, line, "dataset", in->dataset, err);
 	if (rc == RC_OK)
 		rc = check_text(file, line, "timezone", in->timezone, err);
+	if (rc == RC_OK)
+		rc = check_reading(file, line, in, err);
 	if (rc != RC_OK)
 		return rc;
 	make_absolute(&in->paths);

@@ -7,6 +7,7 @@
 
 #include "conf.h"
 #include "error.h"
+#include "multiline.h"
 #include "tls.h"
 
 struct input_kind;
@@ -22,6 +23,12 @@ struct agent_input {
 	char *timezone;
 	int64_t year;
 	int64_t max_line;
+	char *encoding;
+	struct {
+		char *first, *next;
+		bool indent, timestamp;
+		int64_t max_lines, timeout;
+	} multiline;
 	/* of `fim` */
 	bool realtime;
 	int64_t interval;
@@ -64,4 +71,6 @@ enum rc agent_config_check(const char *path, const struct agent_config *c,
 /* NULL: there is none of its type in this build. */
 const struct input_kind *agent_input_kind(const struct agent_input *in);
 
+/* Its texts are the input's. */
+struct multiline_options agent_multiline(const struct agent_input *in);
 struct tls_files agent_tls_files(const struct agent_config *c);

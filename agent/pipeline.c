@@ -195,20 +195,22 @@ log_report(struct pipeline *p, bool always)
 		sum.cut += one.cut;
 		sum.skipped += one.skipped;
 		sum.dropped += one.dropped;
+		sum.damaged += one.damaged;
 	}
 	sender_counts(p->sender, &sent);
 	if (!always && sum.read + sum.acked + sent.failures == p->reported)
 		return;
 	p->reported = sum.read + sum.acked + sent.failures;
-	log_info("files open %llu, lines read %llu, acknowledged %llu, cut "
-		 "%llu; bytes skipped %llu, files dropped %llu; events sent "
-		 "%llu, again %llu, bytes sent %llu, connections %llu, failed "
-		 "%llu",
+	log_info(
+	    "files open %llu, lines read %llu, acknowledged %llu, cut "
+	    "%llu; bytes skipped %llu, files dropped %llu, damaged %llu; events sent "
+	    "%llu, again %llu, bytes sent %llu, connections %llu, failed "
+	    "%llu",
 	    (unsigned long long)sum.files, (unsigned long long)sum.read,
 	    (unsigned long long)sum.acked, (unsigned long long)sum.cut,
 	    (unsigned long long)sum.skipped, (unsigned long long)sum.dropped,
-	    (unsigned long long)sent.sent, (unsigned long long)sent.resent,
-	    (unsigned long long)sent.bytes,
+	    (unsigned long long)sum.damaged, (unsigned long long)sent.sent,
+	    (unsigned long long)sent.resent, (unsigned long long)sent.bytes,
 	    (unsigned long long)sent.connections,
 	    (unsigned long long)sent.failures);
 }
@@ -302,6 +304,12 @@ input_config(const struct agent_input *in)
 		.timezone = in->timezone,
 		.year = (int)in->year,
 		.max_line = (size_t)in->max_line,
+		.encoding = in->encoding,
+		.multiline = {
+		    .how = agent_multiline(in),
+		    .max_lines = (uint32_t)in->multiline.max_lines,
+		    .timeout_ns = in->multiline.timeout,
+		},
 	};
 }
 

@@ -33,7 +33,7 @@ struct rig_event {
 	char control[16];
 	char input[300];
 	uint64_t offset;
-	bool cut;
+	bool cut, joined, split; /* log.flags */
 };
 
 struct rig {
@@ -84,6 +84,19 @@ rig_text(const struct event *ev, const char *name)
 	return v == NULL ? NULL : xmemdupz(v->s.ptr, v->s.len);
 }
 
+static inline bool
+rig_flag(const struct event *ev, const char *name)
+{
+	const struct value *v = rig_field(ev, "log.flags");
+
+	for (uint32_t i = 0; v != NULL && i < v->n; i++) {
+		if (slice_eq(v->list[i].s,
+			(struct slice){ name, strlen(name) }))
+			return true;
+	}
+	return false;
+}
+
 static inline void
 rig_take(struct rig *r, struct slice json)
 {
@@ -115,7 +128,9 @@ rig_take(struct rig *r, struct slice json)
 	text = rig_text(&ev, "kuzet.input");
 	(void)snprintf(e->input, sizeof(e->input), "%s", text ? text : "");
 	free(text);
-	e->cut = rig_field(&ev, "log.flags") != NULL;
+	e->cut = rig_flag(&ev, "truncated");
+	e->joined = rig_flag(&ev, "multiline");
+	e->split = rig_flag(&ev, "split");
 	if (rig_field(&ev, "log.offset") != NULL)
 		e->offset = (uint64_t)rig_field(&ev, "log.offset")->i;
 	arena_free(arena);
@@ -391,7 +406,10 @@ rig_copy(struct rig *r, const char *from, const char *to)
 	(void)close(fd);
 }
 
-/* "a|b|c": all lines in order of arrival; a cut one ends with '~'. */
+/*
+ * "a|b|c": all events in order of arrival; a cut one ends with '~', one that a
+ * bound ended with '^'.
+ */
 static inline const char *
 rig_lines(const struct rig *r)
 {
@@ -404,8 +422,9 @@ rig_lines(const struct rig *r)
 
 		if (e->message == NULL)
 			continue;
-		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s%s",
-		    lines++ > 0 ? "|" : "", e->message, e->cut ? "~" : "");
+		at += (size_t)snprintf(text + at, sizeof(text) - at, "%s%s%s%s",
+		    lines++ > 0 ? "|" : "", e->message, e->cut ? "~" : "",
+		    e->split ? "^" : "");
 		if (at >= sizeof(text))
 			break;
 	}

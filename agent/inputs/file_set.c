@@ -8,6 +8,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/inputs/encoding.h"
 #include "digest.h"
 #include "timestamp.h"
 #include "xalloc.h"
@@ -79,6 +80,7 @@ file_set_assign(struct file_set *s, struct tail *t,
 
 	line_shape_fini(&t->shape);
 	t->spec = spec;
+	t->pending_bytes = 0; /* another entry joins otherwise */
 	if (spec == NULL)
 		return;
 	uuid_text(t->stream, stream);
@@ -94,18 +96,46 @@ file_set_assign(struct file_set *s, struct tail *t,
 	line_shape_init(&t->shape, &source);
 }
 
+static void
+free_specs(struct file_set *s)
+{
+	for (size_t i = 0; i < s->n_specs; i++) {
+		encoding_free(s->specs[i].encoding);
+		multiline_free(s->specs[i].multiline);
+	}
+	free(s->specs);
+}
+
+/* The configuration was checked: what fails here is said, and not used. */
+static void
+open_spec(struct file_set *s, struct file_spec *spec,
+    const struct input_config *c)
+{
+	struct error err;
+
+	spec->config = c;
+	spec->heartbeat_due_ns = loop_now() + s->setup.heartbeat_ns;
+	if (c->encoding != NULL &&
+	    encoding_open(c->encoding, &spec->encoding, &err) != RC_OK)
+		file_set_say(s, LOG_LEVEL_ERROR, "%s: encoding: %s", c->name,
+		    err.text);
+	if (multiline_ways(&c->multiline.how) > 0 &&
+	    multiline_new(&c->multiline.how, &spec->multiline, &err) != RC_OK)
+		file_set_say(s, LOG_LEVEL_ERROR, "%s: multiline: %s", c->name,
+		    err.text);
+}
+
 void
 file_set_specs(struct file_set *s, const struct input_setup *setup)
 {
 	struct tail *t;
 
 	s->setup = *setup;
-	free(s->specs);
+	free_specs(s);
 	s->n_specs = setup->n_inputs;
 	s->specs = xcalloc(s->n_specs + 1, sizeof(*s->specs));
 	for (size_t i = 0; i < s->n_specs; i++) {
-		s->specs[i].config = &setup->inputs[i];
-		s->specs[i].heartbeat_due_ns = loop_now() + setup->heartbeat_ns;
+		open_spec(s, &s->specs[i], &setup->inputs[i]);
 	}
 	TAILQ_FOREACH (t, &s->tails, all) {
 		file_set_assign(s, t, file_set_spec_of(s, t->origin));
@@ -384,6 +414,6 @@ file_set_clear(struct file_set *s)
 
 	while ((t = TAILQ_FIRST(&s->tails)) != NULL)
 		file_set_forget(s, t);
-	free(s->specs);
+	free_specs(s);
 	tail_scratch_fini(&s->scratch);
 }

@@ -16,6 +16,7 @@
 #include "error.h"
 #include "log.h"
 #include "loop.h"
+#include "multiline.h"
 
 struct opener;
 struct spool;
@@ -56,6 +57,12 @@ struct input_config {
 	const char *timezone; /* NULL: none */
 	int year;             /* 0: none */
 	size_t max_line;      /* bytes */
+	const char *encoding; /* NULL: UTF-8, or what a byte order mark says */
+	struct {
+		struct multiline_options how; /* no way: each line an event */
+		uint32_t max_lines;
+		int64_t timeout_ns;
+	} multiline;
 };
 
 struct input_setup {
@@ -82,6 +89,7 @@ struct input_counts {
 	uint64_t cut;     /* events cut at max_line */
 	uint64_t skipped; /* bytes that were gone before they could be read */
 	uint64_t dropped; /* files that a bound left out */
+	uint64_t damaged; /* files that could not be read to their end */
 };
 
 struct input_kind {

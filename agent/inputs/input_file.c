@@ -23,7 +23,10 @@ static const int64_t quiet_ns = TAIL_QUIET_MS * NS_PER_MS;
 /* A renamed file may still be written to by who has it open. */
 static const int64_t rotated_wait_ns = 300 * NS_PER_SEC;
 static const int64_t idle_close_ns = 300 * NS_PER_SEC;
-/* The rest of a truncated or vanished file may turn up in a copy. */
+/*
+ * The rest of a truncated or vanished file may turn up in a copy, and that of a
+ * compressed one may still be written.
+ */
 static const int64_t lost_wait_ns = 10 * NS_PER_SEC;
 /* What was read is known again when it comes back compressed. */
 static const int64_t remember_ns = 600 * NS_PER_SEC;
@@ -57,6 +60,7 @@ give_up(struct file_set *s, struct tail *t)
 {
 	if (t->size > t->read_at) {
 		s->counts.skipped += t->size - t->read_at;
+		t->counts.skipped += t->size - t->read_at;
 		file_set_say(s, LOG_LEVEL_WARN,
 		    "%s is gone: its bytes from %llu on (at least %llu) were "
 		    "never read",
@@ -118,6 +122,18 @@ heartbeats_due(struct file_set *s, int64_t now_ns)
 	return due;
 }
 
+/* A joined event that nothing was added to for so long is whole. */
+static void
+flush_in_time(struct file_set *s, struct tail *t, int64_t idle_ns)
+{
+	if (t->spec == NULL || t->spec->multiline == NULL ||
+	    t->pending_bytes == 0 || t->ready ||
+	    idle_ns < t->spec->config->multiline.timeout_ns)
+		return;
+	t->flush = true;
+	file_set_ready(s, t);
+}
+
 static void
 look_after(struct file_set *s, struct tail *t, bool *wake)
 {
@@ -127,11 +143,16 @@ look_after(struct file_set *s, struct tail *t, bool *wake)
 	if (t->fd != -1 && !t->ready)
 		file_refresh(s, t);
 	idle_ns = now_ns - t->quiet_since_ns;
+	if (t->fd != -1)
+		flush_in_time(s, t, idle_ns);
 	if (t->fd == -1)
 		*wake = look_after_closed(s, t, idle_ns) || *wake;
 	else if (t->ready || t->unacked > 0)
 		return;
-	else if (t->deleted || t->rotated)
+	else if (t->is_gzip && idle_ns >= lost_wait_ns) {
+		t->last_line = true; /* what is not whole now never will be */
+		file_set_ready(s, t);
+	} else if (t->deleted || t->rotated)
 		look_after_gone(s, t, idle_ns);
 	else if (s->n_open > OPEN_IDLE_MAX && idle_ns >= idle_close_ns)
 		file_set_close(s, t);
@@ -229,14 +250,24 @@ may_read(struct file_set *s, struct tail *t)
 	return true;
 }
 
-/* A compressed file is read once; one that grows still is read on later. */
+/*
+ * A compressed file is read once; one that grows still is read on later, and
+ * one that does not (`given_up`) is cut short.
+ */
 static void
-end_of_gzip(struct file_set *s, struct tail *t, bool whole)
+end_of_gzip(struct file_set *s, struct tail *t, bool whole, bool given_up)
 {
 	gzip_free(t->gzip);
 	t->gzip = NULL;
 	s->gzip_owner = NULL;
-	if (whole)
+	if (!whole && given_up) {
+		s->counts.damaged++;
+		file_set_say(s, LOG_LEVEL_WARN,
+		    "%s is cut short: it ends within its data, after %llu "
+		    "bytes of text, which were read",
+		    t->path, (unsigned long long)t->read_at);
+	}
+	if (whole || given_up)
 		finish(s, t);
 }
 
@@ -249,11 +280,14 @@ one_turn(struct file_set *s, struct tail *t, struct window *w)
 		.counts = &s->counts,
 		.input = s,
 		.last_line = t->last_line,
+		.flush = t->flush,
 	};
 	struct error err = { .code = RC_OK };
 	enum tail_turn turn = tail_read(t, &args, &err);
+	bool was_last = t->last_line;
 
 	t->last_line = t->last_line && turn == TAIL_FULL;
+	t->flush = t->flush && turn == TAIL_FULL;
 	switch (turn) {
 	case TAIL_MORE:
 	case TAIL_FULL:
@@ -261,13 +295,16 @@ one_turn(struct file_set *s, struct tail *t, struct window *w)
 		break;
 	case TAIL_END:
 		if (t->is_gzip)
-			end_of_gzip(s, t, err.code == RC_OK);
+			end_of_gzip(s, t, err.code == RC_OK, was_last);
 		break;
 	case TAIL_REPLACED:
 		file_replaced(s, t);
 		break;
 	case TAIL_BROKEN:
-		file_set_say(s, LOG_LEVEL_WARN, "%s", err.text);
+		s->counts.damaged++;
+		file_set_say(s, LOG_LEVEL_WARN,
+		    "%s (after %llu bytes of text, which were read)", err.text,
+		    (unsigned long long)t->read_at);
 		finish(s, t);
 		break;
 	}

@@ -14,6 +14,7 @@ enum {
 	J_HEADER = 10,
 	NUMBER_MAX = 20,
 	EXPANSION = 6, /* "\u0000" */
+	FLAGS_MAX = 64,
 	SHAPE_MAX = 64 * 1024
 };
 
@@ -243,18 +244,44 @@ finish_frame(struct window *w, char *frame, const char *end)
 	w->frames.len += (size_t)(end - frame);
 }
 
+/* At most FLAGS_MAX bytes. */
+static char *
+put_flags(char *out, unsigned flags)
+{
+	static const struct {
+		enum line_flag flag;
+		struct slice text;
+	} names[] = {
+		{ LINE_CUT, SLICE_INIT("\"truncated\"") },
+		{ LINE_JOINED, SLICE_INIT("\"multiline\"") },
+		{ LINE_SPLIT, SLICE_INIT("\"split\"") },
+	};
+	static const struct slice open = SLICE_INIT(",\"flags\":[");
+	bool first = true;
+
+	out = put(out, open);
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
+		if ((flags & names[i].flag) == 0)
+			continue;
+		if (!first)
+			*out++ = ',';
+		first = false;
+		out = put(out, names[i].text);
+	}
+	*out++ = ']';
+	return out;
+}
+
 void
 line_event_add(struct window *w, const struct line_shape *shape,
     const struct line *line)
 {
 	static const struct slice open = SLICE_INIT("{\"@timestamp\":\"");
 	static const struct slice message = SLICE_INIT("\",\"message\":\"");
-	static const struct slice cut =
-	    SLICE_INIT(",\"flags\":[\"truncated\"]");
 	struct slice when = { line->read_at, strlen(line->read_at) };
 	size_t most = J_HEADER + open.len + when.len + message.len +
 	    EXPANSION * line->text.len + shape->middle.len + NUMBER_MAX +
-	    cut.len + shape->suffix.len + 16;
+	    FLAGS_MAX + shape->suffix.len + 16;
 	char *frame = buf_reserve(&w->frames, most);
 	char *at;
 
@@ -265,8 +292,8 @@ line_event_add(struct window *w, const struct line_shape *shape,
 	at = json_escape(at, line->text);
 	at = put(at, shape->middle);
 	at = put_number(at, line->offset);
-	if (line->cut)
-		at = put(at, cut);
+	if (line->flags != 0)
+		at = put_flags(at, line->flags);
 	at = put(at, shape->suffix);
 	finish_frame(w, frame, at);
 }

@@ -6,7 +6,7 @@
  *   {"@timestamp":"T","message":"LINE","log":{"file":{"path":"P"},"offset":N
  *   `--- prefix -------------'    '--- middle ----------------------------'
  *   ,"flags":["truncated"]},"input":{"type":"file"},...}
- *   '- where cut ---------'`--- suffix ---------------'
+ *   '- where it has any ---'`--- suffix --------------'
  */
 #pragma once
 
@@ -31,10 +31,16 @@ struct line_source {
 void line_shape_init(struct line_shape *s, const struct line_source *src);
 void line_shape_fini(struct line_shape *s);
 
+enum line_flag {
+	LINE_CUT = 1,    /* there was more of it: "truncated" */
+	LINE_JOINED = 2, /* several lines: "multiline" */
+	LINE_SPLIT = 4   /* its next lines are another event: "split" */
+};
+
 struct line {
 	struct slice text;   /* any bytes, no line end */
 	uint64_t offset;     /* of its first byte */
-	bool cut;            /* there was more of it */
+	unsigned flags;      /* enum line_flag */
 	const char *read_at; /* RFC 3339 */
 };
 

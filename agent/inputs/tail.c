@@ -9,19 +9,26 @@
 #include "agent/inputs/gzip.h"
 #include "xalloc.h"
 
-enum { SCRATCH_BYTES = PRINT_LAST_BYTES + TAIL_TURN_BYTES };
+enum {
+	SCRATCH_BYTES = PRINT_LAST_BYTES + TAIL_TURN_BYTES,
+	SCRATCH_TEXT_MAX = 8 * 1024 * 1024 /* of one line: 4 for each byte */
+};
 
 void
 tail_scratch_init(struct tail_scratch *s)
 {
 	*s = (struct tail_scratch){ .cap = SCRATCH_BYTES };
 	s->bytes = xcalloc(s->cap, 1);
+	buf_init(&s->text, SCRATCH_TEXT_MAX);
+	buf_init(&s->joined, SCRATCH_TEXT_MAX);
 }
 
 void
 tail_scratch_fini(struct tail_scratch *s)
 {
 	free(s->bytes);
+	buf_fini(&s->text);
+	buf_fini(&s->joined);
 	*s = (struct tail_scratch){ 0 };
 }
 
@@ -32,101 +39,6 @@ scratch_reserve(struct tail_scratch *s, size_t room)
 		return;
 	s->bytes = xreallocarray(s->bytes, room, 1);
 	s->cap = room;
-}
-
-/* Where a line of more than `max` bytes is cut: not within a character. */
-static size_t
-cut_at(const char *line, size_t max)
-{
-	size_t n = max;
-
-	while (n > 0 && max - n < 3 && ((unsigned char)line[n] & 0xc0) == 0x80)
-		n--;
-	return ((unsigned char)line[n] & 0xc0) == 0x80 ? max : n;
-}
-
-static void
-emit(struct tail *t, struct slice text, bool cut, uint64_t offset,
-    const struct tail_turn_args *args)
-{
-	struct window *w = args->window;
-	struct line line = {
-		.text = text,
-		.offset = offset,
-		.cut = cut,
-		.read_at = args->scratch->now,
-	};
-
-	line_event_add(w, &t->shape, &line);
-	t->unacked++;
-	args->counts->read++;
-	if (cut)
-		args->counts->cut++;
-}
-
-static void
-give_receipt(struct tail *t, uint64_t mark, const struct tail_turn_args *args)
-{
-	struct window *w = args->window;
-
-	w->receipts[w->n - 1] = (struct receipt){ args->input, t, mark };
-}
-
-/* One line that ends at `end` (its LF), or without one; what it consumed. */
-static size_t
-take_line(struct tail *t, struct slice line, bool has_end, uint64_t offset,
-    const struct tail_turn_args *args)
-{
-	size_t max = t->spec->config->max_line;
-	size_t used = line.len + (has_end ? 1 : 0);
-	bool cut;
-
-	if (line.len > 0 && line.ptr[line.len - 1] == '\r' && has_end)
-		line.len--;
-	cut = line.len > max;
-	if (cut)
-		line.len = cut_at(line.ptr, max);
-	emit(t, line, cut, offset, args);
-	if (cut && !has_end) {
-		used = line.len;
-		t->mid_line = true;
-	}
-	give_receipt(t, (offset + used) | (t->mid_line ? MARK_MID_LINE : 0),
-	    args);
-	return used;
-}
-
-size_t
-tail_take_lines(struct tail *t, const struct tail_lines *lines,
-    const struct tail_turn_args *args, bool *full)
-{
-	struct slice data = lines->data;
-	size_t max = t->spec->config->max_line;
-	size_t at = 0;
-
-	*full = false;
-	while (at < data.len) {
-		struct slice line = { data.ptr + at, data.len - at };
-		const char *lf = memchr(line.ptr, '\n', line.len);
-
-		if (t->mid_line) {
-			at =
-			    lf == NULL ? data.len : (size_t)(lf - data.ptr) + 1;
-			t->mid_line = lf == NULL;
-			continue;
-		}
-		*full = window_full(args->window);
-		if (*full)
-			break;
-		if (lf != NULL)
-			line.len = (size_t)(lf - line.ptr);
-		else if (line.len <= max + 1 &&
-		    !(args->last_line && lines->at_end))
-			break;
-		at += take_line(t, line, lf != NULL, t->read_at + at, args);
-	}
-	t->read_at += at;
-	return at;
 }
 
 /* `bytes` end at t->read_at. */
@@ -198,7 +110,7 @@ read_plain(struct tail *t, const struct tail_turn_args *args, struct error *err)
 		used = tail_take_lines(t, &lines, args, &full);
 		if (used > 0 || full || lines.at_end)
 			break;
-		want = t->spec->config->max_line + 2; /* a long line */
+		want = tail_longest(t); /* a long line */
 	}
 	if (used > 0)
 		remember_last(t, s->bytes, t->last_len + used);
@@ -217,11 +129,12 @@ read_gzip(struct tail *t, const struct tail_turn_args *args, struct error *err)
 	do {
 		rc = gzip_peek(t->gzip, want, &lines.data, err);
 		/* nothing can follow the end or the damage of such a file */
-		lines.at_end = rc == RC_EOF || rc == RC_INVALID;
+		lines.at_end = rc == RC_EOF || rc == RC_INVALID ||
+		    (rc == RC_AGAIN && args->last_line);
 		here.last_line = lines.at_end;
 		used = tail_take_lines(t, &lines, &here, &full);
 		gzip_consume(t->gzip, used);
-		want = t->spec->config->max_line + 2;
+		want = tail_longest(t);
 	} while (rc == RC_OK && used == 0 && !full);
 	if (used < lines.data.len && rc != RC_AGAIN)
 		return full ? TAIL_FULL : TAIL_MORE;
@@ -280,6 +193,7 @@ void
 tail_acked(struct tail *t, uint64_t mark)
 {
 	t->unacked--;
+	t->counts.acked++;
 	t->acked_mid_line = (mark & MARK_MID_LINE) != 0;
 	t->acked_at = mark & ~MARK_MID_LINE;
 	promote_check(t);
@@ -293,6 +207,7 @@ tail_load_last(struct tail *t)
 						 : (size_t)PRINT_LAST_BYTES;
 
 	t->last_len = 0;
+	t->pending_bytes = 0;
 	if (t->fd == -1 || t->is_gzip)
 		return;
 	if (pread(t->fd, t->last, n, (off_t)(t->read_at - n)) == (ssize_t)n)

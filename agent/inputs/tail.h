@@ -20,8 +20,19 @@
 #include "agent/inputs/input.h"
 #include "agent/inputs/line_event.h"
 
+struct encoding;
 struct gzip;
 struct file_spec;
+struct multiline;
+
+/* Since the agent's start. */
+struct file_counts {
+	uint64_t lines;   /* read */
+	uint64_t sent;    /* events put into windows */
+	uint64_t acked;   /* events */
+	uint64_t cut;     /* events */
+	uint64_t skipped; /* bytes that were gone before they could be read */
+};
 
 /* A position in a stream, as receipts and the state carry it. */
 #define MARK_MID_LINE   (UINT64_C(1) << 63)
@@ -50,11 +61,16 @@ struct tail {
 	bool mid_line;
 	bool acked_mid_line;
 	uint32_t unacked; /* receipts that are out */
+	/* Of a joined event that is not whole: looked at, from read_at on. */
+	size_t pending_bytes;
+	uint32_t pending_lines;
+	struct file_counts counts;
 
 	/* How it is read. */
 	int fd;            /* -1: closed */
 	struct gzip *gzip; /* while it is read; else NULL */
 	struct line_shape shape;
+	const struct encoding *encoding; /* of its BOM; NULL: not known yet */
 	unsigned char last[PRINT_LAST_BYTES]; /* before read_at */
 	size_t last_len;
 	uint64_t limit; /* read no further (drain); UINT64_MAX: no limit */
@@ -73,11 +89,12 @@ struct tail {
 	bool copy;      /* holds what another one holds: is not read */
 	bool finished;  /* nothing more will come; descriptor closed */
 	bool last_line; /* an unfinished last line is one: no end will come */
-	bool end_sent;  /* stream_end is in a window */
-	bool ended;     /* and acknowledged */
-	bool dead;      /* out of use; freed when nobody walks the set */
-	bool verified;  /* since the start: the file is the one of the state */
-	uint32_t scan;  /* the last one that met it */
+	bool flush;    /* an unfinished joined event is one: it took too long */
+	bool end_sent; /* stream_end is in a window */
+	bool ended;    /* and acknowledged */
+	bool dead;     /* out of use; freed when nobody walks the set */
+	bool verified; /* since the start: the file is the one of the state */
+	uint32_t scan; /* the last one that met it */
 	struct tail *after; /* is read to its end before; may be NULL */
 
 	/* What came between it and the one before is being searched. */
@@ -89,14 +106,18 @@ struct tail {
 
 struct file_spec {
 	const struct input_config *config; /* borrowed */
+	struct encoding *encoding;         /* owned; NULL: what a BOM says */
+	struct multiline *multiline;       /* owned; NULL: each line an event */
 	int64_t heartbeat_due_ns;          /* monotonic */
 };
 
-/* What the readers share: one buffer, one clock text. */
+/* What the readers share: their buffers, one clock text. */
 struct tail_scratch {
 	char *bytes;
 	size_t cap;
-	char now[48]; /* RFC 3339 */
+	struct buf text;   /* one line, decoded */
+	struct buf joined; /* lines */
+	char now[48];      /* RFC 3339 */
 };
 
 void tail_scratch_init(struct tail_scratch *s);
@@ -117,7 +138,8 @@ enum tail_turn {
 
 /*
  * Adds the lines of one turn to the window, with receipts of `input`.
- * `last_line`: an unfinished last line counts as a line.
+ * `last_line`: an unfinished last line counts as a line.  `flush`: whole lines
+ * at the end are an event, though more that belong to it might come.
  */
 struct tail_turn_args {
 	struct window *window;
@@ -125,6 +147,7 @@ struct tail_turn_args {
 	struct input_counts *counts;
 	const void *input;
 	bool last_line;
+	bool flush;
 };
 enum tail_turn tail_read(struct tail *t, const struct tail_turn_args *args,
     struct error *err);
@@ -146,6 +169,8 @@ struct tail_lines {
 	struct slice data; /* from t->read_at on */
 	bool at_end;       /* no more behind it for now */
 };
+/* As many bytes hold a whole line or event, or show that it is too long. */
+size_t tail_longest(const struct tail *t);
 /* How many bytes were consumed; *full is set when the window is. */
 size_t tail_take_lines(struct tail *t, const struct tail_lines *lines,
     const struct tail_turn_args *args, bool *full);

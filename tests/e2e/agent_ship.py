@@ -634,8 +634,15 @@ def usage(w):
           r.stderr)
     wrong = {
         "unknown input type": ("type: file", "type: tape", "inputs"),
-        "fim, which is not there yet": ("type: file", "type: fim",
-                                        "not in this version"),
+        "two ways to join lines": ("type: file",
+                                   "type: file, multiline: {indent: true, "
+                                   "first: x}", "multiline"),
+        "a pattern that is none": ("type: file",
+                                   "type: file, multiline: {first: '(x'}",
+                                   "multiline.first"),
+        "an encoding that is none": ("type: file",
+                                     "type: file, encoding: klingon",
+                                     "klingon"),
         "unknown time zone": ("type: file", "type: file, timezone: X/Y",
                               "timezone"),
         "unknown key": ("state_dir", "state_dri", "state_dri"),

@@ -21,7 +21,7 @@ PLACES = {
     "sqlite3.h": ("include/sql.h", "lib/sql.c", "collector/store/"),
     "hs.h": ("rules/engine/",),
     "hs/": ("rules/engine/",),
-    "pcre2.h": ("rules/engine/", "collector/normalize/"),
+    "pcre2.h": ("rules/engine/", "collector/normalize/", "lib/multiline.c"),
     "librdkafka/": ("collector/publish/",),
     "yaml.h": ("lib/conf.c", "lib/yaml.c"),
     "zstd.h": ("collector/store/",),

@@ -409,6 +409,46 @@ compressed_in_pieces(void)
 	rig_end(&r);
 }
 
+/* `keep` bytes of it, the last one of them changed by `flip`. */
+static void
+compressed_wrong(size_t keep, char flip, const char *what)
+{
+	char path[512], *bytes = xzalloc(1 << 20), line[32];
+	struct rig r;
+	size_t n, whole;
+	int fd;
+
+	rig_begin(&r);
+	(void)rig_input(&r, "in", "*.log.gz", NULL);
+	for (int i = 0; i < 20000; i++) {
+		(void)snprintf(line, sizeof(line), "%d %lx\n", i,
+		    (unsigned long)i * UINT64_C(0x9e3779b97f4a7c15));
+		rig_append(&r, "tmp", line);
+	}
+	compress_file(&r, "tmp", "whole");
+	fd = open(rig_path(&r, "whole", path), O_RDONLY);
+	whole = (size_t)read(fd, bytes, 1 << 20);
+	(void)close(fd);
+	n = keep == 0 || keep > whole ? whole : keep;
+	bytes[n - 1] = (char)(bytes[n - 1] ^ flip);
+	rig_write(&r, "a.log.gz", O_APPEND, (struct slice){ bytes, n });
+	rig_open(&r);
+	for (int i = 0; r.warnings == 0 && i < 1500; i++)
+		rig_run(&r, 20);
+	rig_run(&r, 100);
+	CHECK(r.warnings == 1 && r.n_lines > 0 && r.n_lines <= 20001 &&
+		strcmp(r.events[0].message, "0 0") == 0,
+	    "%s: what is there is read, and the log says so (%zu lines)", what,
+	    r.n_lines);
+	n = r.n_lines;
+	rig_close(&r);
+	rig_open(&r);
+	rig_run(&r, 300);
+	CHECK(r.n_lines == n, "%s: once", what);
+	free(bytes);
+	rig_end(&r);
+}
+
 static void
 truncated(const char *after, bool down, const char *what)
 {
@@ -506,6 +546,9 @@ main(void)
 	down_during_compression("app.log*", "with a match");
 	compressed_at_first_start();
 	compressed_in_pieces();
+	compressed_wrong(100000, 0, "a compressed file that is cut short");
+	compressed_wrong(100000, 0x55, "a compressed file with wrong bytes");
+	compressed_wrong(0, 0x55, "a compressed file with a wrong length");
 	truncated("x\n", false, "shorter");
 	truncated("other1 other\n", false, "to the same size");
 	truncated("longer than all before\n", false, "longer");

@@ -1,0 +1,327 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Bytes of a file become events: lines, or several lines joined.
+ *
+ * Nothing is kept between two calls but how far an unfinished joined event was
+ * looked at: its bytes stay in the file until it is whole.  So its offset is
+ * that of its first byte, and a restart in its midst loses and splits nothing.
+ */
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/inputs/encoding.h"
+#include "agent/inputs/gzip.h"
+#include "agent/inputs/tail.h"
+#include "multiline.h"
+#include "utf8.h"
+
+/* A line's own bytes, and what it takes with its end. */
+struct raw_line {
+	struct slice text;
+	size_t used;
+	bool has_end;
+};
+
+/* What becomes one event. */
+struct piece {
+	struct slice raw; /* all of it, with its ends */
+	uint32_t lines;
+	bool has_end; /* a LF is its last */
+	bool split;   /* a bound ended it */
+};
+
+/* The lines under work. */
+struct cutter {
+	struct tail *t;
+	const struct tail_turn_args *args;
+	const struct encoding *encoding;
+	size_t unit;
+	size_t max;
+	bool final; /* no more will come: what there is, is a line */
+	bool flush; /* whole lines at the end are an event */
+};
+
+size_t
+tail_longest(const struct tail *t)
+{
+	/* with CR and LF, of the widest encoding */
+	return t->spec->config->max_line + 4;
+}
+
+/* False: it is not whole yet. */
+static bool
+next_line(const struct cutter *c, struct slice data, struct raw_line *line)
+{
+	const char *lf = encoding_find_lf(c->encoding, data);
+
+	*line = (struct raw_line){ .text = data, .has_end = lf != NULL };
+	if (lf != NULL) {
+		line->text.len = (size_t)(lf - data.ptr);
+		line->used = line->text.len + c->unit;
+		return true;
+	}
+	line->used = data.len;
+	return data.len > 0 && (c->final || data.len >= c->max + 2 * c->unit);
+}
+
+static void
+skip_bom(struct slice *text, uint64_t offset)
+{
+	if (offset != 0 || text->len < 3 ||
+	    memcmp(text->ptr, "\xef\xbb\xbf", 3) != 0)
+		return;
+	text->ptr += 3;
+	text->len -= 3;
+}
+
+static void
+drop_cr(struct slice *text)
+{
+	if (text->len > 0 && text->ptr[text->len - 1] == '\r')
+		text->len--;
+}
+
+/* UTF-8, or what was meant as such; lives until the next call. */
+static struct slice
+text_of(const struct cutter *c, const struct raw_line *line)
+{
+	struct buf *b = &c->args->scratch->text;
+	struct slice text = line->text;
+
+	if (!encoding_is_utf8(c->encoding)) {
+		buf_clear(b);
+		encoding_decode(c->encoding, text, b);
+		text = buf_slice(b);
+	}
+	if (line->has_end)
+		drop_cr(&text);
+	return text;
+}
+
+static bool
+begins_event(const struct cutter *c, const struct raw_line *line,
+    uint64_t offset)
+{
+	struct slice text = text_of(c, line);
+
+	skip_bom(&text, offset);
+	return multiline_begins(c->t->spec->multiline, text);
+}
+
+/* A line that does not end within what can be taken: by its beginning. */
+static bool
+goes_beyond(const struct cutter *c, struct slice data, size_t end)
+{
+	return data.len >= c->max + 2 * c->unit && end < data.len;
+}
+
+static void
+end_piece(struct piece *p, struct slice data, size_t end, bool split)
+{
+	p->raw = (struct slice){ data.ptr, end };
+	p->split = split;
+}
+
+/*
+ * The lines that belong to the first one, which ends at `end`; false: whether
+ * there are more is not known yet.
+ */
+static bool
+join(struct cutter *c, struct slice data, size_t end, struct piece *p)
+{
+	struct tail *t = c->t;
+	uint32_t most = t->spec->config->multiline.max_lines;
+
+	for (;;) {
+		struct slice rest = { data.ptr + end, data.len - end };
+		struct raw_line line;
+		bool whole = next_line(c, rest, &line), begins;
+
+		if (!whole && !goes_beyond(c, data, end))
+			break;
+		begins = begins_event(c, &line, t->read_at + end);
+		if (begins || p->lines >= most || !whole ||
+		    end + line.used > c->max) {
+			end_piece(p, data, end, !begins);
+			return true;
+		}
+		end += line.used;
+		p->lines++;
+		p->has_end = line.has_end;
+	}
+	if ((c->final && end == data.len) || c->flush) {
+		end_piece(p, data, end, false);
+		return true;
+	}
+	t->pending_bytes = end;
+	t->pending_lines = p->lines;
+	return false;
+}
+
+/* The next event of `data`, which is at t->read_at; false: not whole yet. */
+static bool
+next_piece(struct cutter *c, struct slice data, struct piece *p)
+{
+	struct tail *t = c->t;
+	struct raw_line line;
+	size_t pending = t->pending_bytes;
+
+	*p = (struct piece){ .lines = 1 };
+	if (pending > 0 && pending <= data.len) {
+		p->lines = t->pending_lines;
+		p->has_end = true;
+		return join(c, data, pending, p);
+	}
+	if (!next_line(c, data, &line))
+		return false;
+	p->raw = (struct slice){ data.ptr, line.used };
+	p->has_end = line.has_end;
+	if (t->spec->multiline == NULL || line.text.len > c->max ||
+	    !line.has_end)
+		return true;
+	return join(c, data, line.used, p);
+}
+
+/* All lines of a joined event, each in UTF-8 and without its CR. */
+static struct slice
+joined_text(struct cutter *c, struct slice raw)
+{
+	struct buf *out = &c->args->scratch->joined;
+	struct cutter all = *c;
+	struct raw_line line;
+
+	all.final = true;
+	buf_clear(out);
+	while (raw.len > 0 && next_line(&all, raw, &line)) {
+		(void)buf_add_slice(out, text_of(c, &line));
+		if (line.used < raw.len)
+			(void)buf_add_char(out, '\n');
+		raw.ptr += line.used;
+		raw.len -= line.used;
+	}
+	return buf_slice(out);
+}
+
+static void
+emit(struct cutter *c, const struct piece *p, struct slice text,
+    uint64_t offset, unsigned flags)
+{
+	struct window *w = c->args->window;
+	struct tail *t = c->t;
+	struct line line = {
+		.text = text,
+		.offset = offset,
+		.flags = flags,
+		.read_at = c->args->scratch->now,
+	};
+
+	line_event_add(w, &t->shape, &line);
+	t->unacked++;
+	t->counts.lines += p->lines;
+	t->counts.sent++;
+	t->counts.cut += (flags & LINE_CUT) != 0;
+	c->args->counts->read++;
+	c->args->counts->cut += (flags & LINE_CUT) != 0;
+}
+
+/* What of it is consumed. */
+static size_t
+take_piece(struct cutter *c, const struct piece *p, uint64_t offset)
+{
+	struct tail *t = c->t;
+	struct window *w = c->args->window;
+	struct raw_line line = { p->raw, p->raw.len, p->has_end };
+	unsigned flags = p->split ? LINE_SPLIT : 0;
+	size_t used = p->raw.len;
+	struct slice text;
+
+	if (p->lines > 1) {
+		flags |= LINE_JOINED;
+		text = joined_text(c, p->raw);
+	} else {
+		if (p->has_end)
+			line.text.len -= c->unit;
+		text = text_of(c, &line);
+	}
+	skip_bom(&text, offset);
+	if (text.len > c->max) {
+		text.len = utf8_cut(text, c->max);
+		flags |= LINE_CUT;
+	}
+	emit(c, p, text, offset, flags);
+	if ((flags & LINE_CUT) != 0 && !p->has_end)
+		t->mid_line = true;
+	w->receipts[w->n - 1] = (struct receipt){ c->args->input, t,
+		(offset + used) | (t->mid_line ? MARK_MID_LINE : 0) };
+	return used;
+}
+
+/* The rest of a line that was cut; what of it is there. */
+static size_t
+skip_rest(struct cutter *c, struct slice data)
+{
+	const char *lf = encoding_find_lf(c->encoding, data);
+
+	c->t->mid_line = lf == NULL;
+	if (lf != NULL)
+		return (size_t)(lf - data.ptr) + c->unit;
+	/* the half of a character may be the half of a LF */
+	return c->final ? data.len : data.len - data.len % c->unit;
+}
+
+/* NULL: there are too few bytes to say. */
+static const struct encoding *
+encoding_of(struct tail *t)
+{
+	char bytes[ENCODING_BOM];
+	long n;
+
+	if (t->spec->encoding != NULL)
+		return t->spec->encoding;
+	if (t->encoding == NULL) {
+		n = t->is_gzip ? gzip_head(t->fd, bytes, sizeof(bytes))
+			       : pread(t->fd, bytes, sizeof(bytes), 0);
+		t->encoding = encoding_of_bom(
+		    (struct slice){ bytes, n < 0 ? 0 : (size_t)n });
+	}
+	return t->encoding;
+}
+
+size_t
+tail_take_lines(struct tail *t, const struct tail_lines *lines,
+    const struct tail_turn_args *args, bool *full)
+{
+	struct cutter c = {
+		.t = t,
+		.args = args,
+		.encoding = encoding_of(t),
+		.max = t->spec->config->max_line,
+		.final = args->last_line && lines->at_end,
+		.flush = args->flush && lines->at_end,
+	};
+	struct slice rest = lines->data;
+	size_t used = 0;
+	struct piece piece;
+
+	*full = false;
+	if (c.encoding == NULL)
+		return 0;
+	c.unit = encoding_unit(c.encoding);
+	while (rest.len > 0) {
+		if (t->mid_line) {
+			used = skip_rest(&c, rest);
+		} else {
+			*full = window_full(args->window);
+			if (*full || !next_piece(&c, rest, &piece))
+				break;
+			used = take_piece(&c, &piece, t->read_at);
+		}
+		if (used == 0)
+			break;
+		t->pending_bytes = 0;
+		t->read_at += used;
+		rest.ptr += used;
+		rest.len -= used;
+	}
+	return lines->data.len - rest.len;
+}
