@@ -22,7 +22,7 @@ collector_check(const char *path, const struct collector_config *config,
 	enum rc rc = tls_context_new(TLS_SERVER, &files, true, &tls, err);
 
 	if (rc == RC_OK)
-		rc = stages_load(config, &stages, err);
+		rc = stages_load(config, false, &stages, err);
 	if (rc == RC_OK && publish.n_brokers > 0)
 		rc = publish_check(&publish, &bad, err);
 	stages_unref(stages);

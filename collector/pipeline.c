@@ -579,7 +579,7 @@ on_reload(void *ctx, int signo)
 	if (rc == RC_OK)
 		rc = load_tls(&fresh, &beats, &syslog, &err);
 	if (rc == RC_OK)
-		rc = stages_load(&fresh, &stages, &err);
+		rc = stages_load(&fresh, true, &stages, &err);
 	collector_config_free(&fresh);
 	if (rc != RC_OK) {
 		tls_context_free(beats);
@@ -666,7 +666,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->presence = presence_new();
 	rc = load_tls(config, &p->beats_tls, &p->syslog_tls, err);
 	if (rc == RC_OK)
-		rc = stages_load(config, &p->stages, err);
+		rc = stages_load(config, true, &p->stages, err);
 	if (rc == RC_OK)
 		rc = store_open(config->state_dir, &p->store, err);
 	if (rc == RC_OK)

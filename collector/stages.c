@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "stages.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "datadir.h"
@@ -32,10 +33,25 @@ on_geoip_warning(void *ctx, const char *message)
 	log_warn("GeoIP: %s", message);
 }
 
+static void
+log_cache(const struct ruleset *rs)
+{
+	struct ruleset_cache cache;
+
+	ruleset_cache(rs, &cache);
+	log_debug("rules: %u pattern databases from the cache, %u compiled",
+	    cache.found, cache.made);
+	if (cache.trouble[0] != '\0')
+		log_warn("compiled rules cannot be kept, the next start takes "
+			 "longer: %s",
+		    cache.trouble);
+}
+
 static enum rc
-load_rules(const struct collector_config *config, struct stages *s,
+load_rules(const struct collector_config *config, bool keep, struct stages *s,
     struct error *err)
 {
+	char cache[PATH_BYTES];
 	struct rule_options options = {
 		.paths = (const char *const *)config->rules.items,
 		.n_paths = config->rules.n,
@@ -45,8 +61,19 @@ load_rules(const struct collector_config *config, struct stages *s,
 		.n_extra_taxonomy = config->extra_taxonomy.n,
 		.on_finding = on_rule_finding,
 	};
+	enum rc rc;
+	int n;
 
-	return ruleset_load(&options, &s->rules, err);
+	if (keep) {
+		n = snprintf(cache, sizeof(cache), "%s/cache",
+		    config->state_dir);
+		if (n > 0 && (size_t)n < sizeof(cache))
+			options.cache = cache;
+	}
+	rc = ruleset_load(&options, &s->rules, err);
+	if (rc == RC_OK)
+		log_cache(s->rules);
+	return rc;
 }
 
 static enum rc
@@ -67,14 +94,14 @@ load_normalizers(const struct collector_config *config, struct stages *s,
 }
 
 enum rc
-stages_load(const struct collector_config *config, struct stages **out,
-    struct error *err)
+stages_load(const struct collector_config *config, bool keep,
+    struct stages **out, struct error *err)
 {
 	struct stages *s = xzalloc(sizeof(*s));
 	enum rc rc;
 
 	s->references = 1;
-	rc = load_rules(config, s, err);
+	rc = load_rules(config, keep, s, err);
 	if (rc == RC_OK)
 		rc = load_normalizers(config, s, err);
 	if (rc != RC_OK) {

@@ -20,8 +20,9 @@ struct stages {
 /*
  * Loads everything that the configuration names.  Refused rules and formats
  * are logged, the others load; an error only where nothing could be read.
+ * `keep`: compiled rules are kept in the state's folder `cache`.
  */
-enum rc stages_load(const struct collector_config *config, struct stages **out,
-    struct error *err);
+enum rc stages_load(const struct collector_config *config, bool keep,
+    struct stages **out, struct error *err);
 struct stages *stages_ref(struct stages *s);
 void stages_unref(struct stages *s); /* NULL is fine */

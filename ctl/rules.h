@@ -89,6 +89,9 @@ enum rc rules_input(const struct rules_arguments *a, input_event_cb *cb,
 /* The folder of the packs; false: it has no place. */
 bool rules_packs(char *out, size_t room);
 
+/* The folder of compiled patterns, or NULL: it is switched off. */
+const char *rules_cache(char *out, size_t room);
+
 /*
  * Loads the rules, or the packs where none is named; refusals go to standard
  * error.  NULL: nothing could be read, said on standard error.

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include <limits.h>
 #include <stdio.h>
 
 #include "command.h"
@@ -91,12 +92,14 @@ static int
 check_all(const struct rules_arguments *a)
 {
 	struct checking checking = { .json = a->json };
+	char cache[PATH_MAX];
 	struct rule_options load = {
 		.paths = a->rules.paths,
 		.n_paths = a->rules.n,
 		.extra_taxonomy = a->taxonomy.paths,
 		.n_extra_taxonomy = a->taxonomy.n,
 		.on_finding = on_finding,
+		.cache = rules_cache(cache, sizeof(cache)),
 		.ctx = &checking,
 		.lint = true,
 	};

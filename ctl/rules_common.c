@@ -131,6 +131,12 @@ rules_packs(char *out, size_t room)
 	    datadir_path("rules", out, room);
 }
 
+const char *
+rules_cache(char *out, size_t room)
+{
+	return cachedir_path(out, room) ? out : NULL;
+}
+
 static void
 on_finding(void *ctx, const struct rule_finding *f)
 {
@@ -144,7 +150,7 @@ struct ruleset *
 rules_load(const struct rules_arguments *a, bool keep_syntax)
 {
 	const struct rules_paths *p = &a->rules;
-	char packs[PATH_MAX];
+	char packs[PATH_MAX], cache[PATH_MAX];
 	const char *const standard[] = { packs };
 	struct rule_options load = {
 		.paths = p->n > 0 ? p->paths : standard,
@@ -152,6 +158,7 @@ rules_load(const struct rules_arguments *a, bool keep_syntax)
 		.extra_taxonomy = a->taxonomy.paths,
 		.n_extra_taxonomy = a->taxonomy.n,
 		.on_finding = on_finding,
+		.cache = rules_cache(cache, sizeof(cache)),
 		.keep_syntax = keep_syntax,
 	};
 	struct ruleset *rs = NULL;

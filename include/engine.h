@@ -49,6 +49,12 @@ struct rule_options {
 	 * wins, the names of fields and values of placeholders are added */
 	const char *const *extra_taxonomy;
 	size_t n_extra_taxonomy;
+	/*
+	 * Folder of compiled databases, made if it is not there, bounded; NULL:
+	 * everything is compiled anew.  What is in it is checked, so a damaged
+	 * one costs time only.
+	 */
+	const char *cache;
 	/* placeholder values for `expand`: name, then values; NULL: those of
 	 * the taxonomy */
 	const struct conf_map *placeholders;
@@ -68,6 +74,13 @@ void ruleset_unref(struct ruleset *rs); /* NULL is fine */
 
 uint32_t ruleset_loaded(const struct ruleset *rs);
 uint32_t ruleset_refused(const struct ruleset *rs);
+
+/* How the cache did: databases found in it and made anew. */
+struct ruleset_cache {
+	uint32_t found, made;
+	const char *trouble; /* why it was not written; empty: it was */
+};
+void ruleset_cache(const struct ruleset *rs, struct ruleset_cache *out);
 
 /* What everybody may know of a rule; lives as long as the ruleset. */
 struct rule_info {

@@ -412,11 +412,14 @@ compiler_fini(struct compiler *c)
 }
 
 enum rc
-program_compile(const struct sigma_rule *const *rules, uint32_t n,
-    struct arena *arena, struct taxonomy *taxonomy, struct program **out,
-    struct error *err)
+program_compile(const struct program_source *source, struct arena *arena,
+    struct program **out, struct error *err)
 {
-	struct compiler c = { .arena = arena, .taxonomy = taxonomy };
+	struct compiler c = {
+		.arena = arena,
+		.taxonomy = source->taxonomy,
+		.cache = source->cache,
+	};
 	enum rc rc;
 
 	if (hs_valid_platform() != HS_SUCCESS)
@@ -424,7 +427,7 @@ program_compile(const struct sigma_rule *const *rules, uint32_t n,
 		    "Hyperscan needs a CPU with SSSE3; install Vectorscan on "
 		    "others");
 	c.program = xzalloc(sizeof(*c.program));
-	compile_rules(&c, rules, n);
+	compile_rules(&c, source->rules, source->n);
 	compile_routes(&c);
 	name_slots(&c);
 	collect_route_slots(&c);

@@ -2,6 +2,7 @@
 /* What the parts of program_compile() share; internal to compile*.c. */
 #pragma once
 
+#include "database_cache.h"
 #include "program.h"
 
 /* A list that grows; malloc'ed. */
@@ -55,6 +56,7 @@ struct unit_draft {
 struct compiler {
 	struct arena *arena;
 	struct taxonomy *taxonomy;
+	struct database_cache *cache;
 	struct program *program;
 
 	struct byte_map slot_map; /* folded name -> slot + 1 */
@@ -95,6 +97,13 @@ bool compile_cover(struct compiler *c, const struct sigma_node *tree,
 
 /* compile_index.c: tables and databases of every unit. */
 enum rc compile_indexes(struct compiler *c, struct error *err);
+
+/*
+ * compile_regex.c: the database of a field's expressions, which are taken; what
+ * no database can hold is added to `others`.
+ */
+void compile_regexes(struct compiler *c, struct ids *regexes,
+    struct ids *others, struct slot_index *index);
 
 /* REGEX_* as Hyperscan's flags. */
 unsigned compile_hs_flags(uint8_t flags);

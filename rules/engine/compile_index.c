@@ -133,44 +133,69 @@ struct literal_draft {
 };
 
 static enum rc
-hs_error(hs_error_t code, hs_compile_error_t *why, struct error *err)
+compile_literals(const struct database_patterns *p, hs_database_t **db,
+    struct error *err)
 {
-	enum rc rc = error_set(err, RC_LIBRARY, "Hyperscan: %s (%d)",
-	    why != NULL ? why->message : "failed", code);
+	unsigned *numbers = xcalloc(p->n, sizeof(numbers[0]));
+	hs_compile_error_t *why = NULL;
+	hs_error_t code;
+	enum rc rc = RC_OK;
 
+	for (uint32_t i = 0; i < p->n; i++)
+		numbers[i] = i;
+	code = hs_compile_lit_multi(p->texts, p->flags, numbers, p->lens, p->n,
+	    HS_MODE_BLOCK, NULL, db, &why);
+	if (code != HS_SUCCESS)
+		rc = error_set(err, RC_LIBRARY, "Hyperscan: %s (%d)",
+		    why != NULL ? why->message : "failed", code);
 	(void)hs_free_compile_error(why);
+	free(numbers);
 	return rc;
 }
 
+/* From the cache, or made. */
 static enum rc
-compile_literals(struct compiler *c, struct literal_draft *drafts, uint32_t n,
-    struct slot_index *index, struct error *err)
+literals_database(struct compiler *c, const struct literal_draft *drafts,
+    uint32_t n, hs_database_t **db, struct error *err)
 {
 	const char **texts = xcalloc(n, sizeof(texts[0]));
 	size_t *lens = xcalloc(n, sizeof(lens[0]));
 	unsigned *flags = xcalloc(n, sizeof(flags[0]));
-	unsigned *numbers = xcalloc(n, sizeof(numbers[0]));
-	struct literal *literals =
-	    arena_alloc(c->arena, n * sizeof(literals[0]));
-	hs_compile_error_t *why = NULL;
-	hs_error_t code;
+	const struct database_patterns patterns = { 'l', texts, lens, flags,
+		n };
+	uint8_t key[SHA256_BYTES];
+	enum rc rc = RC_OK;
 
 	for (uint32_t i = 0; i < n; i++) {
 		texts[i] = drafts[i].text.ptr;
 		lens[i] = drafts[i].text.len;
-		numbers[i] = i;
-		literals[i].len = (uint32_t)lens[i];
+	}
+	database_cache_key(&patterns, key);
+	if (!database_cache_get(c->cache, key, db, NULL, 0)) {
+		rc = compile_literals(&patterns, db, err);
+		if (rc == RC_OK)
+			database_cache_put(c->cache, key, *db, NULL, 0);
+	}
+	free(texts);
+	free(lens);
+	free(flags);
+	return rc;
+}
+
+static enum rc
+index_literals(struct compiler *c, struct literal_draft *drafts, uint32_t n,
+    struct slot_index *index, struct error *err)
+{
+	struct literal *literals =
+	    arena_alloc(c->arena, n * sizeof(literals[0]));
+
+	for (uint32_t i = 0; i < n; i++) {
+		literals[i].len = (uint32_t)drafts[i].text.len;
 		literals[i].atoms =
 		    ids_take(&drafts[i].atoms, c->arena, &literals[i].n);
 	}
 	index->literals = literals;
-	code = hs_compile_lit_multi(texts, flags, numbers, lens, n,
-	    HS_MODE_BLOCK, NULL, &index->folded, &why);
-	free(texts);
-	free(lens);
-	free(flags);
-	free(numbers);
-	return code == HS_SUCCESS ? RC_OK : hs_error(code, why, err);
+	return literals_database(c, drafts, n, &index->folded, err);
 }
 
 static enum rc
@@ -198,109 +223,9 @@ build_literals(struct compiler *c, const struct draft *d,
 		ids_add(&drafts[*at].atoms, id);
 	}
 	byte_map_fini(&map);
-	rc = compile_literals(c, drafts, n, index, err);
+	rc = index_literals(c, drafts, n, index, err);
 	free(drafts);
 	return rc;
-}
-
-/* ---- regular expressions ----------------------------------------------- */
-
-unsigned
-compile_hs_flags(uint8_t flags)
-{
-	unsigned out = HS_FLAG_SINGLEMATCH | HS_FLAG_ALLOWEMPTY | HS_FLAG_UTF8;
-
-	if ((flags & REGEX_CASELESS) != 0)
-		out |= HS_FLAG_CASELESS;
-	if ((flags & REGEX_MULTILINE) != 0)
-		out |= HS_FLAG_MULTILINE;
-	if ((flags & REGEX_DOTALL) != 0)
-		out |= HS_FLAG_DOTALL;
-	return out;
-}
-
-struct regex_set {
-	struct compiler *c;
-	struct ids *atoms; /* parallel to the arrays below */
-	char **texts;
-	unsigned *flags;
-	unsigned *numbers;
-	uint32_t n;
-};
-
-static void
-add_regex(struct regex_set *set, uint32_t id)
-{
-	struct atom *a = &set->c->atoms[id].atom;
-	struct slice text = a->match.text;
-	uint32_t i = set->n++;
-
-	set->flags[i] = compile_hs_flags(a->match.flags);
-	set->numbers[i] = i;
-	set->texts[i] = xmemdupz(text.ptr, text.len);
-	if (!regex_is_heavy(text))
-		return;
-	/* found by a wider one, then verified */
-	regex_relax(text, set->texts[i]);
-	a->verify = true;
-}
-
-/* What cannot be compiled is widened, or else taken out; false: taken out. */
-static bool
-mend_regex(struct regex_set *set, uint32_t bad)
-{
-	struct atom *a = &set->c->atoms[set->atoms->items[bad]].atom;
-
-	if ((set->flags[bad] & HS_FLAG_PREFILTER) == 0) {
-		set->flags[bad] |= HS_FLAG_PREFILTER;
-		a->verify = true;
-		return true;
-	}
-	free(set->texts[bad]);
-	set->n--;
-	set->texts[bad] = set->texts[set->n];
-	set->flags[bad] = set->flags[set->n];
-	return false;
-}
-
-/* What Hyperscan refuses for good moves to `others` and is tried by PCRE2. */
-static void
-build_regexes(struct compiler *c, struct draft *d, struct slot_index *index)
-{
-	uint32_t n = d->regexes.n;
-	struct regex_set set = {
-		.c = c,
-		.atoms = &d->regexes,
-		.texts = xcalloc(n + 1, sizeof(void *)),
-		.flags = xcalloc(n + 1, sizeof(set.flags[0])),
-		.numbers = xcalloc(n + 1, sizeof(set.numbers[0])),
-	};
-
-	for (uint32_t i = 0; i < n; i++)
-		add_regex(&set, d->regexes.items[i]);
-	while (set.n > 0) {
-		hs_compile_error_t *why = NULL;
-		uint32_t bad = set.n - 1;
-
-		if (hs_compile_multi((const char *const *)set.texts, set.flags,
-			set.numbers, set.n, HS_MODE_BLOCK, NULL, &index->raw,
-			&why) == HS_SUCCESS)
-			break;
-		if (why != NULL && why->expression >= 0)
-			bad = (uint32_t)why->expression;
-		(void)hs_free_compile_error(why);
-		if (mend_regex(&set, bad))
-			continue;
-		ids_add(&d->others, d->regexes.items[bad]);
-		d->regexes.items[bad] = d->regexes.items[set.n];
-	}
-	for (uint32_t i = 0; i < set.n; i++)
-		free(set.texts[i]);
-	free(set.texts);
-	free(set.flags);
-	free(set.numbers);
-	d->regexes.n = set.n;
-	index->regexes = ids_take(&d->regexes, c->arena, &n);
 }
 
 /* ---- a unit ------------------------------------------------------------ */
@@ -317,7 +242,7 @@ build_index(struct compiler *c, struct draft *d, struct slot_index *index,
 	if (rc != RC_OK)
 		return rc;
 	if (d->regexes.n > 0)
-		build_regexes(c, d, index);
+		compile_regexes(c, &d->regexes, &d->others, index);
 	index->others = ids_take(&d->others, c->arena, &index->n_others);
 	return RC_OK;
 }

@@ -131,13 +131,19 @@ struct program {
 	hs_scratch_t *scratch; /* prototype; owned */
 };
 
-/*
- * `rules` are detections or NULL (nothing to match); their trees are read
- * during the call only.  What lives on is in `arena`.
- */
-enum rc program_compile(const struct sigma_rule *const *rules, uint32_t n,
-    struct arena *arena, struct taxonomy *taxonomy, struct program **out,
-    struct error *err);
+struct database_cache;
+
+/* What a program is made of; read during program_compile() only. */
+struct program_source {
+	const struct sigma_rule *const *rules; /* NULL: nothing to match */
+	uint32_t n;
+	struct taxonomy *taxonomy;
+	struct database_cache *cache;
+};
+
+/* What lives on is in `arena`. */
+enum rc program_compile(const struct program_source *source,
+    struct arena *arena, struct program **out, struct error *err);
 void program_free(struct program *p); /* NULL is fine */
 
 /* The first slot name equal to a folded name: index + 1; 0: none. */

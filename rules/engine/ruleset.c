@@ -7,11 +7,16 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "database_cache.h"
 #include "datadir.h"
 #include "serial.h"
 #include "xalloc.h"
 
-enum { ARENA_BLOCK = 1 << 18, SERIAL_MAX = 1 << 28 };
+enum {
+	ARENA_BLOCK = 1 << 18,
+	SERIAL_MAX = 1 << 28,
+	CACHE_WORTH = 32 /* databases: fewer are made as soon as read */
+};
 
 /* ---- findings ---------------------------------------------------------- */
 
@@ -170,19 +175,55 @@ index_entries(struct ruleset *rs)
 
 /* ---- loading ----------------------------------------------------------- */
 
+/* What a set's cached databases are called: its rules, whatever their order. */
+static void
+name_set(const struct ruleset *rs, uint8_t out[SHA256_BYTES])
+{
+	struct sha256 *hash = sha256_new();
+
+	for (uint32_t i = 0; i < rs->n; i++)
+		sha256_add(hash, rs->entries[rs->by_digest[i]].info.digest,
+		    SHA256_BYTES);
+	sha256_done(hash, out);
+	sha256_free(hash);
+}
+
+/* Rules work without it: a folder that cannot be written is a remark. */
+static void
+save_cache(struct ruleset *rs, struct database_cache *cache)
+{
+	struct error err;
+
+	database_cache_counts(cache, &rs->databases_found, &rs->databases_made);
+	if (rs->databases_found + rs->databases_made >= CACHE_WORTH &&
+	    database_cache_save(cache, &err) != RC_OK)
+		(void)snprintf(rs->cache_trouble, sizeof(rs->cache_trouble),
+		    "%s", err.text);
+}
+
 static enum rc
 compile(struct loader *l, struct error *err)
 {
 	struct ruleset *rs = l->set;
 	const struct sigma_rule **rules = xcalloc(rs->n + 1, sizeof(void *));
+	uint8_t name[SHA256_BYTES];
+	struct program_source source = {
+		.rules = rules,
+		.n = rs->n,
+		.taxonomy = l->taxonomy,
+	};
 	enum rc rc;
 
 	for (uint32_t i = 0; i < l->n; i++)
 		if (!l->rules[i]->refused &&
 		    l->rules[i]->rule.kind == RULE_DETECTION)
 			rules[l->rules[i]->index] = &l->rules[i]->rule;
-	rc = program_compile(rules, rs->n, rs->arena, l->taxonomy, &rs->program,
-	    err);
+	name_set(rs, name);
+	source.cache = database_cache_open(l->options->cache, name);
+	rc = program_compile(&source, rs->arena, &rs->program, err);
+	if (rc == RC_OK)
+		save_cache(rs, source.cache);
+	database_cache_free(source.cache);
 	free(rules);
 	return rc;
 }
@@ -356,6 +397,16 @@ ruleset_find_digest(const struct ruleset *rs,
 			high = middle;
 	}
 	return UINT32_MAX;
+}
+
+void
+ruleset_cache(const struct ruleset *rs, struct ruleset_cache *out)
+{
+	*out = (struct ruleset_cache){
+		.found = rs->databases_found,
+		.made = rs->databases_made,
+		.trouble = rs->cache_trouble,
+	};
 }
 
 const uint32_t *

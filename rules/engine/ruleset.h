@@ -23,6 +23,8 @@ struct ruleset {
 	const uint32_t *by_id;     /* indices, in the order of their ids */
 	const uint32_t *by_digest; /* ... of their digests */
 	struct program *program;   /* owned */
+	uint32_t databases_found, databases_made;
+	char cache_trouble[1024]; /* empty: none */
 
 	/* with keep_syntax, else NULL */
 	struct arena *syntax;             /* owned */

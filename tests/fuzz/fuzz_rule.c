@@ -57,13 +57,15 @@ run(struct ruleset *rs)
 static void
 compile(const struct sigma_rule *rule)
 {
+	const struct program_source source = { .rules = &rule,
+		.n = 1,
+		.taxonomy = taxonomy() };
 	struct ruleset *rs = xzalloc(sizeof(*rs));
 	struct error err;
 
 	rs->references = 1;
 	rs->arena = arena_new(ARENA_BLOCK);
-	if (program_compile(&rule, 1, rs->arena, taxonomy(), &rs->program,
-		&err) == RC_OK)
+	if (program_compile(&source, rs->arena, &rs->program, &err) == RC_OK)
 		(void)run(rs);
 	ruleset_unref(rs);
 }
