@@ -35,3 +35,4 @@ extern const struct command cmd_normalizers;
 extern const struct command cmd_parse;
 extern const struct command cmd_rules;
 extern const struct command cmd_status;
+extern const struct command cmd_store;

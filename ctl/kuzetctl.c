@@ -13,6 +13,7 @@ const struct command *const commands[] = {
 	&cmd_parse,
 	&cmd_normalizers,
 	&cmd_rules,
+	&cmd_store,
 	NULL,
 };
 

@@ -83,6 +83,11 @@ typedef enum rc sql_row_cb(void *ctx, sqlite3_stmt *row, struct error *err);
 enum rc sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
     struct error *err);
 
+/* The same with arguments, as many as the statement has. */
+enum rc sql_each_of(struct sql *s, const char *text,
+    const struct sql_value *values, sql_row_cb *row, void *ctx,
+    struct error *err);
+
 /* The first column of the first row; RC_EOF: there is no row. */
 enum rc sql_number(struct sql *s, const char *text, int64_t *out,
     struct error *err);

@@ -66,8 +66,10 @@ enum rc store_append(struct store *s, struct batch *const *batches, size_t n,
  * last head.  The appending thread's; a day's end and store_open() do it too.
  */
 enum rc store_seal(struct store *s, struct error *err);
-/* Commits that no head covers yet. */
+/* Commits that no head covers yet.  The appending thread's. */
 uint64_t store_unsealed(struct store *s);
+/* Somebody waits for a head: store_want_seal(). */
+bool store_seal_wanted(struct store *s);
 
 /*
  * What a commit means to correlation: the same live and when read back.

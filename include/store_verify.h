@@ -40,3 +40,33 @@ struct store_verify {
 /* RC_OK with findings too; fails where nothing can be looked at. */
 enum rc store_verify(const struct store_verify *what,
     struct store_verified *out, struct error *err);
+
+/* ---- the proof of one event ---------------------------------------------- */
+
+struct store_proven {
+	uint64_t blocks, events; /* of the event's commit */
+	uint64_t damaged;
+	uint64_t block; /* where the event is */
+	char file[4096];
+};
+
+struct store_proof {
+	struct store *store; /* NULL: `dir`, of a collector that does not run */
+	const char *dir;
+	const char *key;    /* public keys; NULL: DIR/store.pub */
+	struct slice event; /* its id */
+	/* the proof's files, one after another, each in any number of pieces;
+	 * false: they cannot be kept */
+	bool (*on_file)(void *ctx, const char *name, struct slice bytes);
+	void *ctx;
+	struct store_proven *out;
+};
+
+/*
+ * RC_INVALID: there is no such event, or it has no place in the chain.
+ * RC_AGAIN: it is not signed yet.  RC_DENIED: it is not what was committed.
+ */
+enum rc store_prove(const struct store_proof *what, struct error *err);
+
+/* Any thread: has the appending thread sign the head, and waits for it. */
+bool store_want_seal(struct store *s, int64_t patience_ns);

@@ -154,14 +154,9 @@ sql_run(struct sql *s, sqlite3_stmt *stmt, struct error *err)
 	return rc == RC_EOF ? RC_OK : rc;
 }
 
-enum rc
-sql_put_values(struct sql *s, const char *text, const struct sql_value *values,
-    size_t n, struct error *err)
+static void
+bind_values(sqlite3_stmt *q, const struct sql_value *values, size_t n)
 {
-	sqlite3_stmt *q = sql_prepare(s, text, err);
-
-	if (q == NULL)
-		return err->code;
 	for (size_t i = 0; i < n; i++) {
 		const struct sql_value *v = &values[i];
 
@@ -172,18 +167,31 @@ sql_put_values(struct sql *s, const char *text, const struct sql_value *values,
 		else if (v->kind == SQL_BLOB)
 			sql_bind_blob(q, (int)i + 1, v->s);
 	}
+}
+
+enum rc
+sql_put_values(struct sql *s, const char *text, const struct sql_value *values,
+    size_t n, struct error *err)
+{
+	sqlite3_stmt *q = sql_prepare(s, text, err);
+
+	if (q == NULL)
+		return err->code;
+	bind_values(q, values, n);
 	return sql_run(s, q, err);
 }
 
 enum rc
-sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
-    struct error *err)
+sql_each_of(struct sql *s, const char *text, const struct sql_value *values,
+    sql_row_cb *row, void *ctx, struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(s, text, err);
 	enum rc rc;
 
 	if (q == NULL)
 		return err->code;
+	if (values != NULL)
+		bind_values(q, values, (size_t)sqlite3_bind_parameter_count(q));
 	while ((rc = sql_step(s, q, err)) == RC_OK) {
 		rc = row(ctx, q, err);
 		if (rc != RC_OK) {
@@ -192,6 +200,13 @@ sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
 		}
 	}
 	return rc == RC_EOF ? RC_OK : rc;
+}
+
+enum rc
+sql_each(struct sql *s, const char *text, sql_row_cb *row, void *ctx,
+    struct error *err)
+{
+	return sql_each_of(s, text, NULL, row, ctx, err);
 }
 
 enum rc

@@ -8,6 +8,7 @@
 #include "control.h"
 #include "http.h"
 #include "soc.h"
+#include "store_answers.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -399,11 +400,31 @@ get_status(void *ctx, const struct http_request *r, struct http_reply *reply)
 	answer_fini(&a, rc, &err);
 }
 
+static void
+get_store_verify(void *ctx, const struct http_request *r,
+    struct http_reply *reply)
+{
+	const struct api *api = ctx;
+
+	answer_store_verify(api->options.store, r, reply);
+}
+
+static void
+get_store_proof(void *ctx, const struct http_request *r,
+    struct http_reply *reply)
+{
+	const struct api *api = ctx;
+
+	answer_store_proof(api->options.store, r, reply);
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/v1/status", get_status },
 	{ "GET", "/v1/events", get_events },
 	{ "GET", "/v1/incidents", get_incidents },
 	{ "GET", "/v1/detections", get_detections },
+	{ "GET", "/v1/store/verify", get_store_verify },
+	{ "GET", "/v1/store/proof", get_store_proof },
 	{ NULL, NULL, NULL },
 };
 

@@ -38,6 +38,9 @@ struct store {
 	/* for any thread */
 	_Atomic uint64_t events, detections, commits, duplicates, forgotten;
 
+	_Atomic uint64_t seal_wanted,
+	    seals_done; /* numbers of heads asked for */
+
 	/* held over each transaction that writes a day file */
 	pthread_mutex_t write_lock;
 

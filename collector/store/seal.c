@@ -226,8 +226,10 @@ store_seal(struct store *s, struct error *err)
 	struct sha256 *rows;
 	enum rc rc;
 
-	if (s->day == NULL || s->unsealed == 0)
+	if (s->day == NULL || s->unsealed == 0) {
+		atomic_store(&s->seals_done, atomic_load(&s->seal_wanted));
 		return RC_OK;
+	}
 	slash = strrchr(s->day->path, '/');
 	slash = slash != NULL ? slash + 1 : s->day->path;
 	head = (struct chain_head){
@@ -250,6 +252,7 @@ store_seal(struct store *s, struct error *err)
 		return error_prefix(err, "cannot sign the store's head");
 	sha256_clear(s->rows_digest);
 	s->unsealed = 0;
+	atomic_store(&s->seals_done, atomic_load(&s->seal_wanted));
 	return RC_OK;
 }
 

@@ -437,7 +437,8 @@ seal_if_due(struct writer *w)
 {
 	struct error err;
 
-	if (now() < w->seal_ns || store_unsealed(w->o.store) == 0)
+	if (!store_seal_wanted(w->o.store) &&
+	    (now() < w->seal_ns || store_unsealed(w->o.store) == 0))
 		return;
 	w->seal_ns = now() + w->o.seal_every_ns;
 	if (store_seal(w->o.store, &err) == RC_OK)

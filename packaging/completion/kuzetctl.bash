@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status events incidents detections parse rules normalizers'
+	local commands='status events incidents detections parse rules normalizers store'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -23,7 +23,7 @@ _kuzetctl() {
 		esac
 	done
 	case $prev in
-	--socket | --config | -c | --rules | --event | --events | --log | --taxonomy)
+	--socket | --config | -c | --dir | --key | --out | --rules | --event | --events | --log | --taxonomy)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -56,6 +56,8 @@ _kuzetctl() {
 		word='--rules --events --log --taxonomy --logsource --dataset'
 		word+=' --program --year --timezone --stats --json --help'
 		;;
+	store/) word='verify --help' ;;
+	store/verify) word='--dir --key --event --out --json --help' ;;
 	normalizers/) word='check test --help' ;;
 	*) word='--json --help' ;;
 	esac

@@ -1,0 +1,139 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""The store as its keeper and an auditor meet it: real programs only."""
+
+import json
+import os
+import re
+import sqlite3
+import subprocess
+import tarfile
+
+from harness import BUILD, World, main, wait_for
+from lumberjack import batch, connect, read_ack
+
+LINES = 3000
+
+
+def ctl(w, *args, check=None):
+    """kuzetctl without a socket; (status, objects of standard output)."""
+    r = subprocess.run([BUILD / "kuzetctl", *map(str, args), "--json"],
+                       capture_output=True, text=True, env=w.env, check=False)
+    if check is not None:
+        assert r.returncode == check, (args, r.returncode, r.stderr)
+    return [json.loads(line) for line in r.stdout.splitlines()]
+
+
+def filled(w, extra="", n=LINES):
+    """A collector that stored n lines, and has it acknowledged."""
+    collector = w.start_collector(extra)
+    with connect(w) as s:
+        for i in range(0, n, 500):
+            s.sendall(batch([{"event": {"id": f"id-{k}"},
+                              "message": f"line {k} of peer",
+                              "source": {"ip": "192.0.2.7"}}
+                             for k in range(i, min(i + 500, n))]))
+            assert read_ack(s) == min(500, n - i)
+    wait_for("the events", lambda: w.stored() == n)
+    return collector
+
+
+def state(w):
+    return w.dir / "collector-state"
+
+
+def day_files(w):
+    return sorted(p for p in state(w).iterdir()
+                  if re.fullmatch(r"\d{4}-\d\d-\d\d\.db", p.name))
+
+
+def change(path, sql):
+    with sqlite3.connect(path) as db:
+        db.executescript(sql)
+    db.close()
+
+
+def verified_online_and_offline():
+    """verify says so online, offline, and after kill -9"""
+    with World() as w:
+        collector = filled(w)
+        last = w.ctl_json("store", "verify")[-1]
+        assert last["events"] == LINES and last["damaged"] == 0, last
+        collector.kill()
+        last = ctl(w, "store", "verify", "--dir", state(w), check=0)[-1]
+        assert last["events"] == LINES and last["damaged"] == 0, last
+        collector = w.start_collector()
+        assert collector.stop() == 0
+        last = ctl(w, "store", "verify", "--dir", state(w), check=0)[-1]
+        assert last["unsigned"] == 0 and last["heads"] > 0, last
+
+
+def damage_named():
+    """a changed and a removed block are named, offline and online"""
+    with World() as w:
+        collector = filled(w)
+        assert collector.stop() == 0
+        [day] = day_files(w)
+        change(day, "UPDATE block_data SET data = zeroblob(100) WHERE id = 2")
+        found = ctl(w, "store", "verify", "--dir", state(w), check=1)
+        assert found[0]["block"] == 2 and found[0]["problem"] == "changed"
+        assert found[0]["file"] == str(day) and found[-1]["damaged"] == 1
+        change(day, "DELETE FROM blocks WHERE id = 1")
+        collector = w.start_collector()
+        r = w.ctl("store", "verify", "--json", check=False)
+        assert r.returncode == 1, r
+        found = [json.loads(line) for line in r.stdout.splitlines()]
+        assert [f["problem"] for f in found[:-1]] == ["missing", "changed"]
+        assert collector.stop() == 0
+
+
+def follow_recipe(folder):
+    """The exit status of each step of the proof's own README, literally."""
+    readme = (folder / "README.txt").read_text()
+    steps = re.findall(r"^\d\. .*\n((?:     .*\n)+)", readme, re.M)
+    assert len(steps) == 5, readme
+    return [subprocess.run(["sh", "-c", step], cwd=folder, check=False,
+                           capture_output=True).returncode
+            for step in steps[:4]]
+
+
+def unpack(proof, folder):
+    with tarfile.open(proof) as tar:
+        tar.extractall(folder)
+    return folder
+
+
+def proven():
+    """an event is proven, and the proof is checked with sha256sum, openssl"""
+    with World() as w:
+        collector = filled(w)
+        proof = w.dir / "proof.tar"
+        w.ctl("store", "verify", "--event", "id-1234", "--out", proof)
+        assert follow_recipe(unpack(proof, w.dir / "proof")) == [0] * 4
+        event = json.loads((w.dir / "proof/event.json").read_text())
+        assert event["event"]["id"] == "id-1234"
+        # a line that never was is none of the commit
+        line = (w.dir / "proof/event.json")
+        line.write_text(line.read_text().replace("1234", "9999"))
+        forged = (w.dir / "proof/lines.jsonl")
+        text = forged.read_text()
+        forged.write_text(text.replace("line 1234 ", "line 4321 "))
+        results = follow_recipe(w.dir / "proof")
+        assert results[0] != 0 and results[1] != 0, results
+        assert results[2] == 0 and results[3] == 0, results
+        head = w.dir / "proof/head.txt"
+        head.write_text(head.read_text().replace("events: ", "events: 1"))
+        results = follow_recipe(w.dir / "proof")
+        assert results[3] != 0, results
+        r = w.ctl("store", "verify", "--event", "id-none", check=False)
+        assert r.returncode == 1 and "no event" in r.stderr, r
+        assert collector.stop() == 0
+        # offline the same
+        os.unlink(proof)
+        ctl(w, "store", "verify", "--dir", state(w), "--event", "id-7",
+            "--out", proof, check=0)
+        assert follow_recipe(unpack(proof, w.dir / "proof2")) == [0] * 4
+
+
+if __name__ == "__main__":
+    main([verified_online_and_offline, damage_named, proven])
