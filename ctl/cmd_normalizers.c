@@ -48,7 +48,8 @@ usage(FILE *out)
 {
 	(void)fputs(
 	    "usage: kuzetctl normalizers check|test [--json] DIR\n\n"
-	    "check: loads every log format below DIR and tells the bad ones.\n"
+	    "check: loads every log format below DIR and tells the bad ones,\n"
+	    "       and the patterns that a hostile line can make run away.\n"
 	    "test:  runs the samples that stand in the files as well.\n"
 	    "Exit status 1 if there is something to tell.\n",
 	    out);
@@ -66,16 +67,15 @@ examine(const char *dir, bool test, struct report *r)
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
 		return EXIT_USAGE;
 	}
-	refused = r->findings;
 	loaded = normalizer_set_count(set);
-	if (test &&
-	    normalizer_samples_run(dir, set, on_finding, r, &samples, &err) !=
-		RC_OK) {
+	if (normalizer_set_examine(dir, set, on_finding, r,
+		test ? &samples : NULL, &err) != RC_OK) {
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
 		normalizer_set_unref(set);
 		return EXIT_FAILED;
 	}
 	normalizer_set_unref(set);
+	refused = r->findings - samples.failed;
 	if (r->json)
 		(void)printf("{\"loaded\":%u,\"refused\":%u", loaded, refused);
 	else

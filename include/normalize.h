@@ -29,13 +29,14 @@ void normalizer_set_unref(struct normalizer_set *s); /* NULL is fine */
 uint32_t normalizer_set_count(const struct normalizer_set *s);
 
 /*
- * Runs the samples that stand in the files of `dir`, which `set` was loaded
- * from; each that gives another event is a finding.
+ * Examines the files of `dir`, which `set` was loaded from.  Findings: patterns
+ * that a hostile line can make run away; and, where `count` is not NULL, samples
+ * that give another event than the one that stands beside them.
  */
 struct normalizer_samples {
 	uint32_t run, failed;
 };
-enum rc normalizer_samples_run(const char *dir, struct normalizer_set *set,
+enum rc normalizer_set_examine(const char *dir, struct normalizer_set *set,
     normalizer_finding_cb *cb, void *ctx, struct normalizer_samples *count,
     struct error *err);
 

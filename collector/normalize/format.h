@@ -225,6 +225,12 @@ struct define {
 enum rc pattern_compile(struct slice text, const struct define *defines,
     size_t n_defines, struct pattern *out, struct error *err);
 
+/* Without what may stand before a message: "error: " and the like, spaces. */
+struct slice format_skip(const struct format *f, struct slice text);
+
+/* `name` of the file, else the file's name without its ending. */
+struct slice format_name(const char *path, struct slice name);
+
 /* Finds the first pattern of `f` that is the whole of `text`. */
 const struct pattern *format_match(const struct format *f, struct scratch *s,
     struct slice text, bool hinted);

@@ -372,20 +372,30 @@ read_name(struct loader *l, const char *key, struct slice def)
 	return constant_intern(text);
 }
 
-static void
-read_names(struct loader *l, const char *path)
+struct slice
+format_name(const char *path, struct slice name)
 {
-	const char *slash = strrchr(path, '/');
-	struct slice stem = { path, strlen(path) }, module;
-	struct format *f = l->format;
-	const char *dot;
+	const char *slash = strrchr(path, '/'), *dot;
+	struct slice stem = { path, strlen(path) };
 
+	if (name.len > 0)
+		return name;
 	if (slash != NULL)
 		stem = (struct slice){ slash + 1, strlen(slash + 1) };
 	dot = memrchr(stem.ptr, '.', stem.len);
 	if (dot != NULL)
 		stem.len = (size_t)(dot - stem.ptr);
-	f->name = read_name(l, "name", stem);
+	return stem;
+}
+
+static void
+read_names(struct loader *l, const char *path)
+{
+	struct format *f = l->format;
+	struct slice module;
+	const char *dot;
+
+	f->name = read_name(l, "name", format_name(path, SLICE("")));
 	if (yaml_get(l->root, "dataset") == NULL)
 		loader_fail(l, l->root, "the key dataset is missing");
 	f->dataset = read_name(l, "dataset", SLICE(""));

@@ -20,7 +20,6 @@
 
 enum {
 	TRIED_MAX = 32,
-	SKIP_ROUNDS = 4,
 	ZONE_NAME_MAX = 64,
 	LINES_MAX = 4 /* lines within lines */
 };
@@ -82,37 +81,10 @@ normalizer_limits(const struct normalizer *n)
 	return n->scratch.limits;
 }
 
-/* "error: " and the like before a message, and spaces. */
-static struct slice
-skip_lead(const struct format *f, struct slice text)
-{
-	for (unsigned round = 0; round < SKIP_ROUNDS; round++) {
-		size_t before = text.len;
-
-		while (text.len > 0 && text.ptr[0] == ' ') {
-			text.ptr++;
-			text.len--;
-		}
-		for (uint32_t i = 0; i < f->n_skip; i++) {
-			struct slice s = f->skip[i];
-
-			if (text.len > s.len &&
-			    memcmp(text.ptr, s.ptr, s.len) == 0) {
-				text.ptr += s.len;
-				text.len -= s.len;
-				break;
-			}
-		}
-		if (text.len == before)
-			break;
-	}
-	return text;
-}
-
 static bool
 try_format(struct job *j, const struct format *f)
 {
-	struct slice text = skip_lead(f, j->text);
+	struct slice text = format_skip(f, j->text);
 	bool hinted =
 	    j->module.len > 0 && slice_eq(f->dataset, j->hints->dataset);
 

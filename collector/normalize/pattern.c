@@ -12,7 +12,7 @@ enum {
 	MATCH_LIMIT = 200000,
 	HEAP_LIMIT_KIB = 1024,
 	ERROR_TEXT = 128,
-	SKIPS_MAX = 4,
+	SKIP_ROUNDS = 4,
 };
 
 static const struct define *
@@ -217,4 +217,30 @@ format_match(const struct format *f, struct scratch *s, struct slice text,
 			return p;
 	}
 	return NULL;
+}
+
+struct slice
+format_skip(const struct format *f, struct slice text)
+{
+	for (unsigned round = 0; round < SKIP_ROUNDS; round++) {
+		size_t before = text.len;
+
+		while (text.len > 0 && text.ptr[0] == ' ') {
+			text.ptr++;
+			text.len--;
+		}
+		for (uint32_t i = 0; i < f->n_skip; i++) {
+			struct slice s = f->skip[i];
+
+			if (text.len > s.len &&
+			    memcmp(text.ptr, s.ptr, s.len) == 0) {
+				text.ptr += s.len;
+				text.len -= s.len;
+				break;
+			}
+		}
+		if (text.len == before)
+			break;
+	}
+	return text;
 }

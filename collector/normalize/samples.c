@@ -11,7 +11,10 @@
 #include <stdlib.h>
 
 #include "json.h"
+#include "runaway.h"
 #include "set.h"
+#include "syslog_header.h"
+#include "xalloc.h"
 
 enum {
 	ARENA_BLOCK = 64 * 1024,
@@ -29,16 +32,25 @@ struct testing {
 	normalizer_finding_cb *cb;
 	void *ctx;
 	struct normalizer_samples *count;
+	bool compare;
+	bool *probed; /* patterns of `format` */
+	struct scratch scratch;
 };
 
 static void
-tell(struct testing *t, unsigned line, const char *message)
+tell(const struct testing *t, unsigned line, const char *message)
 {
 	struct normalizer_finding f = { t->path, line, message };
 
-	t->count->failed++;
 	if (t->cb != NULL)
 		t->cb(t->ctx, &f);
+}
+
+static void
+fail(struct testing *t, unsigned line, const char *message)
+{
+	t->count->failed++;
+	tell(t, line, message);
 }
 
 /* The expected value as JSON text, as the event would be printed. */
@@ -195,16 +207,55 @@ read_hints(struct testing *t, const struct yaml_node *sample,
 	*hints = (struct normalize_hints){ text_of(sample, "dataset"),
 		text_of(sample, "program"), { NULL, YEAR, now_ns } };
 	if (year != NULL && !yaml_int(year, &number)) {
-		tell(t, year->line, "year is a number");
+		fail(t, year->line, "year is a number");
 		return false;
 	}
 	hints->time.year = (int)number;
 	if (zone != NULL && timezone_open(zone->text.ptr, tz, &err) != RC_OK) {
-		tell(t, zone->line, err.text);
+		fail(t, zone->line, err.text);
 		return false;
 	}
 	hints->time.tz = *tz;
 	return true;
+}
+
+static void
+probe(struct testing *t, uint32_t pattern, struct slice text)
+{
+	const struct pattern *p = &t->format->patterns[pattern];
+
+	if (t->probed[pattern] ||
+	    (text.len > 0 && !pattern_fits(p, &t->scratch, text)))
+		return;
+	t->probed[pattern] = true;
+	if (pattern_runs_away(p, text))
+		tell(t, p->line,
+		    "the pattern can run away on a hostile line: parts that "
+		    "repeat within each other, or several that take the same "
+		    "text");
+}
+
+/* The line, and what stands behind its header. */
+static void
+probe_line(struct testing *t, struct slice line)
+{
+	struct timestamp_hints hints = { NULL, YEAR, now_ns };
+	struct time_cache cache = { 0 };
+	struct syslog_header header;
+	bool headed = syslog_header_read(line, &hints, &cache, &header);
+
+	for (uint32_t i = 0; i < t->format->n_patterns; i++) {
+		probe(t, i, line);
+		if (headed)
+			probe(t, i, format_skip(t->format, header.message));
+	}
+}
+
+static void
+probe_rest(struct testing *t)
+{
+	for (uint32_t i = 0; i < t->format->n_patterns; i++)
+		probe(t, i, SLICE(""));
 }
 
 static void
@@ -218,12 +269,15 @@ run_sample(struct testing *t, const struct yaml_node *sample)
 	struct event ev;
 	struct buf why;
 
-	t->count->run++;
 	if (line == NULL || line->kind != YAML_SCALAR || expected == NULL ||
 	    expected->kind != YAML_MAPPING) {
-		tell(t, sample->line, "a sample has a line and an event");
+		fail(t, sample->line, "a sample has a line and an event");
 		return;
 	}
+	probe_line(t, line->text);
+	if (!t->compare)
+		return;
+	t->count->run++;
 	if (!read_hints(t, sample, &hints, &tz))
 		return;
 	arena = arena_new(ARENA_BLOCK);
@@ -234,27 +288,43 @@ run_sample(struct testing *t, const struct yaml_node *sample)
 	if (check_expected(&ev, FIELD_NONE, expected, &why))
 		check_rest(t, &ev, expected, &why);
 	if (why.len > 0 && buf_add_char(&why, '\0'))
-		tell(t, line->line, why.ptr);
+		fail(t, line->line, why.ptr);
 	buf_fini(&why);
 	arena_free(arena);
 	timezone_close(tz);
 }
 
+/* By its name: no other file has it. */
 static const struct format *
-find_format(const struct normalizer_set *s, const struct yaml_node *root)
+find_format(const struct normalizer_set *s, const char *path,
+    const struct yaml_node *root)
 {
-	struct slice dataset = text_of(root, "dataset");
+	struct slice name = format_name(path, text_of(root, "name"));
 
 	for (uint32_t i = 0; i < s->n; i++)
-		if (slice_eq(s->formats[i]->dataset, dataset))
+		if (slice_eq(s->formats[i]->name, name))
 			return s->formats[i];
 	return NULL;
 }
 
 static void
+run_samples(struct testing *t, const struct yaml_node *samples)
+{
+	if (samples != NULL && samples->kind != YAML_SEQUENCE) {
+		fail(t, samples->line, "samples is a list");
+		return;
+	}
+	t->probed = xcalloc(t->format->n_patterns + 1, sizeof(bool));
+	for (size_t i = 0; samples != NULL && i < samples->n; i++)
+		run_sample(t, samples->items[i]);
+	probe_rest(t);
+	free(t->probed);
+}
+
+static void
 run_file(struct testing *t, const struct normalizer_set *s)
 {
-	const struct yaml_node *root, *samples;
+	const struct yaml_node *root;
 	struct yaml_file *file;
 	struct error err;
 
@@ -263,13 +333,9 @@ run_file(struct testing *t, const struct normalizer_set *s)
 		return;
 	root = yaml_documents(file) > 0 ? yaml_root(file, 0) : NULL;
 	if (root != NULL && root->kind == YAML_MAPPING) {
-		samples = yaml_get(root, "samples");
-		t->format = find_format(s, root);
-		if (samples != NULL && samples->kind != YAML_SEQUENCE)
-			tell(t, samples->line, "samples is a list");
-		else if (samples != NULL && t->format != NULL)
-			for (size_t i = 0; i < samples->n; i++)
-				run_sample(t, samples->items[i]);
+		t->format = find_format(s, t->path, root);
+		if (t->format != NULL)
+			run_samples(t, yaml_get(root, "samples"));
 	}
 	yaml_free(file);
 }
@@ -284,18 +350,23 @@ is_format_file(const struct dirent *e)
 }
 
 enum rc
-normalizer_samples_run(const char *dir, struct normalizer_set *set,
+normalizer_set_examine(const char *dir, struct normalizer_set *set,
     normalizer_finding_cb *cb, void *ctx, struct normalizer_samples *count,
     struct error *err)
 {
-	struct testing t = { .cb = cb, .ctx = ctx, .count = count };
+	struct normalizer_samples none;
+	struct testing t = { .cb = cb,
+		.ctx = ctx,
+		.count = count != NULL ? count : &none,
+		.compare = count != NULL };
 	struct dirent **names = NULL;
 	int n = scandir(dir, &names, is_format_file, alphasort);
 
-	*count = (struct normalizer_samples){ 0, 0 };
+	*t.count = (struct normalizer_samples){ 0, 0 };
 	if (n < 0)
 		return error_set_errno(err, errno, "%s", dir);
 	t.normalizer = normalizer_new(set);
+	scratch_init(&t.scratch);
 	for (int i = 0; i < n; i++) {
 		char path[PATH_MAX];
 		int len = snprintf(path, sizeof(path), "%s/%s", dir,
@@ -307,6 +378,7 @@ normalizer_samples_run(const char *dir, struct normalizer_set *set,
 		free(names[i]);
 	}
 	free(names);
+	scratch_fini(&t.scratch);
 	normalizer_free(t.normalizer);
 	return RC_OK;
 }

@@ -328,7 +328,7 @@ main(void)
 	}
 	CHECK(findings == 0 && normalizer_set_count(set) >= 10,
 	    "all of the %u shipped formats load", normalizer_set_count(set));
-	CHECK(normalizer_samples_run(path, set, on_finding, NULL, &samples,
+	CHECK(normalizer_set_examine(path, set, on_finding, NULL, &samples,
 		  &err) == RC_OK &&
 		samples.failed == 0 && samples.run > 100,
 	    "all of their %u samples give the events that stand beside them",
