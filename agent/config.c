@@ -20,8 +20,11 @@
 
 enum { TEXT_MAX = 256 }; /* of what goes into each event */
 
-static const char *const input_types[] = { "file", "fim", NULL };
+static const char *const input_types[] = { "file", "fim", "journal", NULL };
 static const char *const spool_drops[] = { "newest", "oldest", NULL };
+static const char *const seeks[] = { "head", "tail", NULL };
+static const char *const priorities[] = { "emerg", "alert", "crit", "err",
+	"warning", "notice", "info", "debug", NULL };
 static const char *const rescan_kinds[] = { "metadata", "full", NULL };
 
 /* clang-format off */
@@ -32,7 +35,7 @@ static const struct conf_option input_options[] = {
 	{ .key = "name", .type = CONF_STRING,
 	    .offset = offsetof(struct agent_input, name),
 	    .help = "Its name at the collector; by default type and first path." },
-	{ .key = "paths", .type = CONF_PATHS, .required = true,
+	{ .key = "paths", .type = CONF_PATHS,
 	    .offset = offsetof(struct agent_input, paths),
 	    .help = "Files to follow; glob patterns are allowed." },
 	{ .key = "exclude", .type = CONF_STRINGS,
@@ -90,6 +93,21 @@ static const struct conf_option input_options[] = {
 	{ .key = "rate", .type = CONF_STRING, .def = "20MB/s",
 	    .offset = offsetof(struct agent_input, rate),
 	    .help = "fim: reading pace; 0: as fast as it goes." },
+	{ .key = "directory", .type = CONF_PATH,
+	    .offset = offsetof(struct agent_input, directory),
+	    .help = "journal: its folder; by default this machine's." },
+	{ .key = "files", .type = CONF_PATHS,
+	    .offset = offsetof(struct agent_input, files),
+	    .help = "journal: only these files of one." },
+	{ .key = "units", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, units),
+	    .help = "journal: only what these units write, or systemd of them." },
+	{ .key = "priority", .type = CONF_CHOICE, .choices = priorities,
+	    .def = "debug", .offset = offsetof(struct agent_input, priority),
+	    .help = "journal: only what is at least so urgent." },
+	{ .key = "seek", .type = CONF_CHOICE, .choices = seeks, .def = "head",
+	    .offset = offsetof(struct agent_input, seek),
+	    .help = "journal: where the first start begins to read." },
 	{ .key = NULL },
 };
 
@@ -213,12 +231,17 @@ static void
 name_input(struct agent_input *in)
 {
 	const char *type = input_types[in->type];
-	size_t room = strlen(type) + strlen(in->paths.items[0]) + 2;
+	const struct conf_strings *what = in->paths.n > 0 ? &in->paths
+	    : in->files.n > 0                             ? &in->files
+							  : &in->units;
+	const char *first = what->n > 0 ? what->items[0] : in->directory;
+	size_t room = strlen(type) + (first == NULL ? 0 : strlen(first)) + 2;
 
 	if (in->name != NULL)
 		return;
 	in->name = xzalloc(room);
-	(void)snprintf(in->name, room, "%s:%s", type, in->paths.items[0]);
+	(void)snprintf(in->name, room, "%s%s%s", type, first == NULL ? "" : ":",
+	    first == NULL ? "" : first);
 	if (strlen(in->name) > TEXT_MAX)
 		in->name[TEXT_MAX] = '\0';
 }
@@ -286,6 +309,53 @@ check_reading(const char *file, unsigned line, const struct agent_input *in,
 	    : error_prefix(err, "%s:%u: inputs.encoding", file, line);
 }
 
+#define TYPE(t) (1u << (t))
+
+/* Keys that have a meaning for some types only, and no default. */
+static const struct {
+	const char *key;
+	unsigned types;
+} keys_of_types[] = {
+	{ "paths", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) },
+	{ "exclude", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) },
+	{ "dataset", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_JOURNAL) },
+	{ "timezone", TYPE(AGENT_INPUT_FILE) },
+	{ "year", TYPE(AGENT_INPUT_FILE) },
+	{ "encoding", TYPE(AGENT_INPUT_FILE) },
+	{ "multiline.first", TYPE(AGENT_INPUT_FILE) },
+	{ "multiline.next", TYPE(AGENT_INPUT_FILE) },
+	{ "directory", TYPE(AGENT_INPUT_JOURNAL) },
+	{ "files", TYPE(AGENT_INPUT_JOURNAL) },
+	{ "units", TYPE(AGENT_INPUT_JOURNAL) },
+};
+enum { N_KEYS_OF_TYPES = sizeof(keys_of_types) / sizeof(keys_of_types[0]) };
+
+static unsigned
+types_of(const char *key)
+{
+	size_t i = 0;
+
+	while (i < N_KEYS_OF_TYPES && strcmp(keys_of_types[i].key, key) != 0)
+		i++;
+	return i == N_KEYS_OF_TYPES ? ~0u : keys_of_types[i].types;
+}
+
+static enum rc
+check_keys(const char *file, unsigned line, const struct agent_input *in,
+    struct error *err)
+{
+	for (size_t i = 0; i < N_KEYS_OF_TYPES; i++) {
+		if (!(keys_of_types[i].types & TYPE(in->type)) &&
+		    conf_has(in, input_options, keys_of_types[i].key))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.%s: an input of type %s has no such "
+			    "key",
+			    file, line, keys_of_types[i].key,
+			    input_types[in->type]);
+	}
+	return RC_OK;
+}
+
 static enum rc
 check_input(const char *file, const struct agent_config *c, size_t i,
     struct error *err)
@@ -296,9 +366,15 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 
 	if (agent_input_kind(in) == NULL)
 		return error_set(err, RC_INVALID,
-		    "%s:%u: inputs.type: %s is not in this build", file, line,
-		    input_types[in->type]);
-	if (in->paths.n == 0)
+		    "%s:%u: inputs.type: %s is not in this build%s", file, line,
+		    input_types[in->type],
+		    in->type == AGENT_INPUT_JOURNAL
+			? ": it was configured without libsystemd"
+			: "");
+	rc = check_keys(file, line, in, err);
+	if (rc != RC_OK)
+		return rc;
+	if (in->paths.n == 0 && types_of("paths") & TYPE(in->type))
 		return error_set(err, RC_INVALID,
 		    "%s:%u: inputs.paths: at least one is needed", file, line);
 	rc = check_text(file, line, "name", in->name, err);
@@ -311,6 +387,7 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 	if (rc != RC_OK)
 		return rc;
 	make_absolute(&in->paths);
+	make_absolute(&in->files);
 	name_input(in);
 	for (size_t k = 0; k < i; k++) {
 		if (strcmp(in->name, input_at(c, k)->name) == 0)

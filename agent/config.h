@@ -12,7 +12,11 @@
 
 struct input_kind;
 
-enum agent_input_type { AGENT_INPUT_FILE, AGENT_INPUT_FIM };
+enum agent_input_type {
+	AGENT_INPUT_FILE,
+	AGENT_INPUT_FIM,
+	AGENT_INPUT_JOURNAL
+};
 
 struct agent_input {
 	int type; /* enum agent_input_type */
@@ -34,6 +38,12 @@ struct agent_input {
 	int64_t interval;
 	int rescan;
 	char *rate;
+	/* of `journal` */
+	char *directory;
+	struct conf_strings files;
+	struct conf_strings units;
+	int priority;
+	int seek; /* 0: head, 1: tail */
 };
 
 struct agent_config {

@@ -310,6 +310,13 @@ input_config(const struct agent_input *in)
 		    .max_lines = (uint32_t)in->multiline.max_lines,
 		    .timeout_ns = in->multiline.timeout,
 		},
+		.journal = { .files = (const char *const *)in->files.items,
+		    .n_files = in->files.n,
+		    .directory = in->directory,
+		    .units = (const char *const *)in->units.items,
+		    .n_units = in->units.n,
+		    .priority = in->priority,
+		    .from_tail = in->seek == 1 },
 	};
 }
 

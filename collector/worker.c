@@ -68,6 +68,7 @@ take_hints(struct worker *w, struct event *ev, struct normalize_hints *hints)
 		.dataset = event_get_string(ev, FIELD_EVENT_DATASET),
 		.time = { .now_ns = ev->arrival_ns },
 	};
+	hints->program = event_get_string(ev, FIELD_LOG_SYSLOG_APPNAME);
 	if (year != NULL && year->kind == VALUE_INT && year->i > 0 &&
 	    year->i < 10000)
 		hints->time.year = (int)year->i;

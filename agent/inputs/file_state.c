@@ -2,15 +2,13 @@
 #include "agent/inputs/file_state.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <inttypes.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "agent/inputs/state_file.h"
 #include "digest.h"
 #include "xalloc.h"
 
@@ -98,43 +96,6 @@ put_tail(struct buf *b, const struct tail *t)
 	(void)buf_add_char(b, '\n');
 }
 
-static enum rc
-write_all(int fd, struct slice s)
-{
-	while (s.len > 0) {
-		ssize_t n = write(fd, s.ptr, s.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return RC_SYSTEM;
-		s.ptr += n;
-		s.len -= (size_t)n;
-	}
-	return RC_OK;
-}
-
-static enum rc
-replace_file(const char *dir, struct slice text, struct error *err)
-{
-	int dir_fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	int fd = -1;
-	enum rc rc = RC_OK;
-
-	if (dir_fd == -1)
-		return error_set_errno(err, errno, "%s", dir);
-	fd = openat(dir_fd, "files.state.new",
-	    O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC | O_NOFOLLOW, 0600);
-	if (fd == -1 || write_all(fd, text) != RC_OK || fsync(fd) != 0 ||
-	    renameat(dir_fd, "files.state.new", dir_fd, "files.state") != 0 ||
-	    fsync(dir_fd) != 0)
-		rc = error_set_errno(err, errno, "%s/files.state", dir);
-	if (fd != -1)
-		(void)close(fd);
-	(void)close(dir_fd);
-	return rc;
-}
-
 enum rc
 file_state_save(const char *dir, const struct tail_list *tails,
     struct error *err)
@@ -154,8 +115,9 @@ file_state_save(const char *dir, const struct tail_list *tails,
 	sha256_of(buf_slice(&b), digest);
 	hex_text(digest, sizeof(digest), hex);
 	(void)buf_printf(&b, "sha256 %s\n", hex);
-	rc = b.overflowed ? error_set(err, RC_LIMIT, "%s: too large", dir)
-			  : replace_file(dir, buf_slice(&b), err);
+	rc = b.overflowed
+	    ? error_set(err, RC_LIMIT, "%s: too large", dir)
+	    : state_file_replace(dir, "files.state", buf_slice(&b), err);
 	buf_fini(&b);
 	return rc;
 }
@@ -341,29 +303,6 @@ check_digest(struct buf *b, struct error *err)
 	return RC_OK;
 }
 
-static enum rc
-read_file(const char *path, struct buf *b, struct error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	ssize_t n = -1;
-	enum rc rc = RC_OK;
-	char *room;
-
-	if (fd == -1)
-		return errno == ENOENT
-		    ? RC_EOF
-		    : error_set_errno(err, errno, "%s", path);
-	while ((room = buf_reserve(b, 65536)) != NULL &&
-	    (n = read(fd, room, 65536)) > 0)
-		b->len += (size_t)n;
-	if (n < 0)
-		rc = error_set_errno(err, errno, "%s", path);
-	else if (n > 0)
-		rc = error_set(err, RC_INVALID, "%s: too large", path);
-	(void)close(fd);
-	return rc;
-}
-
 static void
 put_aside(const char *path)
 {
@@ -385,7 +324,7 @@ file_state_load(const char *dir, file_state_cb *cb, void *ctx,
 
 	(void)snprintf(path, sizeof(path), "%s/files.state", dir);
 	buf_init(&b, STATE_BYTES_MAX);
-	rc = read_file(path, &b, err);
+	rc = state_file_read(path, &b, err);
 	if (rc == RC_OK)
 		rc = check_digest(&b, err);
 	if (rc == RC_OK)

@@ -46,6 +46,17 @@ window_full(const struct window *w)
 	return w->n >= WINDOW_EVENTS || w->frames.len >= WINDOW_BYTES;
 }
 
+/* What the `journal` input reads; everything is borrowed. */
+struct journal_config {
+	const char *const *files; /* these, */
+	size_t n_files;
+	const char *directory;    /* or this folder, or NULL: this machine's */
+	const char *const *units; /* none: all */
+	size_t n_units;
+	int priority;   /* 7: all, without one too; else 0 to this one */
+	bool from_tail; /* a first start begins at the end */
+};
+
 /* One `inputs` entry of agent.yaml; everything is borrowed. */
 struct input_config {
 	const char *name; /* unique; the watermark's name at the collector */
@@ -63,6 +74,7 @@ struct input_config {
 		uint32_t max_lines;
 		int64_t timeout_ns;
 	} multiline;
+	struct journal_config journal;
 };
 
 struct input_setup {

@@ -2,9 +2,13 @@
 #include "agent/inputs/input.h"
 
 extern const struct input_kind input_file;
+extern const struct input_kind input_journal;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
+#ifdef HAVE_LIBSYSTEMD
+	&input_journal,
+#endif
 	&input_spool,
 	NULL,
 };

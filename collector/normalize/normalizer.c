@@ -285,7 +285,7 @@ route(struct job *j)
 		return true;
 	if (by_line(j))
 		return true;
-	if (headed && s->fallback != UINT32_MAX)
+	if ((headed || j->hints->program.len > 0) && s->fallback != UINT32_MAX)
 		j->owner = s->formats[s->fallback];
 	return j->owner != NULL;
 }

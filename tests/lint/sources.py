@@ -27,6 +27,7 @@ PLACES = {
     "zstd.h": ("collector/store/",),
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
+    "systemd/": ("agent/inputs/journal.c",),
 }
 
 # The same for a header of ours that is a library's face.

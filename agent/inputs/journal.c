@@ -1,0 +1,390 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/inputs/journal.h"
+
+#include <errno.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <systemd/sd-journal.h>
+
+#include "digest.h"
+#include "timestamp.h"
+#include "xalloc.h"
+
+enum { STREAMS_MAX = 64, ID_DIGITS = 32 };
+
+/* The last number given out of one seqnum_id. */
+struct numbering {
+	char id[ID_DIGITS + 1];
+	uint8_t stream[16];
+	uint64_t last;
+	uint64_t used; /* the least recently used one goes first */
+};
+
+struct journal {
+	sd_journal *sd;
+	char *filters; /* as text, for the streams */
+	struct numbering numberings[STREAMS_MAX];
+	size_t n_numberings;
+	uint64_t uses;
+};
+
+static enum rc
+failed(int r, const char *what, struct error *err)
+{
+	(void)error_set_errno(err, -r, "journal: %s", what);
+	err->code = RC_LIBRARY;
+	return RC_LIBRARY;
+}
+
+/* ---- filters --------------------------------------------------------------- */
+
+static int
+match(sd_journal *sd, const char *field, const char *value)
+{
+	char text[512];
+
+	(void)snprintf(text, sizeof(text), "%s=%s", field, value);
+	return sd_journal_add_match(sd, text, 0);
+}
+
+/* What `journalctl --unit` shows of it: what it wrote, and what others wrote
+ * about it. */
+static int
+match_unit(sd_journal *sd, const char *unit)
+{
+	static const char *const ways[][2] = {
+		{ "_SYSTEMD_UNIT", NULL },
+		{ "UNIT", "_PID=1" },
+		{ "COREDUMP_UNIT", "_UID=0" },
+		{ "OBJECT_SYSTEMD_UNIT", "_UID=0" },
+	};
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < sizeof(ways) / sizeof(*ways); i++) {
+		r = match(sd, ways[i][0], unit);
+		if (r >= 0 && ways[i][1] != NULL)
+			r = sd_journal_add_match(sd, ways[i][1], 0);
+		if (r >= 0)
+			r = sd_journal_add_disjunction(sd);
+	}
+	return r;
+}
+
+static int
+add_filters(sd_journal *sd, const struct journal_config *c)
+{
+	int r = 0;
+
+	for (size_t i = 0; r >= 0 && i < c->n_units; i++) {
+		char unit[256];
+
+		(void)snprintf(unit, sizeof(unit), "%s%s", c->units[i],
+		    strchr(c->units[i], '.') == NULL ? ".service" : "");
+		r = match_unit(sd, unit);
+	}
+	if (r >= 0)
+		r = sd_journal_add_conjunction(sd);
+	for (int p = 0; r >= 0 && c->priority < 7 && p <= c->priority; p++) {
+		const char digit[2] = { (char)('0' + p), '\0' };
+
+		r = match(sd, "PRIORITY", digit);
+	}
+	return r;
+}
+
+/* In one spelling, whatever their order: the set is what counts. */
+static char *
+filters_text(const struct journal_config *c)
+{
+	struct buf b;
+	uint64_t sum[4] = { 0 };
+
+	buf_init(&b, 4096);
+	for (size_t i = 0; i < c->n_units; i++) {
+		uint8_t digest[SHA256_BYTES];
+		uint64_t part[4];
+
+		sha256_of((struct slice){ c->units[i], strlen(c->units[i]) },
+		    digest);
+		memcpy(part, digest, sizeof(part));
+		for (size_t k = 0; k < 4; k++)
+			sum[k] += part[k];
+	}
+	(void)buf_printf(&b, "priority %d units %zu", c->priority, c->n_units);
+	for (size_t k = 0; k < 4; k++)
+		(void)buf_printf(&b, " %016" PRIx64, sum[k]);
+	(void)buf_add_char(&b, '\0');
+	return b.ptr;
+}
+
+/* ---- identity -------------------------------------------------------------- */
+
+/* Version 8 (RFC 9562): made of a digest. */
+static void
+stream_of(const char *filters, const char *id, uint64_t late, uint8_t out[16])
+{
+	uint8_t digest[SHA256_BYTES];
+	char text[4096 + 64];
+	int n = snprintf(text, sizeof(text), "kuzet journal %s %s %" PRIu64, id,
+	    filters, late);
+
+	sha256_of((struct slice){ text, (size_t)n }, digest);
+	memcpy(out, digest, 16);
+	out[6] = (uint8_t)(0x80 | (out[6] & 0x0f));
+	out[8] = (uint8_t)(0x80 | (out[8] & 0x3f));
+}
+
+static struct numbering *
+numbering_of(struct journal *j, const char *id)
+{
+	struct numbering *oldest = &j->numberings[0], *n;
+
+	for (size_t i = 0; i < j->n_numberings; i++) {
+		n = &j->numberings[i];
+		if (strcmp(n->id, id) == 0)
+			return n;
+		if (n->used < oldest->used)
+			oldest = n;
+	}
+	n = j->n_numberings < STREAMS_MAX ? &j->numberings[j->n_numberings++]
+					  : oldest;
+	(void)snprintf(n->id, sizeof(n->id), "%s", id);
+	stream_of(j->filters, id, 0, n->stream);
+	n->last = 0;
+	return n;
+}
+
+/* "s=SEQNUM_ID;i=SEQNUM;b=…" */
+static bool
+parse_cursor(const char *cursor, char id[ID_DIGITS + 1], uint64_t *seqnum)
+{
+	char *end;
+
+	if (strncmp(cursor, "s=", 2) != 0 ||
+	    strspn(cursor + 2, "0123456789abcdef") != ID_DIGITS ||
+	    strncmp(cursor + 2 + ID_DIGITS, ";i=", 3) != 0)
+		return false;
+	memcpy(id, cursor + 2, ID_DIGITS);
+	id[ID_DIGITS] = '\0';
+	*seqnum = strtoull(cursor + 2 + ID_DIGITS + 3, &end, 16);
+	return *end == ';' && *seqnum > 0 && *seqnum <= INT64_MAX;
+}
+
+/*
+ * Files are merged by number where their ids are equal, else by time; with
+ * three of them an entry may come behind a higher number of its id.  The mark
+ * would drop it, so it gets a stream of its own, the same one each time.
+ */
+static void
+identify(struct journal *j, const char *id, struct journal_entry *e)
+{
+	struct numbering *n = numbering_of(j, id);
+
+	n->used = ++j->uses;
+	e->late = e->seqnum <= n->last;
+	if (e->late) {
+		stream_of(j->filters, id, e->seqnum, e->stream);
+		return;
+	}
+	n->last = e->seqnum;
+	memcpy(e->stream, n->stream, sizeof(e->stream));
+}
+
+/* ---- opening --------------------------------------------------------------- */
+
+static int
+open_files(const struct journal_config *c, sd_journal **out)
+{
+	const char **paths = xcalloc(c->n_files + 1, sizeof(*paths));
+	int r;
+
+	for (size_t i = 0; i < c->n_files; i++)
+		paths[i] = c->files[i];
+	r = sd_journal_open_files(out, paths, 0);
+	free(paths);
+	return r;
+}
+
+static int
+open_source(const struct journal_config *c, sd_journal **out)
+{
+	int r;
+
+	if (c->n_files > 0)
+		r = open_files(c, out);
+	else if (c->directory != NULL)
+		r = sd_journal_open_directory(out, c->directory, 0);
+	else
+		r = sd_journal_open(out, SD_JOURNAL_LOCAL_ONLY);
+	if (r < 0)
+		*out = NULL;
+	else
+		r = add_filters(*out, c);
+	return r;
+}
+
+/* Behind the entry of the cursor, or of what follows where it would stand. */
+static int
+go_behind(sd_journal *sd, const char *cursor, bool *exact)
+{
+	int r = sd_journal_seek_cursor(sd, cursor);
+
+	*exact = false;
+	if (r >= 0)
+		r = sd_journal_next(sd);
+	if (r > 0)
+		r = sd_journal_test_cursor(sd, cursor);
+	if (r < 0)
+		return r;
+	*exact = r > 0;
+	if (*exact)
+		return 0;
+	/* not that one: the next call gives it again */
+	return sd_journal_seek_cursor(sd, cursor);
+}
+
+static void
+free_parts(struct journal *j)
+{
+	if (j->sd != NULL)
+		sd_journal_close(j->sd);
+	free(j->filters);
+	free(j);
+}
+
+enum rc
+journal_open(const struct journal_config *config, const char *cursor,
+    struct journal **out, bool *exact, struct error *err)
+{
+	struct journal *j = xzalloc(sizeof(*j));
+	int r = open_source(config, &j->sd);
+	char id[ID_DIGITS + 1];
+	uint64_t seqnum;
+
+	*exact = true;
+	j->filters = filters_text(config);
+	if (r >= 0)
+		r = sd_journal_get_fd(j->sd); /* begins to watch */
+	if (r >= 0)
+		r = cursor == NULL ? sd_journal_seek_head(j->sd)
+				   : go_behind(j->sd, cursor, exact);
+	if (r < 0) {
+		free_parts(j);
+		return failed(r, "cannot be opened", err);
+	}
+	if (cursor != NULL && parse_cursor(cursor, id, &seqnum))
+		numbering_of(j, id)->last = seqnum;
+	*out = j;
+	return RC_OK;
+}
+
+void
+journal_close(struct journal *j)
+{
+	if (j != NULL)
+		free_parts(j);
+}
+
+int
+journal_fd(const struct journal *j)
+{
+	return sd_journal_get_fd(j->sd);
+}
+
+enum rc
+journal_process(struct journal *j, struct error *err)
+{
+	int r = sd_journal_process(j->sd);
+
+	return r < 0 ? failed(r, "cannot be watched", err) : RC_OK;
+}
+
+static int
+cursor_of(sd_journal *sd, char out[JOURNAL_CURSOR_MAX])
+{
+	char *cursor = NULL;
+	int r = sd_journal_get_cursor(sd, &cursor);
+
+	if (r < 0)
+		return r;
+	if (strlen(cursor) >= JOURNAL_CURSOR_MAX)
+		r = -EBADMSG;
+	else
+		(void)snprintf(out, JOURNAL_CURSOR_MAX, "%s", cursor);
+	free(cursor);
+	return r;
+}
+
+enum rc
+journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
+    struct error *err)
+{
+	sd_journal *sd = NULL;
+	int r = open_source(config, &sd);
+
+	out[0] = '\0';
+	if (r >= 0)
+		r = sd_journal_seek_tail(sd);
+	if (r >= 0)
+		r = sd_journal_previous(sd);
+	if (r > 0)
+		r = cursor_of(sd, out);
+	if (sd != NULL)
+		sd_journal_close(sd);
+	return r < 0 ? failed(r, "its end cannot be found", err) : RC_OK;
+}
+
+/* ---- reading --------------------------------------------------------------- */
+
+enum rc
+journal_next(struct journal *j, struct journal_entry *out, struct error *err)
+{
+	int r = sd_journal_next(j->sd);
+	char id[ID_DIGITS + 1];
+	uint64_t usec;
+
+	out->cursor[0] = '\0';
+	if (r < 0)
+		return failed(r, "cannot be read on", err);
+	if (r == 0)
+		return RC_EOF;
+	r = cursor_of(j->sd, out->cursor);
+	if (r >= 0)
+		r = sd_journal_get_realtime_usec(j->sd, &usec);
+	if (r < 0 || !parse_cursor(out->cursor, id, &out->seqnum))
+		return error_set(err, RC_INVALID,
+		    "journal: an entry without identity");
+	out->time_ns = usec > INT64_MAX / 1000 ? 0 : (int64_t)usec * 1000;
+	identify(j, id, out);
+	return RC_OK;
+}
+
+enum rc
+journal_fields(struct journal *j, size_t longest, journal_field_cb *cb,
+    void *ctx, struct error *err)
+{
+	const void *data;
+	size_t len;
+	int r;
+
+	(void)sd_journal_set_data_threshold(j->sd, longest + 256);
+	sd_journal_restart_data(j->sd);
+	while (
+	    (r = sd_journal_enumerate_available_data(j->sd, &data, &len)) > 0) {
+		const char *bytes = data;
+		const char *equals = memchr(bytes, '=', len);
+		struct slice name, value;
+
+		if (equals == NULL)
+			continue;
+		name = (struct slice){ bytes, (size_t)(equals - bytes) };
+		value = (struct slice){ equals + 1, len - name.len - 1 };
+		if (value.len > longest)
+			value.len = longest;
+		cb(ctx, name, value, value.len < len - name.len - 1);
+	}
+	return r < 0 ? error_set(err, RC_INVALID, "journal: a damaged entry")
+		     : RC_OK;
+}
