@@ -24,6 +24,7 @@
 #include "loop.h"
 #include "presence.h"
 #include "publish/publish.h"
+#include "reload.h"
 #include "soc.h"
 #include "stages.h"
 #include "store.h"
@@ -39,7 +40,6 @@ enum {
 	RECORDS_QUEUED = 16, /* a record may hold megabytes of hits */
 	HANDSHAKE_SECONDS = 10,
 	FLUSH_MS = 300, /* for the last ACKs to leave */
-	RELOAD_AGAIN_MS = 200,
 	WATCH_SECONDS = 60,
 };
 
@@ -51,18 +51,16 @@ struct pipeline {
 	struct loop *loop;
 	struct loop_timer *flushed;
 	struct loop_timer *watch;
-	uint64_t evicted_hits; /* said so far */
-	struct tls_context *beats_tls;
-	struct tls_context *syslog_tls;
+	uint64_t evicted_hits, unknown_hits; /* said so far */
+	struct listener_tls tls;
 	struct budget *budget;
 	struct presence *presence;
 	struct listener *beats;
 	struct listener *syslog;
 
 	struct stages *stages;
-	struct stages *fresh; /* NULL but while correlation has no room */
-	struct loop_timer *reload_again;
 	struct workers *workers;
+	struct reload *reload;
 
 	struct store *store;
 	struct writer *writer;
@@ -291,23 +289,6 @@ on_publish_trouble(void *ctx, const char *message)
 /* ---- start -------------------------------------------------------------- */
 
 static enum rc
-load_tls(const struct collector_config *c, struct tls_context **beats,
-    struct tls_context **syslog, struct error *err)
-{
-	const struct tls_files files = {
-		.ca = c->tls_ca,
-		.certificate = c->tls_certificate,
-		.key = c->tls_key,
-		.crl = c->tls_crl,
-	};
-	enum rc rc = tls_context_new(TLS_SERVER, &files, true, beats, err);
-
-	if (rc == RC_OK)
-		rc = tls_context_new(TLS_SERVER, &files, true, syslog, err);
-	return rc;
-}
-
-static enum rc
 start_listeners(struct pipeline *p, struct error *err)
 {
 	struct listener_options o = {
@@ -323,7 +304,7 @@ start_listeners(struct pipeline *p, struct error *err)
 
 	if (p->config->beats_address != NULL) {
 		o.address = p->config->beats_address;
-		o.tls = p->beats_tls;
+		o.tls = p->tls.beats;
 		o.on_piece = on_beats_piece;
 		o.on_open = on_beats_open;
 		o.on_close = on_beats_close;
@@ -335,7 +316,7 @@ start_listeners(struct pipeline *p, struct error *err)
 	}
 	if (p->config->syslog_address != NULL) {
 		o.address = p->config->syslog_address;
-		o.tls = p->syslog_tls;
+		o.tls = p->tls.syslog;
 		o.on_piece = on_syslog_piece;
 		o.on_open = on_syslog_open;
 		o.on_close = on_syslog_close;
@@ -428,6 +409,7 @@ count_correlation(struct pipeline *p, struct api_status *out)
 	out->groups = stats.groups;
 	out->late_hits = stats.late_hits;
 	out->evicted_hits = stats.evicted_hits - stats.late_hits;
+	out->unknown_hits = incidents_unknown_hits(p->incidents);
 }
 
 /* A bound that forces something out is never silent. */
@@ -436,6 +418,7 @@ on_watch(void *ctx)
 {
 	struct pipeline *p = ctx;
 	struct correlator_stats stats;
+	uint64_t unknown = incidents_unknown_hits(p->incidents);
 
 	incidents_stats(p->incidents, &stats);
 	if (stats.evicted_hits > p->evicted_hits)
@@ -444,6 +427,11 @@ on_watch(void *ctx)
 		    (unsigned long long)stats.evicted_hits,
 		    (unsigned long long)stats.late_hits);
 	p->evicted_hits = stats.evicted_hits;
+	if (unknown > p->unknown_hits)
+		log_warn("correlation passed over %llu hits since the start: "
+			 "their rules changed while the collector was stopped",
+		    (unsigned long long)unknown);
+	p->unknown_hits = unknown;
 	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
 }
 
@@ -519,79 +507,58 @@ end_connection(void *ctx, uint64_t connection)
 }
 
 static void
-replace_tls(struct pipeline *p, struct tls_context *beats,
-    struct tls_context *syslog)
+replace_tls(void *ctx, struct listener_tls *tls)
 {
+	struct pipeline *p = ctx;
+
 	if (p->beats != NULL)
-		listener_set_tls(p->beats, beats);
+		listener_set_tls(p->beats, tls->beats);
 	if (p->syslog != NULL)
-		listener_set_tls(p->syslog, syslog);
-	tls_context_free(p->beats_tls);
-	tls_context_free(p->syslog_tls);
-	p->beats_tls = beats;
-	p->syslog_tls = syslog;
+		listener_set_tls(p->syslog, tls->syslog);
+	listener_tls_free(&p->tls);
+	p->tls = *tls;
 	if (p->config->tls_crl != NULL)
 		presence_each(p->presence, end_connection, p);
 }
 
-/*
- * Correlation gets the rules before the workers do: it passes over hits of a
- * rule that it does not know.  This thread never waits for its room.
- */
 static void
-use_fresh(void *ctx)
+replace_stages(void *ctx, struct stages *stages)
 {
 	struct pipeline *p = ctx;
-	struct stages *fresh = p->fresh;
 
-	if (!incidents_set_rules(p->incidents, fresh->rules)) {
-		loop_timer_start(p->reload_again, RELOAD_AGAIN_MS * NS_PER_MS);
-		return;
-	}
-	workers_set_stages(p->workers, fresh);
 	stages_unref(p->stages);
-	p->stages = fresh;
-	p->fresh = NULL;
+	p->stages = stages;
 	count_rules(p);
 	log_info("reloaded: %u rules, %u refused, %u log formats",
-	    ruleset_loaded(fresh->rules), ruleset_refused(fresh->rules),
-	    normalizer_set_count(fresh->normalizers));
+	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
+	    normalizer_set_count(stages->normalizers));
 }
 
-/*
- * Rules, formats, GeoIP and certificates are read again; what the new files
- * refuse leaves everything as it was.  Addresses and folders need a restart.
- */
+/* Addresses and folders need a restart. */
 static void
 on_reload(void *ctx, int signo)
 {
 	struct pipeline *p = ctx;
-	struct collector_config fresh;
-	struct tls_context *beats = NULL, *syslog = NULL;
-	struct stages *stages = NULL;
-	struct error err;
-	enum rc rc;
 
 	(void)signo;
-	if (p->workers == NULL)
-		return; /* it ends */
-	rc = collector_config_load(p->path, &fresh, &err);
-	if (rc == RC_OK)
-		rc = load_tls(&fresh, &beats, &syslog, &err);
-	if (rc == RC_OK)
-		rc = stages_load(&fresh, true, &stages, &err);
-	collector_config_free(&fresh);
-	if (rc != RC_OK) {
-		tls_context_free(beats);
-		tls_context_free(syslog);
-		log_error("reload refused, everything stays as it was: %s",
-		    err.text);
-		return;
-	}
-	replace_tls(p, beats, syslog);
-	stages_unref(p->fresh);
-	p->fresh = stages;
-	use_fresh(p);
+	reload_begin(p->reload);
+}
+
+static void
+start_reload(struct pipeline *p)
+{
+	const struct reload_options options = {
+		.path = p->path,
+		.loop = p->loop,
+		.workers = p->workers,
+		.writer = p->writer,
+		.incidents = p->incidents,
+		.on_tls = replace_tls,
+		.on_stages = replace_stages,
+		.ctx = p,
+	};
+
+	p->reload = reload_new(&options);
 }
 
 static void
@@ -634,12 +601,12 @@ drain(struct pipeline *p)
 		listener_stop_accepting(p->beats);
 	if (p->syslog != NULL)
 		listener_stop_accepting(p->syslog);
-	loop_timer_stop(p->reload_again);
 	api_stop(p->api); /* it asks the stages that end now */
 	p->api = NULL;
 	/* workers wait for the writer, and it for the correlator */
 	writer_wait_no_more(p->writer);
 	incidents_wait_no_more(p->incidents);
+	reload_end(p->reload);
 	workers_free(p->workers);
 	p->workers = NULL;
 	writer_free(p->writer);
@@ -660,11 +627,10 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->started_ns = loop_now();
 	p->loop = loop_new();
 	p->flushed = loop_timer_new(p->loop, on_flushed, p);
-	p->reload_again = loop_timer_new(p->loop, use_fresh, p);
 	p->watch = loop_timer_new(p->loop, on_watch, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
-	rc = load_tls(config, &p->beats_tls, &p->syslog_tls, err);
+	rc = listener_tls_load(config, &p->tls, err);
 	if (rc == RC_OK)
 		rc = stages_load(config, true, &p->stages, err);
 	if (rc == RC_OK)
@@ -676,6 +642,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK) {
 		start_writer(p);
 		start_workers(p);
+		start_reload(p);
 		count_rules(p);
 		rc = watch_signals(p, err);
 	}
@@ -716,12 +683,10 @@ pipeline_free(struct pipeline *p)
 	incidents_free(p->incidents);
 	publish_free(p->publish);
 	store_close(p->store);
-	stages_unref(p->fresh);
+	reload_free(p->reload);
 	stages_unref(p->stages);
-	tls_context_free(p->beats_tls);
-	tls_context_free(p->syslog_tls);
+	listener_tls_free(&p->tls);
 	loop_timer_free(p->flushed);
-	loop_timer_free(p->reload_again);
 	loop_timer_free(p->watch);
 	presence_free(p->presence);
 	budget_free(p->budget);

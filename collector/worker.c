@@ -29,8 +29,11 @@ struct worker {
 struct workers {
 	struct workers_options options;
 	struct queue *pieces;
-	pthread_mutex_t lock; /* of `stages` */
+	pthread_mutex_t lock; /* of the next four */
+	pthread_cond_t moved; /* `paused` or `busy` has changed */
 	struct stages *stages;
+	size_t busy; /* workers that are at a piece */
+	bool paused;
 	bool refused;                /* __atomic: somebody waits for room */
 	uint64_t received, unparsed; /* __atomic */
 	size_t n;
@@ -149,13 +152,8 @@ drop_stages(struct worker *w)
 
 /* The newest rules and formats, if they are not the ones in use. */
 static void
-refresh_stages(struct worker *w)
+use_stages(struct worker *w, struct stages *newest)
 {
-	struct stages *newest;
-
-	(void)pthread_mutex_lock(&w->pool->lock);
-	newest = stages_ref(w->pool->stages);
-	(void)pthread_mutex_unlock(&w->pool->lock);
 	if (newest == w->stages) {
 		stages_unref(newest);
 		return;
@@ -165,6 +163,30 @@ refresh_stages(struct worker *w)
 	w->stages = newest;
 	w->matcher = matcher_new(newest->rules);
 	w->normalizer = normalizer_new(newest->normalizers);
+}
+
+/* Waits while the workers pause; what is next is of the newest stages. */
+static struct stages *
+begin_piece(struct workers *pool)
+{
+	struct stages *newest;
+
+	(void)pthread_mutex_lock(&pool->lock);
+	while (pool->paused)
+		(void)pthread_cond_wait(&pool->moved, &pool->lock);
+	pool->busy++;
+	newest = stages_ref(pool->stages);
+	(void)pthread_mutex_unlock(&pool->lock);
+	return newest;
+}
+
+static void
+end_piece(struct workers *pool)
+{
+	(void)pthread_mutex_lock(&pool->lock);
+	if (--pool->busy == 0 && pool->paused)
+		(void)pthread_cond_broadcast(&pool->moved);
+	(void)pthread_mutex_unlock(&pool->lock);
 }
 
 static void *
@@ -178,8 +200,9 @@ run(void *ctx)
 		if (__atomic_exchange_n(&pool->refused, false,
 			__ATOMIC_ACQ_REL))
 			pool->options.on_room(pool->options.ctx);
-		refresh_stages(w);
+		use_stages(w, begin_piece(pool));
 		decoder_run(w->decoder, p);
+		end_piece(pool);
 	}
 	return NULL;
 }
@@ -193,6 +216,7 @@ workers_new(const struct workers_options *options)
 	pool->options = *options;
 	pool->pieces = queue_new(options->max_queued);
 	(void)pthread_mutex_init(&pool->lock, NULL);
+	(void)pthread_cond_init(&pool->moved, NULL);
 	pool->stages = stages_ref(options->stages);
 	pool->n = options->n;
 	for (size_t i = 0; i < pool->n; i++) {
@@ -231,6 +255,25 @@ workers_set_stages(struct workers *w, struct stages *stages)
 	stages_unref(old);
 }
 
+void
+workers_pause(struct workers *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->paused = true;
+	while (w->busy > 0)
+		(void)pthread_cond_wait(&w->moved, &w->lock);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
+void
+workers_resume(struct workers *w)
+{
+	(void)pthread_mutex_lock(&w->lock);
+	w->paused = false;
+	(void)pthread_cond_broadcast(&w->moved);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
 static void
 worker_fini(struct worker *w)
 {
@@ -255,6 +298,7 @@ workers_free(struct workers *w)
 	}
 	queue_free(w->pieces);
 	stages_unref(w->stages);
+	(void)pthread_cond_destroy(&w->moved);
 	(void)pthread_mutex_destroy(&w->lock);
 	free(w);
 }

@@ -31,7 +31,14 @@ bool workers_submit(struct workers *w, struct piece *p);
 /* From the next piece on. */
 void workers_set_stages(struct workers *w, struct stages *stages);
 
-/* Works off what is queued, then ends.  NULL is fine. */
+/*
+ * No further piece is begun until workers_resume(); returns when none is being
+ * worked on and all their batches have been handed on.
+ */
+void workers_pause(struct workers *w);
+void workers_resume(struct workers *w);
+
+/* Works off what is queued, then ends; not while paused.  NULL is fine. */
 void workers_free(struct workers *w);
 
 struct workers_counters {

@@ -365,6 +365,7 @@ write_status(struct buf *out, const struct api_status *s,
 	put_number(&w, "groups", s->groups);
 	put_number(&w, "late_hits", s->late_hits);
 	put_number(&w, "evicted_hits", s->evicted_hits);
+	put_number(&w, "unknown_hits", s->unknown_hits);
 	json_close(&w, '}');
 	open_part(&w, "log");
 	put_number(&w, "commits", c->commits);

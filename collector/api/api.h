@@ -25,6 +25,7 @@ struct api_status {
 	uint64_t rules_loaded, rules_refused;
 	/* What correlation holds, and what a bound forced out. */
 	uint64_t hits, groups, late_hits, evicted_hits;
+	uint64_t unknown_hits; /* their rule had changed before they came */
 };
 
 struct api_options {

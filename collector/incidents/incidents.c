@@ -40,6 +40,7 @@ struct incidents {
 	pthread_t thread;
 	atomic_bool stopping;
 	_Atomic uint64_t position;
+	_Atomic uint64_t unknown_hits;
 	pthread_mutex_t lock;
 	struct correlator_stats stats; /* under `lock` */
 
@@ -60,6 +61,7 @@ struct incidents {
 	int64_t rest_ns;              /* until soc.db is written again */
 	int64_t cursor_ns, ticked_ns; /* monotonic */
 	bool troubled;
+	bool rebuilding;
 	bool behind; /* stopped before it had read the log to its end */
 };
 
@@ -142,9 +144,11 @@ take_hit(struct incidents *in, const struct log_hit *h, uint64_t commit)
 		.position = commit,
 	};
 
+	hit.rule = ruleset_find_digest(in->rules, h->rule_digest);
+	if (hit.rule == UINT32_MAX && !in->rebuilding)
+		in->unknown_hits++;
 	if (fields == NULL)
 		return;
-	hit.rule = ruleset_find_digest(in->rules, h->rule_digest);
 	hit.values = values_of(in, h, fields, n);
 	if (h->time_ns < in->oldest_ns)
 		in->oldest_ns = h->time_ns;
@@ -339,8 +343,10 @@ rebuild_state(struct incidents *in, struct error *err)
 	in->stop_after = in->cursor.commit;
 	in->oldest_ns = INT64_MAX;
 	correlator_rebuild(in->correlator, true);
+	in->rebuilding = true;
 	rc = store_read_log(in->o.store, in->done + 1, fields_of,
 	    rebuild_record, in, err);
+	in->rebuilding = false;
 	if (rc != RC_OK)
 		return rc;
 	all.since_ns = in->oldest_ns;
@@ -532,7 +538,7 @@ incidents_set_rules(struct incidents *in, struct ruleset *rules)
 	struct item *item = xzalloc(sizeof(*item));
 
 	item->rules = ruleset_ref(rules);
-	if (queue_try_push(in->queue, item))
+	if (queue_push(in->queue, item))
 		return true;
 	ruleset_unref(item->rules);
 	free(item);
@@ -551,6 +557,12 @@ incidents_stats(struct incidents *in, struct correlator_stats *out)
 	(void)pthread_mutex_lock(&in->lock);
 	*out = in->stats;
 	(void)pthread_mutex_unlock(&in->lock);
+}
+
+uint64_t
+incidents_unknown_hits(struct incidents *in)
+{
+	return in->unknown_hits;
 }
 
 void

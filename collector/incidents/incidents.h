@@ -36,9 +36,9 @@ enum rc incidents_new(const struct incidents_options *options,
 void incidents_submit(struct incidents *in, struct log_record *record);
 
 /*
- * A reload, in order with the records; takes a reference.  False at once when
- * too many records wait.  To be called before anything is matched with these
- * rules: hits of a rule that correlation does not know are passed over.
+ * A reload, in order with the records: those before it are the old rules'.  Takes
+ * a reference; waits for room.  False: it ends.  What was matched by other rules
+ * than correlation has is passed over, and counted.
  */
 bool incidents_set_rules(struct incidents *in, struct ruleset *rules);
 
@@ -47,6 +47,12 @@ uint64_t incidents_position(struct incidents *in);
 
 /* What correlation holds and what its bounds forced out. */
 void incidents_stats(struct incidents *in, struct correlator_stats *out);
+
+/*
+ * Hits since the start that were passed over because their rule has changed or
+ * gone since: those that a stopped collector had not correlated yet.
+ */
+uint64_t incidents_unknown_hits(struct incidents *in);
 
 /*
  * The end is near: rebuilding stops where it is, and a soc.db that cannot be

@@ -58,6 +58,8 @@ struct writer {
 	/* closed connections that the thread has not looked at */
 	pthread_mutex_t lock;
 	pthread_cond_t wake; /* with `lock`: stop, while waiting for the disk */
+	pthread_cond_t flushed; /* with `lock` */
+	_Atomic bool flush;     /* somebody waits until all is committed */
 	uint64_t *closed;
 	size_t n_closed, cap_closed;
 	_Atomic size_t n_open;
@@ -447,6 +449,19 @@ seal_if_due(struct writer *w)
 	w->seal_ns = now() + RETRY_NS;
 }
 
+/* Nothing is on its way any more: tells who waits for that. */
+static void
+tell_flushed(struct writer *w)
+{
+	if (!atomic_load(&w->flush) || w->ready != NULL ||
+	    queue_length(w->queue) > 0)
+		return;
+	(void)pthread_mutex_lock(&w->lock);
+	atomic_store(&w->flush, false);
+	(void)pthread_cond_broadcast(&w->flushed);
+	(void)pthread_mutex_unlock(&w->lock);
+}
+
 /* Whatever waits or fails: the next start signs what this one could not. */
 static void
 seal_last(struct writer *w)
@@ -493,6 +508,7 @@ run(void *ctx)
 		if (w->ready != NULL &&
 		    (patience(w) == 0 || queue_closed(w->queue)))
 			commit_group(w);
+		tell_flushed(w);
 		seal_if_due(w);
 		if (now() - forgot_ns > FORGET_NS &&
 		    now() - w->trouble_ns > FORGET_NS) {
@@ -526,6 +542,7 @@ writer_new(const struct writer_options *options)
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&w->wake, &attr);
 	(void)pthread_condattr_destroy(&attr);
+	(void)pthread_cond_init(&w->flushed, NULL);
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		abort();
 	return w;
@@ -559,11 +576,26 @@ writer_connections(struct writer *w)
 	return atomic_load(&w->n_open);
 }
 
+bool
+writer_flush(struct writer *w)
+{
+	bool done;
+
+	(void)pthread_mutex_lock(&w->lock);
+	atomic_store(&w->flush, true);
+	while (atomic_load(&w->flush) && !atomic_load(&w->stop))
+		(void)pthread_cond_wait(&w->flushed, &w->lock);
+	done = !atomic_load(&w->flush);
+	(void)pthread_mutex_unlock(&w->lock);
+	return done;
+}
+
 void
 writer_wait_no_more(struct writer *w)
 {
 	(void)pthread_mutex_lock(&w->lock);
 	atomic_store(&w->stop, true);
+	(void)pthread_cond_broadcast(&w->flushed);
 	(void)pthread_cond_broadcast(&w->wake);
 	(void)pthread_mutex_unlock(&w->lock);
 }
@@ -582,6 +614,7 @@ writer_free(struct writer *w)
 	queue_free(w->queue);
 	(void)pthread_mutex_destroy(&w->lock);
 	(void)pthread_cond_destroy(&w->wake);
+	(void)pthread_cond_destroy(&w->flushed);
 	free(w->closed);
 	free(w);
 }

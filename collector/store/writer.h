@@ -38,6 +38,13 @@ bool writer_submit(struct writer *w, struct batch *b);
 void writer_connection_closed(struct writer *w, uint64_t connection);
 
 /*
+ * Any thread, while nobody submits: waits until everything submitted before is
+ * committed and on_commit has run for it, or it is dropped for good.  False: the
+ * writer is told not to wait any more.
+ */
+bool writer_flush(struct writer *w);
+
+/*
  * The end is near: what cannot be written from now on fails at once, so that
  * nobody who hands over batches waits for a disk without room.
  */

@@ -89,6 +89,43 @@ def reloaded():
     stream_with(disturb)
 
 
+def rules_changed():
+    """rules change in mid-stream, and correlation passes over no hit"""
+    def write_rule(w, words):
+        (w.rules / "fox.yml").write_text(f"""\
+title: A fox
+id: 6f1b0c7e-55c3-4d0e-9d7b-0a4a3c5d1e01
+logsource: {{product: linux}}
+detection:
+  keywords: [{words}]
+  condition: keywords
+level: high
+""")
+
+    def counted(w):
+        return sum(i["events"] for i in w.ctl_json("incidents"))
+
+    with World() as w:
+        w.rules = w.dir / "rules"
+        w.rules.mkdir()
+        write_rule(w, "quick brown fox")
+        w.collector = w.start_collector()
+        w.write_lines(0, LINES)
+        w.agent = w.start_agent()
+        for i in range(4):
+            before = w.stored()
+            wait_for("lines to be shipped",
+                     lambda before=before: w.stored() > before or w.stored() == LINES)
+            write_rule(w, f"quick brown fox, never{i}")
+            w.collector.signal(signal.SIGHUP)
+            wait_for("the reload", lambda i=i: w.collector.text().count("reloaded") > i)
+        w.wait_stored(LINES)
+        wait_for("correlation", w.correlated)
+        assert w.status()["correlation"]["unknown_hits"] == 0
+        assert counted(w) == LINES, counted(w)
+        assert w.collector.stop() == 0 and w.agent.stop() == 0
+
+
 def disk_full():
     """a full disk stops ACKs and not the collector; freed, all arrives"""
     with World() as w, small_disk(w.dir / "disk", "24m") as disk:
@@ -158,5 +195,5 @@ def restart_keeps_incidents():
 
 if __name__ == "__main__":
     main([collector_killed, collector_frozen_then_killed, agent_killed,
-          both_killed, drained, reloaded, disk_full, stopped_with_disk_full,
+          both_killed, drained, reloaded, rules_changed, disk_full, stopped_with_disk_full,
           restart_keeps_incidents])

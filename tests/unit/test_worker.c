@@ -359,6 +359,62 @@ reloads_in_mid_stream_lose_nothing(void)
 	bench_close(&b);
 }
 
+struct pausing {
+	struct workers *workers;
+	_Atomic bool done;
+};
+
+static void *
+pause_workers(void *ctx)
+{
+	struct pausing *p = ctx;
+
+	workers_pause(p->workers);
+	p->done = true;
+	return NULL;
+}
+
+static void
+a_pause_is_between_all_pieces(void)
+{
+	struct stages *fresh = load_stages("pear");
+	struct pausing pausing;
+	const struct ruleset *old;
+	pthread_t thread;
+	struct bench b;
+
+	bench_open(&b, 2, 8);
+	old = b.stages->rules;
+	pausing = (struct pausing){ .workers = b.workers };
+	hold(&b, true);
+	CHECK(workers_submit(b.workers, make_piece(&b, 0, 0, EVENTS)) &&
+		wait_above(&b, &b.entered, 0),
+	    "a piece is half done");
+	if (pthread_create(&thread, NULL, pause_workers, &pausing) != 0)
+		abort();
+	(void)usleep(20000);
+	CHECK(!pausing.done, "the pause waits for its other half");
+	hold(&b, false);
+	(void)pthread_join(thread, NULL);
+	CHECK(workers_submit(b.workers, make_piece(&b, 0, 1, EVENTS)) &&
+		workers_submit(b.workers, make_piece(&b, 1, 0, EVENTS)),
+	    "pieces are taken in a pause");
+	(void)usleep(20000);
+	(void)pthread_mutex_lock(&b.lock);
+	CHECK(b.n == PARTS && b.seen[1].rules == old,
+	    "none is worked on in a pause");
+	(void)pthread_mutex_unlock(&b.lock);
+	workers_set_stages(b.workers, fresh);
+	stages_unref(b.stages);
+	b.stages = fresh;
+	workers_resume(b.workers);
+	bench_end(&b);
+	CHECK(b.n == (size_t)3 * PARTS && b.seen[2].rules == fresh->rules &&
+		b.seen[5].rules == fresh->rules,
+	    "after it all are, with the new rules");
+	bench_close(&b);
+}
+
 int
 main(void)
 {
@@ -366,5 +422,6 @@ main(void)
 	a_full_queue_refuses_and_tells_of_room();
 	a_reload_takes_effect_between_pieces();
 	reloads_in_mid_stream_lose_nothing();
+	a_pause_is_between_all_pieces();
 	return tap_done();
 }

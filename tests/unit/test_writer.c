@@ -366,6 +366,30 @@ a_full_disk_holds_up_no_end(void)
 	bench_close(&b);
 }
 
+static void
+a_flush_waits_for_all_that_was_submitted(void)
+{
+	enum { PIECES = 6, EVENTS = 300 };
+	struct bench b;
+	bool flushed;
+
+	bench_open(&b);
+	for (unsigned i = 0; i < PIECES; i++)
+		submit(&b,
+		    &(struct piece){ 1, i, 0, .window = EVENTS,
+			.frames = EVENTS, .offset = EVENTS * i, .n = EVENTS });
+	/* its order is incomplete: nothing can come of it */
+	submit(&b,
+	    &(struct piece){ 2, 1, 0, .window = 5, .frames = 5, .n = 5 });
+	flushed = writer_flush(b.writer);
+	CHECK(flushed && b.said.events == (uint64_t)PIECES * EVENTS,
+	    "all is committed and told of when a flush returns");
+	CHECK(writer_flush(b.writer), "with nothing to do it returns too");
+	writer_wait_no_more(b.writer);
+	CHECK(!writer_flush(b.writer), "at the end nobody waits");
+	bench_close(&b);
+}
+
 int
 main(void)
 {
@@ -378,5 +402,6 @@ main(void)
 	a_connection_may_close_before_its_pieces_come();
 	a_full_disk_is_waited_out();
 	a_full_disk_holds_up_no_end();
+	a_flush_waits_for_all_that_was_submitted();
 	return tap_done();
 }
