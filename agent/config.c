@@ -119,6 +119,10 @@ const struct conf_option agent_options[] = {
 	    .min = 0, .max = 9,
 	    .offset = offsetof(struct agent_config, compression_level),
 	    .help = "zlib's level; 0: no compression." },
+	{ .key = "collector.control_messages", .type = CONF_BOOL, .def = "true",
+	    .offset = offsetof(struct agent_config, control_messages),
+	    .help = "Signs of life; false for a receiver other than "
+		    "kuzet-collector." },
 	{ .key = "collector.pipelining", .type = CONF_INT, .def = "3",
 	    .min = 1, .max = SENDER_WINDOWS_MAX,
 	    .offset = offsetof(struct agent_config, pipelining),

@@ -55,6 +55,7 @@ struct agent_config {
 	char *user;
 	char *host_name;
 	int64_t compression_level;
+	bool control_messages;
 	int64_t pipelining;
 	int64_t ack_timeout;
 	int64_t connect_timeout;

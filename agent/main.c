@@ -3,9 +3,11 @@
 #include <getopt.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <string.h>
 
 #include "agent/config.h"
 #include "agent/pipeline.h"
+#include "agent/status.h"
 #include "log.h"
 
 enum { EXIT_USAGE = 2 };
@@ -24,6 +26,7 @@ static const struct option long_options[] = {
 static const char usage[] =
     "Usage: kuzet-agent -c FILE [--check-config] [--log-format text|json]\n"
     "                   [--log-level error|warn|info|debug]\n"
+    "       kuzet-agent status -c FILE [--json]\n"
     "       kuzet-agent --version | --help\n"
     "\n"
     "Ships the lines of log files to a collector, each once.\n"
@@ -123,8 +126,11 @@ main(int argc, char **argv)
 	struct agent_config config = { 0 };
 	struct pipeline *pipeline = NULL;
 	struct error err = { .code = RC_OK };
-	int status = parse_arguments(argc, argv, &args);
+	int status;
 
+	if (argc > 1 && strcmp(argv[1], "status") == 0)
+		return status_command(argc - 1, argv + 1);
+	status = parse_arguments(argc, argv, &args);
 	if (status != -1)
 		return status;
 	log_setup("kuzet-agent", args.level, args.format);

@@ -31,6 +31,7 @@
 #include "agent/output/sender.h"
 #include "agent/roles/opener.h"
 #include "agent/spool/spool.h"
+#include "agent/status.h"
 #include "log.h"
 #include "loop.h"
 #include "privileges.h"
@@ -72,6 +73,7 @@ struct pipeline {
 	bool pump_posted;
 	bool closing;
 
+	struct status *status;
 	struct loop_timer *report;
 	uint64_t reported; /* what the last report summed up to */
 	struct loop_timer *drain;
@@ -93,6 +95,7 @@ fill_window(struct pipeline *p)
 
 	if (p->drain_began_ns != 0 && !p->drain_reading)
 		return false;
+	status_fill(p->status, &p->window);
 	for (size_t i = 0; i < p->n_inputs; i++) {
 		struct active_input *in = &p->inputs[i];
 
@@ -180,23 +183,44 @@ on_acked(void *ctx, void *cookie, uint32_t from, uint32_t to, bool done)
 }
 
 static void
-log_report(struct pipeline *p, bool always)
+sum_counts(void *ctx, struct input_counts *sum)
 {
-	struct input_counts sum = { 0 }, one;
-	struct sender_counts sent;
+	const struct pipeline *p = ctx;
+	struct input_counts one;
 
+	*sum = (struct input_counts){ 0 };
 	for (size_t i = 0; i < p->n_inputs; i++) {
 		if (p->inputs[i].kind->counts == NULL)
 			continue;
 		p->inputs[i].kind->counts(p->inputs[i].self, &one);
-		sum.files += one.files;
-		sum.read += one.read;
-		sum.acked += one.acked;
-		sum.cut += one.cut;
-		sum.skipped += one.skipped;
-		sum.dropped += one.dropped;
-		sum.damaged += one.damaged;
+		sum->files += one.files;
+		sum->read += one.read;
+		sum->acked += one.acked;
+		sum->cut += one.cut;
+		sum->skipped += one.skipped;
+		sum->dropped += one.dropped;
+		sum->damaged += one.damaged;
 	}
+}
+
+static void
+each_file(void *ctx, input_file_cb *cb, void *cb_ctx)
+{
+	const struct pipeline *p = ctx;
+
+	for (size_t i = 0; i < p->n_inputs; i++) {
+		if (p->inputs[i].kind->files != NULL)
+			p->inputs[i].kind->files(p->inputs[i].self, cb, cb_ctx);
+	}
+}
+
+static void
+log_report(struct pipeline *p, bool always)
+{
+	struct input_counts sum;
+	struct sender_counts sent;
+
+	sum_counts(p, &sum);
 	sender_counts(p->sender, &sent);
 	if (!always && sum.read + sum.acked + sent.failures == p->reported)
 		return;
@@ -347,6 +371,7 @@ input_setup(struct pipeline *p, const struct active_input *in)
 		.inputs = in->configs,
 		.n_inputs = in->n_configs,
 		.heartbeat_ns = p->config.heartbeat,
+		.controls = p->config.control_messages,
 		.scan_ns = p->config.scan_interval,
 		.wake = wake,
 		.say = say,
@@ -411,6 +436,13 @@ configure_sender(struct pipeline *p)
 	    });
 }
 
+static void
+set_status_pace(struct pipeline *p)
+{
+	status_every(p->status,
+	    p->config.control_messages ? p->config.heartbeat : 0);
+}
+
 static enum rc
 reload(struct pipeline *p, struct error *err)
 {
@@ -437,6 +469,7 @@ reload(struct pipeline *p, struct error *err)
 	p->tls = tls;
 	reload_inputs(p);
 	configure_sender(p);
+	set_status_pace(p);
 	tls_context_free(old_tls);
 	agent_config_free(&old);
 	wake(p);
@@ -556,6 +589,24 @@ watch_signals(struct pipeline *p, struct error *err)
 	return rc;
 }
 
+/* Without its socket the agent works as well. */
+static void
+open_status(struct pipeline *p)
+{
+	struct error err;
+
+	p->status = status_new(p->loop,
+	    &(struct status_source){ .ctx = p,
+		.counts = sum_counts,
+		.files = each_file,
+		.wake = wake,
+		.sender = p->sender,
+		.spool = p->spool });
+	set_status_pace(p);
+	if (status_listen(p->status, p->config.state_dir, &err) != RC_OK)
+		log_warn("`kuzet-agent status` gets no answer: %s", err.text);
+}
+
 static void
 make_parts(struct pipeline *p)
 {
@@ -602,6 +653,7 @@ pipeline_open(const char *path, struct agent_config *config,
 	rc = open_inputs(p, err);
 	if (rc != RC_OK)
 		goto out;
+	open_status(p);
 	*out = p;
 	p = NULL;
 out:
@@ -632,6 +684,7 @@ pipeline_close(struct pipeline *p)
 		p->inputs[i].kind->close(p->inputs[i].self);
 	for (size_t i = 0; i < KINDS_MAX; i++)
 		free(p->inputs[i].configs); /* of one that failed, too */
+	status_free(p->status);
 	spool_close(p->spool);
 	for (unsigned i = sender_in_flight(p->sender); i > 0; i--)
 		free(sender_cookie(p->sender, i - 1));

@@ -237,6 +237,22 @@ stamp(struct decoder *d, struct event *ev, size_t bytes)
 	event_set_string(ev, FIELD_ORGANIZATION_ID, d->batch->source.owner);
 }
 
+struct event *
+decoder_add_own(struct decoder *d, struct batch *b)
+{
+	struct event *ev = batch_add_event(b);
+
+	if (ev == NULL)
+		return NULL;
+	ev->id = d->own;
+	ev->own_id = true;
+	d->own.offset++;
+	ev->arrival_ns = ev->time_ns = d->piece->arrival_ns;
+	event_set_string(ev, FIELD_ORGANIZATION_ID, b->source.owner);
+	event_set_string(ev, FIELD_AGENT_ID, b->source.agent);
+	return ev;
+}
+
 /* `json` is copied: the piece goes, the batch stays. */
 static void
 add_json(struct decoder *d, struct slice json)

@@ -25,3 +25,9 @@ void decoder_free(struct decoder *d); /* NULL is fine */
 
 /* Hands out at least one batch; takes the piece and its charge. */
 void decoder_run(struct decoder *d, struct piece *p);
+
+/*
+ * One more event of the batch, the collector's own, about its source; NULL:
+ * there is no room.  The caller fills it.
+ */
+struct event *decoder_add_own(struct decoder *d, struct batch *b);

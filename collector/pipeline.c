@@ -16,6 +16,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "agents.h"
 #include "api/api.h"
 #include "budget.h"
 #include "incidents/incidents.h"
@@ -53,8 +54,10 @@ struct pipeline {
 	struct loop_timer *watch;
 	uint64_t evicted_hits, unknown_hits; /* said so far */
 	struct listener_tls tls;
+	uint64_t left_out; /* of agents' status messages; the same */
 	struct budget *budget;
 	struct presence *presence;
+	struct agents *agents;
 	struct listener *beats;
 	struct listener *syslog;
 
@@ -389,6 +392,7 @@ start_workers(struct pipeline *p)
 		    .budget = p->budget,
 		},
 		.stages = p->stages,
+		.agents = p->agents,
 		.on_batch = on_batch,
 		.on_room = on_room,
 		.ctx = p,
@@ -432,6 +436,11 @@ on_watch(void *ctx)
 			 "their rules changed while the collector was stopped",
 		    (unsigned long long)unknown);
 	p->unknown_hits = unknown;
+	if (agents_left_out(p->agents) > p->left_out)
+		log_warn("%llu status messages of agents since the start were "
+			 "too much to keep",
+		    (unsigned long long)agents_left_out(p->agents));
+	p->left_out = agents_left_out(p->agents);
 	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
 }
 
@@ -472,6 +481,42 @@ on_status(void *ctx, struct api_status *out)
 	    __atomic_load_n(&p->rules_refused, __ATOMIC_RELAXED);
 }
 
+struct agent_question {
+	struct api_agent answer;
+	api_agent_cb *cb;
+	void *ctx;
+};
+
+static void
+on_agent_says(void *ctx, const struct agent_says *says)
+{
+	struct agent_question *q = ctx;
+
+	q->answer.heard_ns = says->heard_ns;
+	q->answer.version = says->version;
+	q->answer.instance = says->instance;
+	q->answer.started = says->started;
+	q->answer.peer = says->peer;
+	q->answer.status = says->status;
+	q->answer.positions = says->positions;
+	q->cb(q->ctx, &q->answer);
+}
+
+static void
+on_agent(void *ctx, struct slice owner, struct slice agent, api_agent_cb *cb,
+    void *cb_ctx)
+{
+	struct pipeline *p = ctx;
+	struct agent_question q = {
+		.answer = { .connected = presence_has(p->presence, agent) },
+		.cb = cb,
+		.ctx = cb_ctx,
+	};
+
+	if (!agents_get(p->agents, owner, agent, on_agent_says, &q))
+		cb(cb_ctx, &q.answer);
+}
+
 static enum rc
 start_api(struct pipeline *p, struct error *err)
 {
@@ -479,6 +524,7 @@ start_api(struct pipeline *p, struct error *err)
 		.control_path = p->config->control,
 		.store = p->store,
 		.status = on_status,
+		.agent = on_agent,
 		.ctx = p,
 	};
 
@@ -630,6 +676,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->watch = loop_timer_new(p->loop, on_watch, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
+	p->agents = agents_new();
 	rc = listener_tls_load(config, &p->tls, err);
 	if (rc == RC_OK)
 		rc = stages_load(config, true, &p->stages, err);
@@ -689,6 +736,7 @@ pipeline_free(struct pipeline *p)
 	loop_timer_free(p->flushed);
 	loop_timer_free(p->watch);
 	presence_free(p->presence);
+	agents_free(p->agents);
 	budget_free(p->budget);
 	loop_free(p->loop);
 	free(p);

@@ -95,6 +95,20 @@ presence_each(struct presence *p, void (*cb)(void *ctx, uint64_t connection),
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
+bool
+presence_has(struct presence *p, struct slice agent)
+{
+	bool found = false;
+
+	(void)pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < p->n && !found; i++)
+		found = slice_eq(agent,
+		    (struct slice){ p->visitors[i].agent,
+			strlen(p->visitors[i].agent) });
+	(void)pthread_mutex_unlock(&p->lock);
+	return found;
+}
+
 static bool
 seen_before(const struct presence *p, size_t index)
 {

@@ -8,6 +8,8 @@
 #include <stddef.h>
 #include <stdint.h>
 
+#include "slice.h"
+
 struct presence;
 
 struct presence *presence_new(void);
@@ -24,6 +26,8 @@ void presence_remove(struct presence *p, uint64_t connection);
 /* Every connection; the callback must not call back into presence. */
 void presence_each(struct presence *p,
     void (*cb)(void *ctx, uint64_t connection), void *ctx);
+
+bool presence_has(struct presence *p, struct slice agent);
 
 /* Different agents. */
 size_t presence_agents(struct presence *p);

@@ -2,8 +2,10 @@
 #include "worker.h"
 
 #include <pthread.h>
+#include <stdio.h>
 #include <stdlib.h>
 
+#include "log.h"
 #include "queue.h"
 #include "xalloc.h"
 
@@ -121,6 +123,66 @@ match(struct worker *w, struct batch *b, uint32_t index)
 		batch_add_hit(b, index, rules[i]);
 }
 
+/* address:port without the port. */
+static struct slice
+host_of(struct arena *arena, const char *peer)
+{
+	const char *port = strrchr(peer, ':');
+	struct slice host = { peer,
+		port != NULL ? (size_t)(port - peer) : strlen(peer) };
+
+	if (host.len > 2 && host.ptr[0] == '[') {
+		host.ptr++;
+		host.len -= 2;
+	}
+	return arena_copy(arena, host);
+}
+
+/* Two processes share the id: an event, so that rules and people see it. */
+static void
+report_double(struct worker *w, struct batch *b, const struct agent_double *d)
+{
+	struct event *ev = decoder_add_own(w->decoder, b);
+	char text[512];
+	int n;
+
+	if (ev == NULL)
+		return;
+	n = snprintf(text, sizeof(text),
+	    "two live agents are \"%.*s\": one from %s, one from %s; what they "
+	    "send is mixed up: give each its own certificate and state folder",
+	    SLICE_ARG(b->source.agent), d->peers[0], d->peers[1]);
+	event_set_string(ev, FIELD_EVENT_KIND, SLICE("alert"));
+	event_add_string(ev, FIELD_EVENT_CATEGORY, SLICE("configuration"));
+	event_add_string(ev, FIELD_EVENT_TYPE, SLICE("info"));
+	event_set_string(ev, FIELD_EVENT_MODULE, SLICE("kuzet"));
+	event_set_string(ev, FIELD_EVENT_DATASET, SLICE("kuzet.collector"));
+	event_set_string(ev, FIELD_EVENT_ACTION, SLICE("agent-doubled"));
+	event_set_string(ev, FIELD_KUZET_INPUT, SLICE("collector"));
+	event_set_string(ev, FIELD_SOURCE_IP, host_of(b->arena, d->peers[1]));
+	event_add_string(ev, FIELD_RELATED_IP, host_of(b->arena, d->peers[0]));
+	event_add_string(ev, FIELD_RELATED_IP, host_of(b->arena, d->peers[1]));
+	event_set_string(ev, FIELD_MESSAGE,
+	    arena_copy(b->arena,
+		(struct slice){ text,
+		    (size_t)n < sizeof(text) ? (size_t)n : sizeof(text) - 1 }));
+	log_warn("%s", text);
+	match(w, b, b->n - 1);
+}
+
+static void
+note_controls(struct worker *w, struct batch *b)
+{
+	struct agents *agents = w->pool->options.agents;
+	struct agent_double found;
+
+	for (uint32_t i = 0; agents != NULL && i < b->n_controls; i++) {
+		if (agents_note(agents, b->source.owner, b->source.agent,
+			b->source.peer, &b->controls[i], &found))
+			report_double(w, b, &found);
+	}
+}
+
 static void
 on_batch(void *ctx, struct batch *b)
 {
@@ -139,6 +201,7 @@ on_batch(void *ctx, struct batch *b)
 	(void)__atomic_add_fetch(&pool->received, b->n, __ATOMIC_RELAXED);
 	(void)__atomic_add_fetch(&pool->unparsed, b->n_unparsed,
 	    __ATOMIC_RELAXED);
+	note_controls(w, b);
 	pool->options.on_batch(pool->options.ctx, b);
 }
 

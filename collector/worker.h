@@ -6,6 +6,7 @@
  */
 #pragma once
 
+#include "agents.h"
 #include "decode.h"
 #include "stages.h"
 
@@ -16,6 +17,7 @@ struct workers_options {
 	size_t max_queued;              /* pieces */
 	struct decoder_options decoder; /* on_batch and ctx are set by us */
 	struct stages *stages;          /* takes a reference */
+	struct agents *agents; /* borrowed; NULL: nobody keeps what they say */
 	/* Any worker's thread; takes the batch. */
 	void (*on_batch)(void *ctx, struct batch *b);
 	/* There is room again after workers_submit() said no. */

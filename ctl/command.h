@@ -34,5 +34,6 @@ extern const struct command cmd_incidents;
 extern const struct command cmd_normalizers;
 extern const struct command cmd_parse;
 extern const struct command cmd_rules;
+extern const struct command cmd_agent;
 extern const struct command cmd_status;
 extern const struct command cmd_store;

@@ -7,6 +7,7 @@
 
 const struct command *const commands[] = {
 	&cmd_status,
+	&cmd_agent,
 	&cmd_events,
 	&cmd_incidents,
 	&cmd_detections,

@@ -270,6 +270,7 @@ rig_open(struct rig *r)
 		.inputs = r->inputs,
 		.n_inputs = r->n_inputs,
 		.heartbeat_ns = r->heartbeat_ns,
+		.controls = true,
 		.scan_ns = 100 * NS_PER_MS,
 		.wake = rig_wake,
 		.say = rig_say,

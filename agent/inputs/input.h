@@ -86,6 +86,7 @@ struct input_setup {
 	const struct input_config *inputs; /* those of this kind */
 	size_t n_inputs;
 	int64_t heartbeat_ns;
+	bool controls;   /* the receiver understands control messages */
 	int64_t scan_ns; /* between two looks at all names */
 	/* There is something to fill a window with. */
 	void (*wake)(void *ctx);
@@ -103,6 +104,22 @@ struct input_counts {
 	uint64_t dropped; /* files that a bound left out */
 	uint64_t damaged; /* files that could not be read to their end */
 };
+
+/* One file, or one generation of it; everything is borrowed. */
+struct input_file {
+	const char *path;
+	const char *input; /* the entry's name; NULL: none names it any more */
+	const char *state; /* one word */
+	uint8_t stream[16];
+	uint64_t size;           /* bytes; of a compressed file: on disk */
+	uint64_t read, acked_to; /* positions */
+	uint64_t backlog;        /* bytes that are not acknowledged */
+	uint64_t lines;          /* read since the start, as all below */
+	uint64_t sent, acked;    /* events */
+	uint64_t cut;            /* events */
+	uint64_t skipped;        /* bytes */
+};
+typedef void input_file_cb(void *ctx, const struct input_file *f);
 
 struct input_kind {
 	const char *name; /* as written in agent.yaml(5) */
@@ -126,6 +143,8 @@ struct input_kind {
 	/* Everything there is has been read and acknowledged. */
 	bool (*idle)(const void *self);
 	void (*counts)(const void *self, struct input_counts *counts);
+	/* Everything that is followed or remembered; NULL: it has no files. */
+	void (*files)(const void *self, input_file_cb *cb, void *ctx);
 	/* Positions go to disk now. */
 	void (*save)(void *self);
 	void (*close)(void *self); /* NULL is fine; saves */

@@ -205,7 +205,8 @@ add_controls(struct file_set *s, struct window *w)
 	char stream[UUID_TEXT];
 	struct tail *t;
 
-	for (size_t i = 0; i < s->n_specs && !window_full(w); i++) {
+	for (size_t i = 0;
+	     i < s->n_specs && s->setup.controls && !window_full(w); i++) {
 		struct file_spec *spec = &s->specs[i];
 
 		if (now_ns < spec->heartbeat_due_ns || !spec_idle(s, spec))
@@ -222,6 +223,10 @@ add_controls(struct file_set *s, struct window *w)
 		if (!t->finished || !gone || t->end_sent || t->unacked > 0 ||
 		    t->acked_at == 0)
 			continue;
+		if (!s->setup.controls) {
+			t->end_sent = t->ended = true;
+			continue;
+		}
 		uuid_text(t->stream, stream);
 		control_stream_end_add(w, stream);
 		w->receipts[w->n - 1] =
@@ -487,6 +492,52 @@ file_counts(const void *self, struct input_counts *counts)
 	counts->files = s->n_open;
 }
 
+static const char *
+state_of(const struct tail *t)
+{
+	if (t->copy)
+		return "copy";
+	if (t->finished)
+		return "finished";
+	if (t->fd == -1)
+		return t->deleted || t->replaced ? "lost" : "closed";
+	if (t->deleted)
+		return "deleted";
+	if (t->rotated)
+		return "rotated";
+	return t->ready || t->unacked > 0 ? "busy" : "idle";
+}
+
+static void
+file_files(const void *self, input_file_cb *cb, void *ctx)
+{
+	const struct file_set *s = self;
+	const struct tail *t;
+
+	TAILQ_FOREACH (t, &s->tails, all) {
+		struct input_file f = {
+			.path = t->path,
+			.input = t->spec == NULL ? NULL : t->spec->config->name,
+			.state = state_of(t),
+			.size = t->size,
+			.read = t->read_at,
+			.acked_to = t->acked_at,
+			.lines = t->counts.lines,
+			.sent = t->counts.sent,
+			.acked = t->counts.acked,
+			.cut = t->counts.cut,
+			.skipped = t->counts.skipped,
+		};
+
+		memcpy(f.stream, t->stream, sizeof(f.stream));
+		if (!t->is_gzip && !t->copy && !t->finished &&
+		    t->size > t->acked_at)
+			f.backlog = t->size - t->acked_at;
+		if (!t->dead)
+			cb(ctx, &f);
+	}
+}
+
 static void
 file_save(void *self)
 {
@@ -503,6 +554,7 @@ const struct input_kind input_file = {
 	.drain = file_drain,
 	.idle = file_idle,
 	.counts = file_counts,
+	.files = file_files,
 	.save = file_save,
 	.close = file_close,
 };

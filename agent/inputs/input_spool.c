@@ -178,7 +178,8 @@ add_controls(struct spool_input *in, struct window *w)
 	struct slice text = timestamp_format(now_ns - now_ns % NS_PER_MS, now);
 
 	now[text.len] = '\0';
-	if (loop_now() >= in->heartbeat_due_ns && all_acked(in)) {
+	if (loop_now() >= in->heartbeat_due_ns && all_acked(in) &&
+	    in->setup.controls) {
 		for (size_t i = 0; i < in->setup.n_inputs && !window_full(w);
 		     i++) {
 			control_heartbeat_add(w, in->setup.inputs[i].name, now);
@@ -188,6 +189,10 @@ add_controls(struct spool_input *in, struct window *w)
 	}
 	if (!in->end_sent && !window_full(w) &&
 	    spool_ended(in->setup.spool, in->ending)) {
+		if (!in->setup.controls) {
+			spool_forget(in->setup.spool, in->ending);
+			return;
+		}
 		uuid_text(in->ending, stream);
 		control_stream_end_add(w, stream);
 		receipt(in, w, in->ending, MARK_HEARTBEAT);

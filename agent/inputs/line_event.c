@@ -298,13 +298,20 @@ line_event_add(struct window *w, const struct line_shape *shape,
 	finish_frame(w, frame, at);
 }
 
+void
+control_add(struct window *w, struct slice json)
+{
+	char *frame = buf_reserve(&w->frames, J_HEADER + json.len);
+
+	assert(frame != NULL && w->n < WINDOW_EVENTS);
+	finish_frame(w, frame, put(frame + J_HEADER, json));
+}
+
 static void
 add_control(struct window *w, struct buf *json)
 {
-	char *frame = buf_reserve(&w->frames, J_HEADER + json->len);
-
-	assert(frame != NULL && w->n < WINDOW_EVENTS && !json->overflowed);
-	finish_frame(w, frame, put(frame + J_HEADER, buf_slice(json)));
+	assert(!json->overflowed);
+	control_add(w, buf_slice(json));
 	buf_fini(json);
 }
 

@@ -59,6 +59,8 @@ void json_event_add(struct window *w, struct slice json, const char *stream,
 void control_heartbeat_add(struct window *w, const char *input,
     const char *now);
 void control_stream_end_add(struct window *w, const char *stream);
+/* Any other, whole. */
+void control_add(struct window *w, struct slice json);
 
 /*
  * Adds `s` as the inside of a JSON string: control characters escaped, what is

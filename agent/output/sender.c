@@ -596,6 +596,12 @@ sender_connected(const struct sender *s)
 	return s->state == UP;
 }
 
+const char *
+sender_host(const struct sender *s)
+{
+	return s->hosts[s->host];
+}
+
 void
 sender_put(struct sender *s, struct slice j_frames, uint32_t n, void *cookie)
 {

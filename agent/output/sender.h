@@ -55,6 +55,8 @@ bool sender_has_room(const struct sender *s);
 /* Windows that are not acknowledged. */
 unsigned sender_in_flight(const struct sender *s);
 bool sender_connected(const struct sender *s);
+/* HOST:PORT that is connected or being tried; valid until configured anew. */
+const char *sender_host(const struct sender *s);
 
 /* The J frames of one window; they are copied (compressed). */
 void sender_put(struct sender *s, struct slice j_frames, uint32_t n,

@@ -419,8 +419,93 @@ get_store_proof(void *ctx, const struct http_request *r,
 	answer_store_proof(api->options.store, r, reply);
 }
 
+struct agents_answer {
+	struct answer answer;
+	const struct api *api;
+	struct slice only; /* this one, with its positions; ptr NULL: all */
+	const struct store_agent *row;
+	bool found;
+};
+
+static void
+put_text(struct json_writer *w, const char *key, struct slice text)
+{
+	if (text.len == 0)
+		return;
+	json_key(w, key);
+	json_string(w, text);
+}
+
+static void
+write_agent(void *ctx, const struct api_agent *says)
+{
+	struct agents_answer *a = ctx;
+	struct json_writer w;
+
+	json_begin(&w, &a->answer.line);
+	json_open(&w, '{');
+	json_key(&w, "agent");
+	json_string(&w, a->row->agent);
+	json_key(&w, "organization");
+	json_string(&w, a->row->owner);
+	json_key(&w, "connected");
+	json_bool(&w, says->connected);
+	json_key(&w, "last_seen");
+	json_time(&w, a->row->last_seen_ns);
+	put_number(&w, "events", a->row->events);
+	put_text(&w, "version", says->version);
+	put_text(&w, "peer", says->peer);
+	put_text(&w, "started", says->started);
+	put_text(&w, "instance", says->instance);
+	if (says->heard_ns != 0) {
+		json_key(&w, "heard");
+		json_time(&w, says->heard_ns);
+	}
+	if (says->status.len > 0) {
+		json_key(&w, "status");
+		json_raw(&w, says->status);
+	}
+	if (a->only.ptr != NULL && says->positions.len > 0) {
+		json_key(&w, "positions");
+		json_raw(&w, says->positions);
+	}
+	json_close(&w, '}');
+}
+
+static bool
+agent_line(void *ctx, const struct store_agent *row)
+{
+	struct agents_answer *a = ctx;
+
+	if (a->only.ptr != NULL && !slice_eq(a->only, row->agent))
+		return true;
+	a->found = true;
+	a->row = row;
+	a->api->options.agent(a->api->options.ctx, row->owner, row->agent,
+	    write_agent, a);
+	return answer_line(&a->answer);
+}
+
+/* GET /v1/agents?agent= */
+static void
+get_agents(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	struct agents_answer a = { .api = ctx };
+	struct error err;
+	enum rc rc;
+
+	answer_init(&a.answer, reply);
+	a.only = http_param(r, "agent");
+	rc = store_agents(a.api->options.store, agent_line, &a, &err);
+	if (rc == RC_OK && a.only.ptr != NULL && !a.found)
+		rc = error_set(&err, RC_INVALID, "there is no agent \"%.*s\"",
+		    SLICE_ARG(a.only));
+	answer_fini(&a.answer, rc, &err);
+}
+
 static const struct http_route routes[] = {
 	{ "GET", "/v1/status", get_status },
+	{ "GET", "/v1/agents", get_agents },
 	{ "GET", "/v1/events", get_events },
 	{ "GET", "/v1/incidents", get_incidents },
 	{ "GET", "/v1/detections", get_detections },

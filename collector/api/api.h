@@ -28,11 +28,24 @@ struct api_status {
 	uint64_t unknown_hits; /* their rule had changed before they came */
 };
 
+/* What an agent said of itself last; "" where it said nothing. */
+struct api_agent {
+	bool connected;
+	int64_t heard_ns; /* 0: not since the collector's start */
+	struct slice version, instance, started, peer;
+	struct slice status;    /* JSON object */
+	struct slice positions; /* JSON array */
+};
+typedef void api_agent_cb(void *ctx, const struct api_agent *agent);
+
 struct api_options {
 	const char *control_path; /* of the socket; its folder exists */
 	struct store *store;      /* borrowed: outlives the api */
 	/* Called in any of the API's threads; *out is zeroed before. */
 	void (*status)(void *ctx, struct api_status *out);
+	/* The same; calls back once. */
+	void (*agent)(void *ctx, struct slice owner, struct slice agent,
+	    api_agent_cb *cb, void *cb_ctx);
 	void *ctx;
 	unsigned query_threads; /* 0: 2 */
 };

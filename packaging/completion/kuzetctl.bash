@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status events incidents detections parse rules normalizers store'
+	local commands='status agent events incidents detections parse rules normalizers store'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -39,6 +39,8 @@ _kuzetctl() {
 	case $command/$sub in
 	/) word="--socket --config --json --help --version $commands" ;;
 	status/*) word='--json --help' ;;
+	agent/) word='list show --help' ;;
+	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;
 	incidents/* | detections/*)
 		word='--since --until --rule --limit --json --help'
