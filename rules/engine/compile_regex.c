@@ -114,11 +114,41 @@ try_compile(const struct regex_set *set, hs_database_t **db, uint32_t *bad)
 	return ok;
 }
 
+static bool
+is_taken(const char *text, unsigned flags)
+{
+	hs_compile_error_t *why = NULL;
+	hs_expr_info_t *info = NULL;
+	bool taken = hs_expression_info(text, flags, &info, &why) == HS_SUCCESS;
+
+	free(info);
+	(void)hs_free_compile_error(why);
+	return taken;
+}
+
+/* By itself: to find the bad ones by compiling all takes a run for each. */
+static enum fate
+judge(const struct regex_set *set, uint32_t i)
+{
+	const char *text = set->texts[i];
+
+	if (regex_places((struct slice){ text, set->lens[i] }) >
+	    REGEX_DATABASE_PLACES)
+		return REFUSED;
+	if (is_taken(text, set->flags[i]))
+		return AS_WRITTEN;
+	return is_taken(text, set->flags[i] | HS_FLAG_PREFILTER) ? WIDENED
+								 : REFUSED;
+}
+
 static hs_database_t *
 make_database(struct regex_set *set)
 {
 	hs_database_t *db = NULL;
 	uint32_t bad;
+
+	for (uint32_t i = 0; i < set->n; i++)
+		set->fates[i] = (uint8_t)judge(set, i);
 
 	while (!try_compile(set, &db, &bad))
 		set->fates[bad] =
@@ -138,7 +168,6 @@ regex_database(struct database_cache *cache, struct regex_set *set)
 	database_cache_key(&patterns, key);
 	if (database_cache_get(cache, key, &db, set->fates, set->n))
 		return db;
-	memset(set->fates, AS_WRITTEN, set->n);
 	db = make_database(set);
 	database_cache_put(cache, key, db, set->fates, set->n);
 	return db;

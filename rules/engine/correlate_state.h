@@ -23,7 +23,7 @@
 #include "rule.h"
 
 enum {
-	CORR_SLOTS_MAX = 30, /* rules that a temporal correlation may name */
+	CORR_SLOTS_MAX = RULE_TEMPORAL_MAX,
 	CORR_AGENTS_MAX = 64,
 	/* Hits behind a group's newest are kept for so many timespans at the
 	 * least; while fewer than CORR_RELAXED_HITS are held, for `late_ns`: an

@@ -73,6 +73,12 @@ lint_match(struct rule_parser *p, const struct sigma_item *item,
 		parse_warn(p, item->line,
 		    "slow: the regular expression counts far (the repeats "
 		    "{n,m} of one sum up to 100 or more); * or + is quick");
+	else if (regex_places(m->text) > REGEX_DATABASE_PLACES)
+		parse_warn(p, item->line,
+		    "slow: the counts of the regular expression multiply to "
+		    "more than %d characters, so it is tried on each event by "
+		    "itself; * or + is quick",
+		    REGEX_DATABASE_PLACES);
 	else if (!hyperscan_takes(m))
 		parse_warn(p, item->line,
 		    "slow: the regular expression looks around or back, so it "

@@ -355,6 +355,13 @@ parse_references(struct rule_parser *p, const struct yaml_node *map,
 	return true;
 }
 
+static bool
+is_temporal(enum correlation_type type)
+{
+	return type == CORRELATION_TEMPORAL ||
+	    type == CORRELATION_TEMPORAL_ORDERED;
+}
+
 bool
 parse_correlation(struct rule_parser *p, const struct yaml_node *map,
     struct sigma_rule *rule)
@@ -372,6 +379,12 @@ parse_correlation(struct rule_parser *p, const struct yaml_node *map,
 	    !parse_timespan(p, map, &c->timespan_ns) ||
 	    !parse_conditions(p, map, type, c))
 		return false;
+	if (is_temporal(c->type) && c->n_rules > RULE_TEMPORAL_MAX)
+		return parse_fail(p, map->line,
+		    "a temporal correlation of %u rules; at most %d are "
+		    "allowed: correlate some of them first, and those "
+		    "correlations then",
+		    c->n_rules, RULE_TEMPORAL_MAX);
 	node = yaml_get(map, "group-by");
 	if (node == NULL)
 		node = yaml_get(map, "group_by");

@@ -11,7 +11,8 @@ enum {
 	JIT_STACK_MIN = 32768,
 	JIT_STACK_MAX = 524288,
 	FAR_COUNT = 32, /* of one repeat */
-	HEAVY_TOTAL = 100
+	HEAVY_TOTAL = 100,
+	GROUPS_MAX = 256 /* PCRE2 takes fewer */
 };
 
 static uint32_t
@@ -149,6 +150,50 @@ regex_is_heavy(struct slice text)
 	while (w.at < text.len && total < HEAVY_TOTAL)
 		total += walk_step(&w, &from).most;
 	return total >= HEAVY_TOTAL;
+}
+
+/* Groups that are open, by what there was before them. */
+struct regex_groups {
+	unsigned before[GROUPS_MAX];
+	unsigned n;
+};
+
+static unsigned
+saturate(uint64_t places)
+{
+	return places < REGEX_PLACES_MAX ? (unsigned)places : REGEX_PLACES_MAX;
+}
+
+unsigned
+regex_places(struct slice text)
+{
+	struct regex_walk w = { .text = text };
+	struct regex_groups open = { .n = 0 };
+	uint64_t total = 0, last = 0; /* of what a repeat would repeat */
+	size_t from;
+
+	while (w.at < text.len) {
+		bool in_class = w.in_class;
+		char c = text.ptr[w.at];
+		struct repeat r = walk_step(&w, &from);
+
+		if (r.len > 0) {
+			total += r.most > 0 ? last * (r.most - 1) : 0;
+		} else if (in_class || strchr("*+?|^$", c) != NULL) {
+			continue; /* in a class: it was counted */
+		} else if (c == '(') {
+			if (open.n == GROUPS_MAX)
+				return REGEX_PLACES_MAX;
+			open.before[open.n++] = saturate(total);
+		} else if (c == ')' && open.n > 0) {
+			last = total - open.before[--open.n];
+		} else {
+			total++;
+			last = 1;
+		}
+		total = saturate(total);
+	}
+	return (unsigned)total;
 }
 
 void

@@ -22,6 +22,17 @@ pcre2_code *regex_compile(struct slice text, uint8_t flags);
 bool regex_is_heavy(struct slice text);
 
 /*
+ * How many characters it has with its counts written out, as a matcher of all
+ * places at once needs them; saturated at REGEX_PLACES_MAX.
+ */
+enum {
+	REGEX_PLACES_MAX = 1 << 20,
+	/* more than that Hyperscan is not asked for: seconds of compiling */
+	REGEX_DATABASE_PLACES = 512
+};
+unsigned regex_places(struct slice text);
+
+/*
  * The same with every far count replaced by "any number": it matches at least
  * what `text` matches.  `out` has room for text.len + 1 bytes, NUL follows.
  */

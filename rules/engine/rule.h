@@ -24,10 +24,12 @@ enum {
 	RULE_VARIANTS_MAX = 3125, /* of one value: 5^5 dashes */
 	RULE_VALUE_BYTES = 16384,
 	RULE_REGEX_BYTES = 4096,
+	RULE_REGEX_PLACES = 8192, /* of one rule, counts written out */
 	RULE_CONDITION_BYTES = 8192,
 	RULE_CONDITION_NODES = 4096,
 	RULE_CONDITION_DEPTH = 32,
 	RULE_REFERENCES_MAX = 256, /* of one correlation */
+	RULE_TEMPORAL_MAX = 30,    /* of a temporal one: a bit each */
 	RULE_GROUP_BY_MAX = 16,
 	RULE_CHAIN_MAX = 8, /* correlations of correlations */
 	RULES_MAX = 65536

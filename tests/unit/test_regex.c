@@ -24,9 +24,43 @@ static const struct {
 	{ "an end in the middle", "a{1,", false, "a{1," },
 };
 
+static const struct {
+	const char *text;
+	unsigned places;
+} counted[] = {
+	{ "", 0 },
+	{ "abc", 3 },
+	{ "[a-z]{3}b", 4 },
+	{ "[]a]{5}", 5 },
+	{ "a\\{3}", 4 },
+	{ "a*b+c?", 3 },
+	{ "(ab|c){4}", 12 },
+	{ "((a{1,31}){1,31}){1,31}", 29791 },
+	{ "(a){0}b", 2 },
+	{ "((((a{999}){999}){999}){999}){999}", REGEX_PLACES_MAX },
+	{ "a)b{2}", 4 },
+	{ "((((", 0 },
+};
+
+static void
+test_places(void)
+{
+	for (size_t i = 0; i < sizeof(counted) / sizeof(counted[0]); i++) {
+		struct slice text = { counted[i].text,
+			strlen(counted[i].text) };
+		unsigned places = regex_places(text);
+
+		CHECK(places == counted[i].places, "\"%s\" has %u places",
+		    counted[i].text, counted[i].places);
+		if (places != counted[i].places)
+			(void)printf("# %u\n", places);
+	}
+}
+
 int
 main(void)
 {
+	test_places();
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
 		struct slice text = { rows[i].text, strlen(rows[i].text) };
 		char relaxed[64];

@@ -92,6 +92,10 @@ static const struct {
 	    HEAD "detection:\n  s: {A|windash: '-a -b -c -d -e -f'}\n"
 		 "  condition: s\n",
 	    "variants" },
+	{ "a regular expression that is too long",
+	    HEAD "detection:\n  s: {A|re: '(((a{1,99}){1,99}b){1,99}){1,99}'}\n"
+		 "  condition: s\n",
+	    "regular expression" },
 	{ "an id twice", BASE BASE, "is taken by" },
 	{ "a correlation of an unknown type",
 	    BASE CORRELATION "  type: count\n", "\"type\" of a correlation" },
@@ -198,6 +202,71 @@ test_deep(void)
 		strstr(t.findings, "deeper") != NULL,
 	    "a condition that is nested too deep is refused");
 	ruleset_unref(rs);
+}
+
+/* Rules of which one thing is too many. */
+static void
+test_bounds(void)
+{
+	struct {
+		const char *name, *head, *each, *tail, *said;
+		int n;
+	} rows[] = {
+		{ "regular expressions that take long to compile",
+		    HEAD "detection:\n  s:\n    A|re:\n",
+		    "      - '(.{0,30}a){15}%d'\n", "  condition: s\n",
+		    "23 error the rule's regular expressions have more than",
+		    40 },
+		{ "selections", HEAD "detection:\n", "  s%d: {A: 1}\n",
+		    "  condition: 1 of s*\n", "selections", 300 },
+		{ "rules of a temporal correlation",
+		    "title: c\ncorrelation:\n  type: temporal\n"
+		    "  timespan: 1m\n  rules:\n",
+		    "    - r%d\n", "",
+		    "at most 30 are allowed: correlate some of them first",
+		    31 },
+		{ "rules of an ordered one",
+		    "title: c\ncorrelation:\n  type: temporal_ordered\n"
+		    "  timespan: 1m\n  rules:\n",
+		    "    - r%d\n", "", "at most 30 are allowed", 31 },
+		{ "rules of a count",
+		    "title: c\ncorrelation:\n  type: event_count\n"
+		    "  timespan: 1m\n  condition: {gte: 1}\n  rules:\n",
+		    "    - r%d\n", "", "1 to 256 rules", 257 },
+		{ "keys to group by",
+		    "title: c\ncorrelation:\n  type: event_count\n"
+		    "  rules: x\n  timespan: 1m\n  condition: {gte: 1}\n"
+		    "  group-by:\n",
+		    "    - F%d\n", "", "group-by", 17 },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		struct rules_text t;
+		struct ruleset *rs;
+		struct buf text;
+
+		buf_init(&text, 1 << 20);
+		(void)buf_add_str(&text, rows[i].head);
+		for (int k = 0; k < rows[i].n; k++) {
+			char line[64];
+			const char *number = strstr(rows[i].each, "%d");
+
+			(void)snprintf(line, sizeof(line), "%.*s%d%s",
+			    (int)(number - rows[i].each), rows[i].each, k,
+			    number + 2);
+			(void)buf_add_str(&text, line);
+		}
+		(void)buf_add_str(&text, rows[i].tail);
+		(void)buf_add_char(&text, '\0');
+		rs = rules_text_load(&t, text.ptr, NULL);
+		CHECK(rs != NULL && ruleset_refused(rs) == 1 &&
+			strstr(t.findings, rows[i].said) != NULL,
+		    "too many %s are refused", rows[i].name);
+		if (rs == NULL || strstr(t.findings, rows[i].said) == NULL)
+			(void)printf("# %s\n", t.findings);
+		ruleset_unref(rs);
+		buf_fini(&text);
+	}
 }
 
 static void
@@ -435,6 +504,7 @@ main(void)
 {
 	test_refused();
 	test_deep();
+	test_bounds();
 	test_info();
 	test_digests();
 	test_correlation();
