@@ -29,6 +29,9 @@ struct collector_config {
 	struct conf_map organizations;
 	int incident_level; /* enum rule_level */
 	int64_t silent_after_ns;
+	char *store_key; /* NULL: state_dir/store.key */
+	int64_t store_sign_every_ns;
+	bool store_merge;
 	int64_t memory_bytes;
 	int64_t workers;
 	int64_t max_connections;

@@ -29,6 +29,7 @@
 #include "soc.h"
 #include "stages.h"
 #include "store.h"
+#include "store/keeper.h"
 #include "store/writer.h"
 #include "timestamp.h"
 #include "tls.h"
@@ -67,6 +68,7 @@ struct pipeline {
 
 	struct store *store;
 	struct writer *writer;
+	struct keeper *keeper;
 	struct incidents *incidents;
 	struct publish *publish; /* NULL: no Kafka is configured */
 	struct api *api;
@@ -256,6 +258,16 @@ on_store_trouble(void *ctx, const char *message)
 }
 
 static void
+on_keeper_trouble(void *ctx, const char *message)
+{
+	(void)ctx;
+	if (message[0] == '\0')
+		log_info("the store is kept again");
+	else
+		log_warn("the store is not kept, events are: %s", message);
+}
+
+static void
 on_incident(void *ctx, const struct incident *i)
 {
 	struct pipeline *p = ctx;
@@ -368,6 +380,7 @@ start_writer(struct pipeline *p)
 	const struct writer_options options = {
 		.store = p->store,
 		.max_queued = BATCHES_QUEUED,
+		.seal_every_ns = p->config->store_sign_every_ns,
 		.on_ack = on_ack,
 		.on_fail = on_fail,
 		.on_commit = on_commit,
@@ -376,6 +389,30 @@ start_writer(struct pipeline *p)
 	};
 
 	p->writer = writer_new(&options);
+}
+
+static void
+start_keeper(struct pipeline *p)
+{
+	const struct keeper_options options = {
+		.store = p->store,
+		.no_merge = !p->config->store_merge,
+		.on_trouble = on_keeper_trouble,
+		.ctx = p,
+	};
+
+	p->keeper = keeper_new(&options);
+}
+
+static enum rc
+open_store(struct pipeline *p, struct error *err)
+{
+	const struct store_options options = {
+		.dir = p->config->state_dir,
+		.key = p->config->store_key,
+	};
+
+	return store_open_with(&options, &p->store, err);
 }
 
 static void
@@ -657,6 +694,8 @@ drain(struct pipeline *p)
 	p->workers = NULL;
 	writer_free(p->writer);
 	p->writer = NULL;
+	keeper_free(p->keeper);
+	p->keeper = NULL;
 	loop_timer_start(p->flushed, FLUSH_MS * NS_PER_MS);
 	loop_run(p->loop);
 }
@@ -681,13 +720,14 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK)
 		rc = stages_load(config, true, &p->stages, err);
 	if (rc == RC_OK)
-		rc = store_open(config->state_dir, &p->store, err);
+		rc = open_store(p, err);
 	if (rc == RC_OK)
 		rc = start_publish(p, err);
 	if (rc == RC_OK)
 		rc = start_incidents(p, err);
 	if (rc == RC_OK) {
 		start_writer(p);
+		start_keeper(p);
 		start_workers(p);
 		start_reload(p);
 		count_rules(p);
@@ -727,6 +767,7 @@ pipeline_free(struct pipeline *p)
 	listener_free(p->syslog);
 	workers_free(p->workers);
 	writer_free(p->writer);
+	keeper_free(p->keeper);
 	incidents_free(p->incidents);
 	publish_free(p->publish);
 	store_close(p->store);

@@ -69,7 +69,10 @@ static const char format2[] =
 
 static const char *const formats[DAY_FORMAT] = { format1, format2 };
 
-/* What readers ask instead of `blocks`: the live ones, in every format. */
+/*
+ * What readers ask instead of the table: the live ones, in every format.  The
+ * name `blocks` means them too, so that no reader sees the others.
+ */
 static const char live1[] =
     "CREATE TEMP VIEW live AS SELECT id, commit_number,"
     " commit_number AS last_commit, owner, first_time, last_time, n, hits,"
@@ -177,7 +180,9 @@ make_view(struct sql *s, int version, struct error *err)
 	    (long long)now, (long long)now);
 	/* it is of the connection, not of the file */
 	if (sql_exec(s, "PRAGMA query_only=OFF", err) != RC_OK ||
-	    sql_exec(s, text, err) != RC_OK)
+	    sql_exec(s, text, err) != RC_OK ||
+	    sql_exec(s, "CREATE TEMP VIEW blocks AS SELECT * FROM live", err) !=
+		RC_OK)
 		return err->code;
 	return sql_exec(s, "PRAGMA query_only=ON", err);
 }

@@ -141,6 +141,9 @@ struct days {
 	size_t n, at;
 	struct reading reading;
 };
+/* How many readers ever began, and the number of the oldest under way. */
+uint64_t store_readings(struct store *s);
+uint64_t store_oldest_reading(struct store *s); /* UINT64_MAX: none */
 enum rc days_begin(struct store *s, struct days *d, struct error *err);
 enum rc days_next(struct days *d, struct sql **day, struct error *err);
 void days_end(struct days *d);

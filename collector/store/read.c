@@ -1,6 +1,29 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/store/internal.h"
 
+uint64_t
+store_readings(struct store *s)
+{
+	uint64_t n;
+
+	(void)pthread_mutex_lock(&s->readers_lock);
+	n = s->n_readings;
+	(void)pthread_mutex_unlock(&s->readers_lock);
+	return n;
+}
+
+uint64_t
+store_oldest_reading(struct store *s)
+{
+	uint64_t oldest = UINT64_MAX;
+
+	(void)pthread_mutex_lock(&s->readers_lock);
+	for (const struct reading *r = s->readers; r != NULL; r = r->next)
+		oldest = r->since; /* the newest comes first */
+	(void)pthread_mutex_unlock(&s->readers_lock);
+	return oldest;
+}
+
 enum rc
 days_begin(struct store *s, struct days *d, struct error *err)
 {

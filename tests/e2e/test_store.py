@@ -135,5 +135,37 @@ def proven():
         assert follow_recipe(unpack(proof, w.dir / "proof2")) == [0] * 4
 
 
+def blocks(w):
+    """How many blocks the day files hold."""
+    n = 0
+    for day in day_files(w):
+        with sqlite3.connect(f"file:{day}?mode=ro", uri=True) as db:
+            n += db.execute("SELECT count(*) FROM block_data").fetchone()[0]
+        db.close()
+    return n
+
+
+def merged_while_it_runs():
+    """small blocks are merged while it runs; nothing that is seen changes"""
+    with World() as w:
+        collector = w.start_collector()
+        n = 1100
+        with connect(w) as s:
+            for i in range(n):  # a window, and so a block, for each
+                s.sendall(batch([{"event": {"id": f"id-{i}"},
+                                  "message": f"line {i}"}]))
+                assert read_ack(s) == 1
+        wait_for("the blocks to be merged", lambda: blocks(w) < n // 2)
+        events = w.events()
+        assert [e["event"]["id"] for e in events] == \
+            [f"id-{i}" for i in range(n)]
+        last = w.ctl_json("store", "verify")[-1]
+        assert last["events"] == n and last["damaged"] == 0, last
+        collector.kill()
+        last = ctl(w, "store", "verify", "--dir", state(w), check=0)[-1]
+        assert last["events"] == n and last["damaged"] == 0, last
+
+
 if __name__ == "__main__":
-    main([verified_online_and_offline, damage_named, proven])
+    main([verified_online_and_offline, damage_named, proven,
+          merged_while_it_runs])

@@ -375,7 +375,11 @@ kill_9_loses_and_doubles_nothing(void)
 
 		if (pid == 0)
 			append_for_ever(dir, p, from);
-		(void)usleep(20000 + (useconds_t)(i * 7919 % 60000));
+		/* among its commits, not before them */
+		while (p->reported <= from + 100 &&
+		    waitpid(pid, NULL, WNOHANG) == 0)
+			(void)usleep(1000);
+		(void)usleep((useconds_t)(i * 7919 % 30000));
 		(void)kill(pid, SIGKILL);
 		(void)waitpid(pid, NULL, 0);
 		bad += !is_whole(dir, p->reported);

@@ -1,0 +1,182 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "collector/store/keeper.h"
+
+#include <pthread.h>
+#include <stdlib.h>
+#include <time.h>
+
+#include "collector/store/merge.h"
+#include "timestamp.h"
+
+#define LOOK_NS NS_PER_SEC
+
+struct keeper {
+	struct keeper_options o;
+	pthread_t thread;
+	pthread_mutex_t lock;
+	pthread_cond_t wake;
+	bool stop;                       /* with `lock` */
+	struct keeper_counters counters; /* with `lock` */
+
+	/* the thread's alone */
+	struct merger *merger;
+	uint64_t events; /* when it looked last */
+	int64_t looked_ns;
+	bool troubled;
+};
+
+static int64_t
+monotonic(void)
+{
+	struct timespec t;
+
+	(void)clock_gettime(CLOCK_MONOTONIC, &t);
+	return t.tv_sec * NS_PER_SEC + t.tv_nsec;
+}
+
+/* Once when it begins, and once, "", when it is over. */
+static void
+trouble(struct keeper *k, const char *message)
+{
+	bool now = message[0] != '\0';
+
+	if (now != k->troubled)
+		k->o.on_trouble(k->o.ctx, message);
+	k->troubled = now;
+}
+
+/* Whether events come faster than the disk should also be read for merging. */
+static bool
+is_busy(struct keeper *k)
+{
+	struct store_counters c;
+	int64_t now = monotonic(), took_ns = now - k->looked_ns;
+	uint64_t came;
+
+	store_counters(k->o.store, &c);
+	came = c.events - k->events;
+	k->events = c.events;
+	k->looked_ns = now;
+	return took_ns > 0 &&
+	    (double)came / (double)took_ns > KEEPER_BUSY / 1e9;
+}
+
+static void
+count(struct keeper *k)
+{
+	struct merge_counters m;
+
+	merger_counters(k->merger, &m);
+	(void)pthread_mutex_lock(&k->lock);
+	k->counters.blocks_before = m.blocks_before;
+	k->counters.blocks_after = m.blocks_after;
+	(void)pthread_mutex_unlock(&k->lock);
+}
+
+static bool
+stopped(struct keeper *k)
+{
+	bool stop;
+
+	(void)pthread_mutex_lock(&k->lock);
+	stop = k->stop;
+	(void)pthread_mutex_unlock(&k->lock);
+	return stop;
+}
+
+/* The two newest days: the open one, and the rest of the one before. */
+static enum rc
+merge_days(struct keeper *k, struct error *err)
+{
+	int32_t *days;
+	size_t n;
+	enum rc rc = day_list(k->o.store->dir, &days, &n, err);
+
+	for (size_t i = n > 2 ? n - 2 : 0; rc == RC_OK && i < n; i++) {
+		bool ended = i + 1 < n, done = true;
+
+		while (rc == RC_OK && done && !stopped(k) && !is_busy(k))
+			rc = merge_step(k->merger, days[i], ended, &done, err);
+		if (rc == RC_OK)
+			rc = merge_purge(k->merger, days[i], err);
+	}
+	free(days);
+	count(k);
+	return rc;
+}
+
+static void
+look(struct keeper *k)
+{
+	struct error err;
+
+	if (is_busy(k) || k->o.no_merge)
+		return;
+	trouble(k, merge_days(k, &err) == RC_OK ? "" : err.text);
+}
+
+static void *
+run(void *ctx)
+{
+	struct keeper *k = ctx;
+	struct timespec until;
+
+	(void)pthread_mutex_lock(&k->lock);
+	while (!k->stop) {
+		(void)clock_gettime(CLOCK_MONOTONIC, &until);
+		until.tv_sec += LOOK_NS / NS_PER_SEC;
+		while (!k->stop &&
+		    pthread_cond_timedwait(&k->wake, &k->lock, &until) == 0)
+			;
+		if (k->stop)
+			break;
+		(void)pthread_mutex_unlock(&k->lock);
+		look(k);
+		(void)pthread_mutex_lock(&k->lock);
+	}
+	(void)pthread_mutex_unlock(&k->lock);
+	return NULL;
+}
+
+struct keeper *
+keeper_new(const struct keeper_options *options)
+{
+	struct keeper *k = xzalloc(sizeof(*k));
+	pthread_condattr_t attr;
+
+	k->o = *options;
+	k->merger = merger_new(options->store);
+	k->looked_ns = monotonic();
+	(void)pthread_mutex_init(&k->lock, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&k->wake, &attr);
+	(void)pthread_condattr_destroy(&attr);
+	if (pthread_create(&k->thread, NULL, run, k) != 0)
+		abort();
+	return k;
+}
+
+void
+keeper_free(struct keeper *k)
+{
+	if (k == NULL)
+		return;
+	(void)pthread_mutex_lock(&k->lock);
+	k->stop = true;
+	(void)pthread_cond_broadcast(&k->wake);
+	(void)pthread_mutex_unlock(&k->lock);
+	(void)pthread_join(k->thread, NULL);
+	merger_free(k->merger);
+	(void)pthread_mutex_destroy(&k->lock);
+	(void)pthread_cond_destroy(&k->wake);
+	free(k);
+}
+
+void
+keeper_counters(struct keeper *k, struct keeper_counters *out)
+{
+	(void)pthread_mutex_lock(&k->lock);
+	*out = k->counters;
+	(void)pthread_mutex_unlock(&k->lock);
+}
