@@ -90,7 +90,7 @@ static const struct conf_option input_options[] = {
 	{ .key = "rescan", .type = CONF_CHOICE, .choices = rescan_kinds,
 	    .def = "metadata", .offset = offsetof(struct agent_input, rescan),
 	    .help = "fim: what makes a file be hashed again." },
-	{ .key = "rate", .type = CONF_STRING, .def = "20MB/s",
+	{ .key = "rate", .type = CONF_SIZE, .def = "20MB/s",
 	    .offset = offsetof(struct agent_input, rate),
 	    .help = "fim: reading pace; 0: as fast as it goes." },
 	{ .key = "directory", .type = CONF_PATH,
@@ -108,6 +108,20 @@ static const struct conf_option input_options[] = {
 	{ .key = "seek", .type = CONF_CHOICE, .choices = seeks, .def = "head",
 	    .offset = offsetof(struct agent_input, seek),
 	    .help = "journal: where the first start begins to read." },
+	{ .key = "max_file_size", .type = CONF_SIZE, .def = "1GiB",
+	    .min = 1, .max = INT64_MAX,
+	    .offset = offsetof(struct agent_input, max_file_size),
+	    .help = "fim: larger files are known by their stat alone." },
+	{ .key = "diff", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, diff),
+	    .help = "fim: patterns of text files whose changes are shown." },
+	{ .key = "diff_never", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, diff_never),
+	    .help = "fim: of these never, beside the secrets it knows." },
+	{ .key = "diff_max", .type = CONF_SIZE, .def = "64KiB",
+	    .min = 1, .max = INT64_C(256) * 1024,
+	    .offset = offsetof(struct agent_input, diff_max),
+	    .help = "fim: changes of larger files are not shown." },
 	{ .key = NULL },
 };
 
@@ -438,15 +452,12 @@ default_host_name(struct agent_config *c)
 	c->host_name = xstrdup(name);
 }
 
-enum rc
-agent_config_load(const char *path, struct agent_config *c, struct error *err)
+static enum rc
+check_rest(const char *path, struct agent_config *c, struct error *err)
 {
-	enum rc rc = conf_load(path, agent_options, c, err);
+	enum rc rc = RC_OK;
 
-	if (rc != RC_OK)
-		return rc;
-	rc = check_hosts(path, c, err);
-	if (rc == RC_OK && c->inputs.n == 0)
+	if (c->inputs.n == 0)
 		rc = error_set(err, RC_INVALID,
 		    "%s: inputs: at least one is needed", path);
 	for (size_t i = 0; rc == RC_OK && i < c->inputs.n; i++)
@@ -460,6 +471,34 @@ agent_config_load(const char *path, struct agent_config *c, struct error *err)
 			  TEXT_MAX);
 	default_host_name(c);
 	return rc;
+}
+
+enum rc
+agent_config_load(const char *path, struct agent_config *c, struct error *err)
+{
+	enum rc rc = conf_load(path, agent_options, c, err);
+
+	if (rc == RC_OK)
+		rc = check_hosts(path, c, err);
+	return rc == RC_OK ? check_rest(path, c, err) : rc;
+}
+
+enum rc
+agent_config_load_alone(const char *path, struct agent_config *c,
+    struct error *err)
+{
+	enum { N = sizeof(agent_options) / sizeof(agent_options[0]) };
+	struct conf_option alone[N];
+	enum rc rc;
+
+	memcpy(alone, agent_options, sizeof(alone));
+	for (size_t i = 0; i + 1 < N; i++) {
+		if (strcmp(alone[i].key, "inputs") != 0 &&
+		    strcmp(alone[i].key, "state_dir") != 0)
+			alone[i].required = false;
+	}
+	rc = conf_load(path, alone, c, err);
+	return rc == RC_OK ? check_rest(path, c, err) : rc;
 }
 
 void
@@ -492,4 +531,43 @@ agent_config_check(const char *path, const struct agent_config *c,
 			    c->inputs.lines[i]);
 	}
 	return RC_OK;
+}
+
+struct input_config
+agent_input_config(const struct agent_input *in)
+{
+	return (struct input_config){
+		.name = in->name,
+		.paths = (const char *const *)in->paths.items,
+		.n_paths = in->paths.n,
+		.exclude = (const char *const *)in->exclude.items,
+		.n_exclude = in->exclude.n,
+		.dataset = in->dataset,
+		.timezone = in->timezone,
+		.year = (int)in->year,
+		.max_line = (size_t)in->max_line,
+		.encoding = in->encoding,
+		.multiline = {
+		    .how = agent_multiline(in),
+		    .max_lines = (uint32_t)in->multiline.max_lines,
+		    .timeout_ns = in->multiline.timeout,
+		},
+		.journal = { .files = (const char *const *)in->files.items,
+		    .n_files = in->files.n,
+		    .directory = in->directory,
+		    .units = (const char *const *)in->units.items,
+		    .n_units = in->units.n,
+		    .priority = in->priority,
+		    .from_tail = in->seek == 1 },
+		.fim = { .realtime = in->realtime,
+		    .interval_ns = in->interval,
+		    .full = in->rescan == 1,
+		    .rate = in->rate,
+		    .max_file_size = (uint64_t)in->max_file_size,
+		    .diff = (const char *const *)in->diff.items,
+		    .n_diff = in->diff.n,
+		    .diff_never = (const char *const *)in->diff_never.items,
+		    .n_diff_never = in->diff_never.n,
+		    .diff_max = (size_t)in->diff_max },
+	};
 }

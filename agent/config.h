@@ -10,6 +10,7 @@
 #include "multiline.h"
 #include "tls.h"
 
+struct input_config;
 struct input_kind;
 
 enum agent_input_type {
@@ -36,8 +37,11 @@ struct agent_input {
 	/* of `fim` */
 	bool realtime;
 	int64_t interval;
-	int rescan;
-	char *rate;
+	int rescan;   /* 1: full */
+	int64_t rate; /* bytes a second */
+	int64_t max_file_size;
+	struct conf_strings diff, diff_never;
+	int64_t diff_max;
 	/* of `journal` */
 	char *directory;
 	struct conf_strings files;
@@ -73,6 +77,10 @@ extern const struct conf_option agent_options[];
 /* Reads and checks everything the file says by itself; *c is zeroed before. */
 enum rc agent_config_load(const char *path, struct agent_config *c,
     struct error *err);
+/* The same for commands that need no collector: only `inputs` and `state_dir`
+ * are asked for. */
+enum rc agent_config_load_alone(const char *path, struct agent_config *c,
+    struct error *err);
 void agent_config_free(struct agent_config *c);
 
 /* Opens and parses everything it names; binds and creates nothing. */
@@ -85,3 +93,6 @@ const struct input_kind *agent_input_kind(const struct agent_input *in);
 /* Its texts are the input's. */
 struct multiline_options agent_multiline(const struct agent_input *in);
 struct tls_files agent_tls_files(const struct agent_config *c);
+
+/* As the input takes it; borrows everything from `in`. */
+struct input_config agent_input_config(const struct agent_input *in);

@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "agent/config.h"
+#include "agent/fim_command.h"
 #include "agent/pipeline.h"
 #include "agent/status.h"
 #include "log.h"
@@ -27,6 +28,7 @@ static const char usage[] =
     "Usage: kuzet-agent -c FILE [--check-config] [--log-format text|json]\n"
     "                   [--log-level error|warn|info|debug]\n"
     "       kuzet-agent status -c FILE [--json]\n"
+    "       kuzet-agent fim baseline|check|window -c FILE (see fim --help)\n"
     "       kuzet-agent --version | --help\n"
     "\n"
     "Ships the lines of log files to a collector, each once.\n"
@@ -130,6 +132,8 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "status") == 0)
 		return status_command(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "fim") == 0)
+		return fim_command(argc - 1, argv + 1);
 	status = parse_arguments(argc, argv, &args);
 	if (status != -1)
 		return status;

@@ -315,35 +315,6 @@ serves(const struct input_kind *kind, const struct agent_input *in)
 	return kind == own || (kind == &input_spool && own->spools);
 }
 
-static struct input_config
-input_config(const struct agent_input *in)
-{
-	return (struct input_config){
-		.name = in->name,
-		.paths = (const char *const *)in->paths.items,
-		.n_paths = in->paths.n,
-		.exclude = (const char *const *)in->exclude.items,
-		.n_exclude = in->exclude.n,
-		.dataset = in->dataset,
-		.timezone = in->timezone,
-		.year = (int)in->year,
-		.max_line = (size_t)in->max_line,
-		.encoding = in->encoding,
-		.multiline = {
-		    .how = agent_multiline(in),
-		    .max_lines = (uint32_t)in->multiline.max_lines,
-		    .timeout_ns = in->multiline.timeout,
-		},
-		.journal = { .files = (const char *const *)in->files.items,
-		    .n_files = in->files.n,
-		    .directory = in->directory,
-		    .units = (const char *const *)in->units.items,
-		    .n_units = in->units.n,
-		    .priority = in->priority,
-		    .from_tail = in->seek == 1 },
-	};
-}
-
 /* The entries of one kind, as the input takes them. */
 static void
 set_configs(const struct agent_config *c, struct active_input *out)
@@ -355,7 +326,7 @@ set_configs(const struct agent_config *c, struct active_input *out)
 		    (const struct agent_input *)c->inputs.items + i;
 
 		if (serves(out->kind, in))
-			out->configs[out->n_configs++] = input_config(in);
+			out->configs[out->n_configs++] = agent_input_config(in);
 	}
 }
 

@@ -25,6 +25,14 @@ void sha256_of(struct slice s, uint8_t out[SHA256_BYTES]);
 /* Lower case, NUL-terminated; out has 2 * n + 1 bytes. */
 void hex_text(const uint8_t *bytes, size_t n, char *out);
 
+/*
+ * MD5 (RFC 1321) of what a descriptor gives to its end: only to compare with the
+ * checksums that packages bring.  False: it cannot be read, or MD5 is forbidden
+ * on this machine.
+ */
+enum { MD5_BYTES = 16, MD5_TEXT = 33 };
+bool md5_of_fd(int fd, uint8_t out[MD5_BYTES]);
+
 void random_bytes(void *out, size_t n);
 
 /* Version 4 (RFC 9562). */

@@ -6,11 +6,13 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "xalloc.h"
 
 struct sha256 {
 	EVP_MD_CTX *ctx;
+	EVP_MD *md; /* fetched once: looking it up costs as much as 1 KB */
 };
 
 /* OpenSSL fails here only when memory or its own integrity is gone. */
@@ -29,8 +31,9 @@ sha256_new(void)
 	struct sha256 *h = xzalloc(sizeof(*h));
 
 	h->ctx = EVP_MD_CTX_new();
-	must(h->ctx != NULL);
-	must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+	h->md = EVP_MD_fetch(NULL, "SHA256", NULL);
+	must(h->ctx != NULL && h->md != NULL);
+	must(EVP_DigestInit_ex(h->ctx, h->md, NULL));
 	return h;
 }
 
@@ -44,7 +47,7 @@ void
 sha256_done(struct sha256 *h, uint8_t out[SHA256_BYTES])
 {
 	must(EVP_DigestFinal_ex(h->ctx, out, NULL));
-	must(EVP_DigestInit_ex(h->ctx, EVP_sha256(), NULL));
+	must(EVP_DigestInit_ex(h->ctx, h->md, NULL));
 }
 
 void
@@ -68,6 +71,7 @@ sha256_free(struct sha256 *h)
 	if (h == NULL)
 		return;
 	EVP_MD_CTX_free(h->ctx);
+	EVP_MD_free(h->md);
 	free(h);
 }
 
@@ -87,6 +91,23 @@ hex_text(const uint8_t *bytes, size_t n, char *out)
 		out[2 * i + 1] = digits[bytes[i] & 15];
 	}
 	out[2 * n] = '\0';
+}
+
+bool
+md5_of_fd(int fd, uint8_t out[MD5_BYTES])
+{
+	enum { CHUNK = 64 * 1024 };
+	EVP_MD_CTX *ctx = EVP_MD_CTX_new();
+	char *chunk = xzalloc(CHUNK);
+	ssize_t n = -1;
+	bool good = ctx != NULL && EVP_DigestInit_ex(ctx, EVP_md5(), NULL) == 1;
+
+	while (good && (n = read(fd, chunk, CHUNK)) > 0)
+		must(EVP_DigestUpdate(ctx, chunk, (size_t)n));
+	good = good && n == 0 && EVP_DigestFinal_ex(ctx, out, NULL) == 1;
+	EVP_MD_CTX_free(ctx);
+	free(chunk);
+	return good;
 }
 
 void

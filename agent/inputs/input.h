@@ -75,6 +75,18 @@ struct input_config {
 		int64_t timeout_ns;
 	} multiline;
 	struct journal_config journal;
+	struct fim_config {
+		bool realtime;
+		int64_t interval_ns;
+		bool full;    /* rescan: full */
+		int64_t rate; /* bytes a second; 0: no limit */
+		uint64_t max_file_size;
+		const char *const *diff;
+		size_t n_diff;
+		const char *const *diff_never;
+		size_t n_diff_never;
+		size_t diff_max; /* bytes */
+	} fim;
 };
 
 struct input_setup {

@@ -2,10 +2,12 @@
 #include "agent/inputs/input.h"
 
 extern const struct input_kind input_file;
+extern const struct input_kind input_fim;
 extern const struct input_kind input_journal;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
+	&input_fim,
 #ifdef HAVE_LIBSYSTEMD
 	&input_journal,
 #endif

@@ -15,6 +15,7 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
+#include "agent/roles/opener_stat.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -60,7 +61,12 @@ from_statx(const struct statx *stx, struct opener_stat *st)
 		.links = stx->stx_nlink,
 		.mtime_ns = statx_ns(&stx->stx_mtime),
 		.ctime_ns = statx_ns(&stx->stx_ctime),
+		.mode = stx->stx_mode,
+		.uid = stx->stx_uid,
+		.gid = stx->stx_gid,
 		.regular = S_ISREG(stx->stx_mode),
+		.mount_root = (stx->stx_attributes_mask & stx->stx_attributes &
+				  STATX_ATTR_MOUNT_ROOT) != 0,
 	};
 	if ((stx->stx_mask & STATX_BTIME) != 0)
 		st->btime_ns = statx_ns(&stx->stx_btime);
@@ -78,16 +84,21 @@ opener_stat_fd(int fd, struct opener_stat *st)
 	return true;
 }
 
-static bool
-stat_path(const char *path, struct opener_stat *st)
+bool
+opener_stat_at(int dir, const char *name, int flags, struct opener_stat *st)
 {
 	struct statx stx;
 
-	if (statx(AT_FDCWD, path, 0, STATX_BASIC_STATS | STATX_BTIME, &stx) !=
-	    0)
+	if (statx(dir, name, flags, STATX_BASIC_STATS | STATX_BTIME, &stx) != 0)
 		return false;
 	from_statx(&stx, st);
 	return true;
+}
+
+static bool
+stat_path(const char *path, struct opener_stat *st)
+{
+	return opener_stat_at(AT_FDCWD, path, 0, st);
 }
 
 enum rc
@@ -97,17 +108,31 @@ opener_stat(struct opener *o, const char *path, struct opener_stat *st)
 	return stat_path(path, st) ? RC_OK : RC_SYSTEM;
 }
 
-enum rc
-opener_open(struct opener *o, const char *path, int *fd, struct opener_stat *st,
-    struct error *err)
+bool
+opener_lstat(struct opener *o, const char *path, struct opener_stat *st)
 {
 	(void)o;
+	return opener_stat_at(AT_FDCWD, path,
+	    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, st);
+}
+
+static enum rc
+open_regular(const char *path, int flags, int *fd, struct opener_stat *st,
+    struct error *err)
+{
+	int errnum;
+
 	/* O_NONBLOCK: a fifo put in the file's place must not stop the agent */
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK);
-	if (*fd == -1)
-		return error_set_errno(err, errno, "open %s", path);
+	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+	errnum = errno;
+	if (*fd == -1) {
+		(void)error_set_errno(err, errnum, "open %s", path);
+		errno = errnum;
+		return err->code;
+	}
 	if (!opener_stat_fd(*fd, st)) {
-		(void)error_set_errno(err, errno, "stat %s", path);
+		errnum = errno;
+		(void)error_set_errno(err, errnum, "stat %s", path);
 	} else if (!st->regular) {
 		(void)error_set(err, RC_INVALID, "%s is no regular file", path);
 	} else {
@@ -115,7 +140,30 @@ opener_open(struct opener *o, const char *path, int *fd, struct opener_stat *st,
 	}
 	(void)close(*fd);
 	*fd = -1;
+	errno = errnum;
 	return err->code;
+}
+
+enum rc
+opener_open(struct opener *o, const char *path, int *fd, struct opener_stat *st,
+    struct error *err)
+{
+	(void)o;
+	return open_regular(path, 0, fd, st, err);
+}
+
+enum rc
+opener_open_itself(struct opener *o, const char *path, int *fd,
+    struct opener_stat *st, struct error *err)
+{
+	enum rc rc;
+
+	(void)o;
+	/* O_NOATIME is the owner's and root's */
+	rc = open_regular(path, O_NOFOLLOW | O_NOATIME, fd, st, err);
+	if (rc == RC_SYSTEM && errno == EPERM)
+		rc = open_regular(path, O_NOFOLLOW, fd, st, err);
+	return rc; /* and errno, where it is RC_SYSTEM */
 }
 
 enum rc
@@ -339,7 +387,8 @@ opener_new(struct loop *l)
 {
 	struct opener *o = xzalloc(sizeof(*o));
 
-	o->inotify_fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	o->inotify_fd =
+	    l == NULL ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
 	o->incomplete = o->inotify_fd == -1;
 	if (o->inotify_fd == -1)
 		return o;

@@ -23,7 +23,10 @@ struct opener_stat {
 	uint64_t links;
 	int64_t mtime_ns, ctime_ns;
 	int64_t btime_ns; /* 0: the file system does not say */
+	uint32_t mode;    /* type and permissions, as stat(2) */
+	uint32_t uid, gid;
 	bool regular;
+	bool mount_root; /* something is mounted here, a bind mount too */
 };
 
 struct opener_events {
@@ -39,6 +42,7 @@ enum {
 	OPENER_WATCHES_MAX = 4096 /* folders */
 };
 
+/* `l` NULL: it cannot watch. */
 struct opener *opener_new(struct loop *l);
 void opener_free(struct opener *o); /* NULL is fine */
 
@@ -63,6 +67,14 @@ enum rc opener_open(struct opener *o, const char *path, int *fd,
     struct opener_stat *st, struct error *err);
 enum rc opener_stat(struct opener *o, const char *path, struct opener_stat *st);
 bool opener_stat_fd(int fd, struct opener_stat *st);
+/* The same, of a symbolic link itself; false: errno says why. */
+bool opener_lstat(struct opener *o, const char *path, struct opener_stat *st);
+/*
+ * Never what a link points to; leaves no trace in the access time if it may.
+ * RC_INVALID: no regular file; RC_SYSTEM: errno says why.
+ */
+enum rc opener_open_itself(struct opener *o, const char *path, int *fd,
+    struct opener_stat *st, struct error *err);
 
 /*
  * Watches a folder from now on; asking again costs little.  A folder that

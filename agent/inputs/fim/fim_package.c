@@ -1,0 +1,245 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/inputs/fim/fim_package.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "xalloc.h"
+
+enum {
+	LIST_MAX = 32 * 1024 * 1024, /* bytes of one file of dpkg's */
+	CHUNK = 65536,               /* bytes of one read */
+	HEX = MD5_TEXT - 1,
+	NAMES_PER_CHANGE = 2 /* "usr/bin/x", and "bin/x" where these are one */
+};
+
+struct wanted {
+	struct slice path; /* without the first '/' */
+	struct fim_change *change;
+};
+
+struct search {
+	struct opener *opener;
+	struct wanted *wanted; /* sorted */
+	size_t n;
+	struct buf list; /* the file being read */
+};
+
+static int
+by_path(const void *a, const void *b)
+{
+	const struct slice *x = a, *y = b; /* first members */
+	size_t n = x->len < y->len ? x->len : y->len;
+	int order = memcmp(x->ptr, y->ptr, n);
+
+	return order != 0      ? order
+	    : x->len == y->len ? 0
+	    : x->len < y->len  ? -1
+			       : 1;
+}
+
+static void
+want(struct search *s, struct slice path, struct fim_change *c)
+{
+	s->wanted[s->n++] = (struct wanted){ path, c };
+}
+
+/* "/usr/bin/x" is listed as "usr/bin/x", or, before /usr was merged, "bin/x" */
+static void
+want_change(struct search *s, struct fim_change *c)
+{
+	struct slice path = c->after->path;
+	static const struct slice usr = SLICE_INIT("usr/");
+
+	path.ptr++;
+	path.len--;
+	want(s, path, c);
+	if (path.len > usr.len && memcmp(path.ptr, usr.ptr, usr.len) == 0)
+		want(s,
+		    (struct slice){ path.ptr + usr.len, path.len - usr.len },
+		    c);
+}
+
+static const struct wanted *
+find(const struct search *s, struct slice path)
+{
+	return bsearch(&path, s->wanted, s->n, sizeof(*s->wanted), by_path);
+}
+
+static bool
+has_md5(struct search *s, const struct fim_change *c, struct slice hex)
+{
+	struct opener_stat st;
+	struct error err;
+	uint8_t digest[MD5_BYTES];
+	char text[MD5_TEXT];
+	bool same = false;
+	int fd;
+
+	if (opener_open_itself(s->opener, c->after->path.ptr, &fd, &st, &err) !=
+	    RC_OK)
+		return false;
+	/* what the event tells is what was read here */
+	if (md5_of_fd(fd, digest) && fim_same_stat(&st, &c->after->st)) {
+		hex_text(digest, sizeof(digest), text);
+		same = hex.len == HEX && memcmp(text, hex.ptr, HEX) == 0;
+	}
+	(void)close(fd);
+	return same;
+}
+
+static void
+listed(struct search *s, struct slice path, struct slice md5,
+    struct slice package)
+{
+	const struct wanted *w = find(s, path);
+
+	if (w == NULL || w->change->package.verified)
+		return;
+	w->change->package.owned = true;
+	(void)snprintf(w->change->package.name, sizeof(w->change->package.name),
+	    "%.*s", SLICE_ARG(package));
+	w->change->package.verified = has_md5(s, w->change, md5);
+}
+
+static bool
+slurp(struct search *s, const char *path)
+{
+	struct opener_stat st;
+	struct error err;
+	ssize_t n = 1;
+	char *room;
+	int fd;
+
+	buf_clear(&s->list);
+	if (opener_open(s->opener, path, &fd, &st, &err) != RC_OK)
+		return false;
+	while (n > 0) {
+		room = buf_reserve(&s->list, CHUNK);
+		n = room == NULL ? -1 : read(fd, room, CHUNK);
+		s->list.len += n > 0 ? (size_t)n : 0;
+	}
+	(void)close(fd);
+	return n == 0;
+}
+
+static bool
+next_line(struct slice *rest, struct slice *line)
+{
+	const char *lf;
+
+	if (rest->len == 0)
+		return false;
+	lf = memchr(rest->ptr, '\n', rest->len);
+	line->ptr = rest->ptr;
+	line->len = lf == NULL ? rest->len : (size_t)(lf - rest->ptr);
+	rest->len -= line->len + (lf != NULL);
+	rest->ptr += line->len + (lf != NULL);
+	return true;
+}
+
+/* "0123...cdef  usr/bin/x"; the package is the file's name up to '.' or ':' */
+static void
+read_md5sums(void *ctx, const char *path, const struct opener_stat *st)
+{
+	struct search *s = ctx;
+	const char *base = strrchr(path, '/') + 1;
+	struct slice package = { base, strcspn(base, ":") };
+	struct slice rest, line;
+
+	(void)st;
+	if (package.len == strlen(base))
+		package.len -= sizeof(".md5sums") - 1;
+	if (!slurp(s, path))
+		return;
+	for (rest = buf_slice(&s->list); next_line(&rest, &line);) {
+		if (line.len > HEX + 2)
+			listed(s,
+			    (struct slice){ line.ptr + HEX + 2,
+				line.len - HEX - 2 },
+			    (struct slice){ line.ptr, HEX }, package);
+	}
+}
+
+/* " /etc/hosts 0123...cdef [obsolete]" below "Conffiles:" */
+static void
+read_conffile(struct search *s, struct slice line, struct slice package)
+{
+	const char *path = line.ptr + 2, *end = line.ptr + line.len;
+	const char *space =
+	    line.len < 3 ? NULL : memchr(path, ' ', (size_t)(end - path));
+
+	if (space == NULL || line.ptr[1] != '/' || end - space - 1 < HEX)
+		return;
+	listed(s, (struct slice){ path, (size_t)(space - path) },
+	    (struct slice){ space + 1, HEX }, package);
+}
+
+static void
+read_status(struct search *s, const char *path)
+{
+	static const struct slice name = SLICE_INIT("Package: ");
+	static const struct slice conffiles = SLICE_INIT("Conffiles:");
+	struct slice package = SLICE(""), rest, line;
+	bool within = false;
+
+	if (!slurp(s, path))
+		return;
+	for (rest = buf_slice(&s->list); next_line(&rest, &line);) {
+		if (line.len > name.len &&
+		    memcmp(line.ptr, name.ptr, name.len) == 0)
+			package = (struct slice){ line.ptr + name.len,
+				line.len - name.len };
+		if (line.len > 0 && line.ptr[0] != ' ')
+			within = slice_eq(line, conffiles);
+		else if (within && line.len > 0)
+			read_conffile(s, line, package);
+	}
+}
+
+void
+fim_packages(struct opener *o, const char *dir, struct fim_change *changes,
+    size_t n)
+{
+	struct search s = { .opener = o };
+	char path[PATH_MAX];
+	struct error err;
+
+	s.wanted = xcalloc(NAMES_PER_CHANGE * n + 1, sizeof(*s.wanted));
+	for (size_t i = 0; i < n; i++) {
+		if (changes[i].after != NULL &&
+		    changes[i].after->content == FIM_HASHED)
+			want_change(&s, &changes[i]);
+	}
+	if (s.n > 0) {
+		qsort(s.wanted, s.n, sizeof(*s.wanted), by_path);
+		buf_init(&s.list, LIST_MAX);
+		(void)snprintf(path, sizeof(path), "%s/info/*.md5sums", dir);
+		(void)opener_list(o, path, read_md5sums, &s, &err);
+		(void)snprintf(path, sizeof(path), "%s/status", dir);
+		read_status(&s, path);
+		buf_fini(&s.list);
+	}
+	free(s.wanted);
+}
+
+bool
+fim_packages_busy(const char *dir)
+{
+	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
+	char path[PATH_MAX];
+	bool busy;
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/lock", dir);
+	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
+	if (fd == -1)
+		return false;
+	busy = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
+	(void)close(fd);
+	return busy;
+}

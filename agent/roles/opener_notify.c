@@ -1,0 +1,353 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/roles/opener_notify.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdalign.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/fanotify.h>
+#include <sys/inotify.h>
+#include <sys/vfs.h>
+#include <unistd.h>
+
+#include "agent/roles/opener_walk.h"
+#include "xalloc.h"
+
+enum {
+	EVENTS_BYTES = 64 * 1024,
+	INOTIFY_MASK = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
+	    IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR |
+	    IN_DONT_FOLLOW,
+};
+
+static const uint64_t fanotify_mask = FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM |
+    FAN_MOVED_TO | FAN_CLOSE_WRITE | FAN_MODIFY | FAN_ATTRIB | FAN_ONDIR |
+    FAN_EVENT_ON_CHILD;
+
+/* A watched folder; by its key in an open hash table. */
+struct folder {
+	uint64_t key; /* inotify's descriptor, or a hash of fanotify's handle */
+	char *path;   /* NULL: free */
+};
+
+struct opener_notify {
+	struct opener_notify_events events;
+	int fd;
+	bool fanotify;
+	pthread_mutex_t lock; /* of the table */
+	struct folder *folders;
+	size_t n, slots; /* a power of two */
+};
+
+static uint64_t
+mix(uint64_t h, const void *bytes, size_t n)
+{
+	const unsigned char *p = bytes;
+
+	for (size_t i = 0; i < n; i++)
+		h = (h ^ p[i]) * UINT64_C(1099511628211);
+	return h;
+}
+
+static uint64_t
+key_of_handle(const void *fsid, const struct file_handle *h)
+{
+	uint64_t key =
+	    mix(UINT64_C(14695981039346656037), fsid, 2 * sizeof(int));
+
+	key = mix(key, &h->handle_type, sizeof(h->handle_type));
+	return mix(key, h->f_handle, h->handle_bytes);
+}
+
+static struct folder *
+slot_of(struct folder *folders, size_t slots, uint64_t key)
+{
+	size_t at = (size_t)(key * UINT64_C(0x9e3779b97f4a7c15) >> 20);
+
+	while (folders[at & (slots - 1)].path != NULL &&
+	    folders[at & (slots - 1)].key != key)
+		at++;
+	return &folders[at & (slots - 1)];
+}
+
+static void
+rehash(struct opener_notify *n, size_t slots)
+{
+	struct folder *fresh = xcalloc(slots, sizeof(*fresh));
+
+	for (size_t i = 0; i < n->slots; i++) {
+		if (n->folders[i].path != NULL)
+			*slot_of(fresh, slots, n->folders[i].key) =
+			    n->folders[i];
+	}
+	free(n->folders);
+	n->folders = fresh;
+	n->slots = slots;
+}
+
+static enum rc
+remember(struct opener_notify *n, uint64_t key, const char *dir)
+{
+	struct folder *f = slot_of(n->folders, n->slots, key);
+
+	if (f->path != NULL && strcmp(f->path, dir) == 0)
+		return RC_OK;
+	if (f->path == NULL && n->n >= NOTIFY_FOLDERS_MAX)
+		return RC_LIMIT;
+	n->n += f->path == NULL;
+	free(f->path); /* the same folder has another name now */
+	*f = (struct folder){ key, xstrdup(dir) };
+	if (2 * n->n > n->slots)
+		rehash(n, 2 * n->slots);
+	return RC_OK;
+}
+
+static enum rc
+add_fanotify(struct opener_notify *n, const char *dir)
+{
+	union {
+		struct file_handle head;
+		char room[sizeof(struct file_handle) + MAX_HANDLE_SZ];
+	} handle = { .head.handle_bytes = MAX_HANDLE_SZ };
+	struct statfs fs;
+	int mount;
+
+	if (statfs(dir, &fs) != 0 ||
+	    name_to_handle_at(AT_FDCWD, dir, &handle.head, &mount, 0) != 0)
+		return errno == ENOENT ? RC_OK : RC_SYSTEM;
+	if (fanotify_mark(n->fd,
+		FAN_MARK_ADD | FAN_MARK_ONLYDIR | FAN_MARK_DONT_FOLLOW,
+		fanotify_mask, AT_FDCWD, dir) != 0)
+		return errno == ENOENT ? RC_OK
+		    : errno == ENOSPC  ? RC_LIMIT
+				       : RC_SYSTEM;
+	return remember(n, key_of_handle(&fs.f_fsid, &handle.head), dir);
+}
+
+static enum rc
+add_inotify(struct opener_notify *n, const char *dir)
+{
+	int wd = inotify_add_watch(n->fd, dir, INOTIFY_MASK);
+
+	if (wd == -1)
+		return errno == ENOENT || errno == ENOTDIR ? RC_OK
+		    : errno == ENOSPC                      ? RC_LIMIT
+							   : RC_SYSTEM;
+	return remember(n, (uint64_t)wd, dir);
+}
+
+enum rc
+opener_notify_add(struct opener_notify *n, const char *dir)
+{
+	enum rc rc;
+
+	(void)pthread_mutex_lock(&n->lock);
+	rc = n->fanotify ? add_fanotify(n, dir) : add_inotify(n, dir);
+	(void)pthread_mutex_unlock(&n->lock);
+	return rc;
+}
+
+void
+opener_notify_forget(struct opener_notify *n, const char *dir)
+{
+	struct slice folder = { dir, strlen(dir) };
+	bool any = false;
+
+	(void)pthread_mutex_lock(&n->lock);
+	for (size_t i = 0; i < n->slots; i++) {
+		struct folder *f = &n->folders[i];
+
+		if (f->path == NULL ||
+		    !opener_path_within((struct slice){ f->path,
+					    strlen(f->path) },
+			folder))
+			continue;
+		if (!n->fanotify)
+			(void)inotify_rm_watch(n->fd, (int)f->key);
+		free(f->path);
+		f->path = NULL;
+		n->n--;
+		any = true;
+	}
+	if (any)
+		rehash(n, n->slots); /* free places would cut chains */
+	(void)pthread_mutex_unlock(&n->lock);
+}
+
+/* "DIR/NAME" into `out`; false: nobody knows the folder. */
+static bool
+path_of(struct opener_notify *n, uint64_t key, const char *name,
+    char out[WALK_PATH_MAX + 1])
+{
+	const struct folder *f;
+	int len = -1;
+
+	(void)pthread_mutex_lock(&n->lock);
+	f = slot_of(n->folders, n->slots, key);
+	if (f->path != NULL && name[0] == '\0')
+		len = snprintf(out, WALK_PATH_MAX + 1, "%s", f->path);
+	else if (f->path != NULL)
+		len = snprintf(out, WALK_PATH_MAX + 1, "%s/%s",
+		    strcmp(f->path, "/") == 0 ? "" : f->path, name);
+	(void)pthread_mutex_unlock(&n->lock);
+	return len > 0 && len <= WALK_PATH_MAX;
+}
+
+static const struct {
+	uint64_t fanotify;
+	uint32_t inotify;
+	unsigned change;
+} names[] = {
+	{ FAN_CREATE, IN_CREATE, NOTIFY_CREATED },
+	{ FAN_DELETE, IN_DELETE, NOTIFY_GONE },
+	{ FAN_MOVED_FROM, IN_MOVED_FROM, NOTIFY_GONE },
+	{ FAN_MOVED_TO, IN_MOVED_TO, NOTIFY_CAME },
+	{ FAN_CLOSE_WRITE, IN_CLOSE_WRITE, NOTIFY_WRITTEN },
+	{ FAN_MODIFY, IN_MODIFY, NOTIFY_MODIFIED },
+	{ FAN_ATTRIB, IN_ATTRIB, NOTIFY_ATTRIBUTES },
+	{ FAN_ONDIR, IN_ISDIR, NOTIFY_FOLDER },
+};
+
+static void
+tell(struct opener_notify *n, uint64_t key, const char *name,
+    const struct opener_notice *what)
+{
+	char path[WALK_PATH_MAX + 1];
+	struct opener_notice notice = *what;
+
+	if (!path_of(n, key, name, path))
+		return;
+	notice.path = path;
+	n->events.changed(n->events.ctx, &notice);
+}
+
+static void
+one_inotify(struct opener_notify *n, const struct inotify_event *ev)
+{
+	struct opener_notice what = { 0 };
+
+	if ((ev->mask & IN_Q_OVERFLOW) != 0) {
+		n->events.lost(n->events.ctx);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		what.changes |=
+		    (ev->mask & names[i].inotify) != 0 ? names[i].change : 0;
+	if (what.changes != 0)
+		tell(n, (uint64_t)ev->wd, ev->len > 0 ? ev->name : "", &what);
+}
+
+static void
+one_fanotify(struct opener_notify *n, const struct fanotify_event_metadata *ev)
+{
+	const struct fanotify_event_info_fid *fid = (const void *)(ev + 1);
+	struct opener_notice what = { .pid = ev->pid };
+	const struct file_handle *handle;
+	const char *name;
+
+	if ((ev->mask & FAN_Q_OVERFLOW) != 0) {
+		n->events.lost(n->events.ctx);
+		return;
+	}
+	if (ev->event_len < sizeof(*ev) + sizeof(*fid) + sizeof(*handle) ||
+	    (fid->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID_NAME &&
+		fid->hdr.info_type != FAN_EVENT_INFO_TYPE_DFID))
+		return;
+	handle = (const void *)fid->handle;
+	name = fid->hdr.info_type == FAN_EVENT_INFO_TYPE_DFID_NAME
+	    ? (const char *)handle->f_handle + handle->handle_bytes
+	    : "";
+	if (strcmp(name, ".") == 0)
+		name = "";
+	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
+		what.changes |=
+		    (ev->mask & names[i].fanotify) != 0 ? names[i].change : 0;
+	if (what.changes != 0)
+		tell(n, key_of_handle(&fid->fsid, handle), name, &what);
+}
+
+void
+opener_notify_read(struct opener_notify *n)
+{
+	alignas(8) char bytes[EVENTS_BYTES];
+	ssize_t got;
+
+	while ((got = read(n->fd, bytes, sizeof(bytes))) > 0) {
+		size_t left = (size_t)got;
+		const char *at = bytes;
+
+		while (n->fanotify &&
+		    left >= sizeof(struct fanotify_event_metadata)) {
+			const struct fanotify_event_metadata *ev =
+			    (const void *)at;
+
+			if (ev->event_len > left ||
+			    ev->vers != FANOTIFY_METADATA_VERSION)
+				return;
+			one_fanotify(n, ev);
+			at += ev->event_len;
+			left -= ev->event_len;
+		}
+		while (!n->fanotify && left >= sizeof(struct inotify_event)) {
+			const struct inotify_event *ev = (const void *)at;
+
+			one_inotify(n, ev);
+			at += sizeof(*ev) + ev->len;
+			left -= sizeof(*ev) + ev->len;
+		}
+	}
+}
+
+struct opener_notify *
+opener_notify_new(struct opener *o, bool who,
+    const struct opener_notify_events *events)
+{
+	struct opener_notify *n = xzalloc(sizeof(*n));
+
+	(void)o;
+	n->events = *events;
+	n->fd = -1;
+	if (who)
+		n->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC |
+			FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
+		    O_RDONLY | O_CLOEXEC);
+	n->fanotify = n->fd != -1;
+	if (n->fd == -1)
+		n->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	if (n->fd == -1) {
+		free(n);
+		return NULL;
+	}
+	(void)pthread_mutex_init(&n->lock, NULL);
+	rehash(n, 1024);
+	return n;
+}
+
+void
+opener_notify_free(struct opener_notify *n)
+{
+	if (n == NULL)
+		return;
+	(void)close(n->fd);
+	for (size_t i = 0; i < n->slots; i++)
+		free(n->folders[i].path);
+	free(n->folders);
+	(void)pthread_mutex_destroy(&n->lock);
+	free(n);
+}
+
+int
+opener_notify_fd(const struct opener_notify *n)
+{
+	return n->fd;
+}
+
+bool
+opener_notify_who(const struct opener_notify *n)
+{
+	return n->fanotify;
+}
