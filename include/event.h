@@ -111,6 +111,10 @@ void event_add_string(struct event *ev, uint32_t id, struct slice s);
 
 void event_unset(struct event *ev, uint32_t id);
 
+/* Everything in `arena`. */
+struct value value_copy(struct arena *arena, const struct value *v);
+void event_copy(struct event *to, struct arena *arena, const struct event *ev);
+
 /*
  * "6ba7b810-9dad-11d1-80b4-00c04fd430c8:1234", or the foreign identity, or the
  * event's own event.id field, or empty.  Lives in the arena.

@@ -148,6 +148,107 @@ enum rc store_events(struct store *s, const struct store_query *q,
 enum rc store_count(struct store *s, const struct store_query *q,
     uint64_t *count, struct error *err);
 
+/*
+ * ---- columns: what search reads ------------------------------------------
+ *
+ * A scan visits the blocks of one owner, or of all, that may hold events of a
+ * time range.  A block's events are in order of arrival.  Nothing of the store
+ * is locked while on_block runs, but for the time of one block's reading.
+ */
+struct store_block;
+struct store_words; /* which words occur in a block, or in several */
+
+/*
+ * False: certainly no value has all words of `text`.  A word is a run of ASCII
+ * letters and digits and of bytes above 0x7f, ASCII letters in lower case.
+ */
+bool store_may_have(const struct store_words *w, struct slice text);
+bool store_may_have_stream(const struct store_words *w,
+    const uint8_t stream[16]);
+
+enum store_order {
+	STORE_ARRIVAL,     /* as committed */
+	STORE_FIRST_TIME,  /* blocks by their least event time, ascending */
+	STORE_LATEST_TIME, /* by their greatest, descending */
+};
+
+struct store_scan {
+	struct slice owner;         /* ptr NULL: all owners (SOC) */
+	int64_t since_ns, until_ns; /* @timestamp, half open */
+	/* only what was committed behind the first, up to the last; 0: all */
+	uint64_t after_commit, last_commit;
+	enum store_order order;
+	/* NULL: every block may hold what is looked for */
+	bool (*may_match)(void *ctx, const struct store_words *w);
+	/* RC_EOF ends the scan, which then says RC_OK */
+	enum rc (
+	    *on_block)(void *ctx, struct store_block *b, struct error *err);
+	void *ctx;
+};
+
+/*
+ * RC_AGAIN: blocks were merged or unlinked meanwhile: what was given so far is
+ * good, the rest has to be asked for again.  RC_LIMIT: too many blocks to sort.
+ */
+enum rc store_scan(struct store *s, const struct store_scan *scan,
+    struct error *err);
+
+/* Valid during on_block, as is all that the functions below give out. */
+struct store_block_info {
+	uint32_t n;                /* events */
+	int64_t first_ns, last_ns; /* least and greatest time */
+	bool within;               /* both are in the scan's time range */
+	uint32_t from, to; /* the rows that are of the scan's commits */
+};
+struct store_block_info store_block_info(const struct store_block *b);
+
+/* n entries each. */
+enum rc store_block_times(struct store_block *b, const int64_t **times,
+    struct error *err);
+struct store_ids {
+	const struct event_id *ids;
+	const struct slice *foreign; /* of those without a stream */
+};
+enum rc store_block_ids(struct store_block *b, struct store_ids *out,
+    struct error *err);
+
+/* The fields that any event of the block has. */
+enum rc store_block_fields(struct store_block *b, const uint32_t **fields,
+    uint32_t *n, struct error *err);
+
+/*
+ * One field's column: `n` events have it, ascending in `rows` (NULL: all have
+ * it, and n is the block's).  The k-th of them has, by form:
+ */
+enum column_form {
+	COLUMN_DICTIONARY, /* string entries[index[k]] */
+	COLUMN_TEXT,       /* string text[offsets[k] .. offsets[k + 1]) */
+	COLUMN_PIECES,     /* string strings[k]: a piece of event.original */
+	COLUMN_INTEGERS,   /* ints[k] */
+	COLUMN_VALUES,     /* values[k]: lists, mixed kinds */
+};
+struct store_column {
+	enum column_form form;
+	uint32_t n;
+	const uint32_t *rows;
+	const struct slice *entries;
+	uint32_t n_entries;
+	const uint16_t *index;
+	const char *text;
+	const uint32_t *offsets; /* n + 1 */
+	const struct slice *strings;
+	const int64_t *ints;
+	const struct value *values;
+};
+/* *out is NULL if no event of the block has the field. */
+enum rc store_block_column(struct store_block *b, uint32_t field,
+    const struct store_column **out, struct error *err);
+
+/* Whole events, in the order of `rows`, ascending; false stops. */
+typedef bool store_row_cb(void *ctx, uint32_t row, const struct event *ev);
+enum rc store_block_events(struct store_block *b, const uint32_t *rows,
+    uint32_t n, store_row_cb *cb, void *ctx, struct error *err);
+
 /* Visible matches of single rules, in order of arrival; from the log. */
 struct store_detection {
 	struct slice rule_id;

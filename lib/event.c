@@ -206,3 +206,33 @@ event_id_parse(struct slice text, struct event_id *id)
 	id->offset = offset;
 	return true;
 }
+
+struct value
+value_copy(struct arena *arena, const struct value *v)
+{
+	struct value copy = *v;
+	struct value *items;
+
+	if (v->kind == VALUE_STRING || v->kind == VALUE_JSON) {
+		copy.s = arena_copy(arena, v->s);
+	} else if (v->kind == VALUE_LIST) {
+		items = arena_alloc(arena, v->n * sizeof(items[0]));
+		for (uint32_t i = 0; i < v->n; i++)
+			items[i] = value_copy(arena, &v->list[i]);
+		copy.list = items;
+	}
+	return copy;
+}
+
+void
+event_copy(struct event *to, struct arena *arena, const struct event *ev)
+{
+	*to = *ev;
+	to->arena = arena;
+	to->foreign = arena_copy(arena, ev->foreign);
+	to->cap = ev->n;
+	to->fields = arena_alloc(arena, ev->n * sizeof(to->fields[0]));
+	for (uint32_t i = 0; i < ev->n; i++)
+		to->fields[i] = (struct field){ ev->fields[i].id,
+			value_copy(arena, &ev->fields[i].value) };
+}

@@ -468,7 +468,7 @@ record_hit(struct append *a, const struct event *ev, const struct told_rule *t,
 		hit->id_text = id_text_copy(r->arena, &ev->id, ev->foreign,
 		    event_get(ev, FIELD_EVENT_ID));
 	for (uint32_t i = 0; i < t->n_fields; i++)
-		values[i] = value_copy(r->arena,
+		values[i] = column_value_copy(r->arena,
 		    t->fields[i] == FIELD_KUZET_INPUT
 			? NULL
 			: event_get_near(ev, t->fields[i], &t->near[i]));

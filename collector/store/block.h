@@ -29,6 +29,7 @@
 #include "collector/store/bytes.h"
 #include "error.h"
 #include "event.h"
+#include "store.h"
 
 enum { BLOCK_VERSION = 1, BLOCK_EVENTS_MAX = 65536 };
 
@@ -73,6 +74,18 @@ void block_decoder_free(struct block_decoder *d); /* NULL is fine */
  */
 enum rc block_decoder_open(struct block_decoder *d, struct slice data,
     struct error *err);
+
+/* The same of a block that is read as far as it is asked for. */
+struct block_source {
+	enum rc (*read)(void *ctx, size_t offset, size_t n, void *to,
+	    struct error *err);
+	void *ctx;
+	size_t size; /* of the block */
+};
+enum rc block_decoder_open_source(struct block_decoder *d,
+    const struct block_source *source, struct error *err);
+/* Reads what was not read yet: the source is not needed any more. */
+enum rc block_decoder_load(struct block_decoder *d, struct error *err);
 uint32_t block_events(const struct block_decoder *d);
 
 /* What every event has; n entries each. */
@@ -97,6 +110,13 @@ enum rc block_decoder_times(struct block_decoder *d, const int64_t **times,
 enum { BLOCK_ABSENT = 255 };
 enum rc block_decoder_column(struct block_decoder *d, uint32_t field,
     const struct value **out, struct error *err);
+
+/* The same as include/store.h describes it; values are not made one by one. */
+enum rc block_decoder_form(struct block_decoder *d, uint32_t field,
+    const struct store_column **out, struct error *err);
+
+/* The fields of the block; *out is in the decoder's memory. */
+uint32_t block_decoder_fields(struct block_decoder *d, const uint32_t **out);
 
 /* Unpacks every column: block_event() needs it. */
 enum rc block_decoder_all(struct block_decoder *d, struct error *err);

@@ -1,29 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <zstd.h>
+#include "collector/store/block_decoder.h"
 
-#include "collector/store/block.h"
-#include "collector/store/block_format.h"
-
-enum { ARENA_BLOCK = 1 << 20, COLUMNS_MAX = FIELDS_MAX + 8 };
-
-struct part {
-	enum column_kind kind;
-	bool zstd;
-	uint32_t field; /* COLUMN_FIELD: FIELD_NONE if it cannot be interned */
-	size_t raw, stored;
-	const uint8_t *at;
-	const struct value *values; /* once unpacked */
-};
-
-struct block_decoder {
-	ZSTD_DCtx *zstd;
-	struct arena *arena;
-	uint32_t n;
-	struct part *parts; /* in the arena */
-	uint32_t n_parts;
-	size_t budget; /* bytes that may still be unpacked */
-	struct block_heads heads;
-	bool heads_read;
+enum {
+	ARENA_BLOCK = 1 << 20,
+	COLUMNS_MAX = FIELDS_MAX + 8,
+	HEAD_FIRST = 16 * 1024, /* bytes read for the directory, at first */
 };
 
 /* A column while it is unpacked: its streams, walked in step. */
@@ -63,8 +44,8 @@ block_decoder_free(struct block_decoder *d)
 	free(d);
 }
 
-static enum rc
-damaged(struct error *err, const char *what)
+enum rc
+block_damaged(struct error *err, const char *what)
 {
 	return error_set(err, RC_INVALID, "damaged block: %s", what);
 }
@@ -94,17 +75,18 @@ read_line(struct block_decoder *d, struct reader *r, struct part *p)
 	return true;
 }
 
-enum rc
-block_decoder_open(struct block_decoder *d, struct slice data,
+/*
+ * The directory, from the first `head` of the block's `size` bytes.  RC_AGAIN:
+ * it may be longer than that.
+ */
+static enum rc
+read_directory(struct block_decoder *d, struct slice head, size_t size,
     struct error *err)
 {
-	struct reader r = reader_of(data);
+	struct reader r = reader_of(head);
 	uint64_t n, n_parts;
+	size_t offset;
 
-	arena_reset(d->arena);
-	d->n_parts = 0;
-	d->n = 0;
-	d->heads_read = false;
 	d->budget = BLOCK_RAW_MAX;
 	if (reader_u8(&r) != BLOCK_VERSION)
 		return error_set(err, RC_INVALID,
@@ -112,19 +94,101 @@ block_decoder_open(struct block_decoder *d, struct slice data,
 	n = reader_varint(&r);
 	n_parts = reader_varint(&r);
 	if (r.bad || n > BLOCK_EVENTS_MAX || n_parts > COLUMNS_MAX ||
-	    n_parts > reader_left(&r))
-		return damaged(err, "its size");
+	    n_parts > size)
+		return block_damaged(err, "its size");
 	d->parts = arena_alloc(d->arena, (n_parts + 1) * sizeof(d->parts[0]));
 	memset(d->parts, 0, (n_parts + 1) * sizeof(d->parts[0]));
-	for (uint64_t i = 0; i < n_parts; i++)
-		if (!read_line(d, &r, &d->parts[i]))
-			return damaged(err, "its directory");
-	for (uint64_t i = 0; i < n_parts; i++)
-		d->parts[i].at = reader_bytes(&r, d->parts[i].stored);
-	if (r.bad || reader_left(&r) > 0)
-		return damaged(err, "its length");
+	for (uint64_t i = 0; i < n_parts; i++) {
+		if (read_line(d, &r, &d->parts[i]))
+			continue;
+		if (r.bad && head.len < size)
+			return RC_AGAIN;
+		return block_damaged(err, "its directory");
+	}
+	offset = head.len - reader_left(&r);
+	for (uint64_t i = 0; i < n_parts; i++) {
+		struct part *p = &d->parts[i];
+
+		if (p->stored > size - offset)
+			return block_damaged(err, "its length");
+		p->offset = offset;
+		offset += p->stored;
+		if (offset <= head.len)
+			p->at = (const uint8_t *)head.ptr + p->offset;
+	}
+	if (offset != size)
+		return block_damaged(err, "its length");
 	d->n = (uint32_t)n;
 	d->n_parts = (uint32_t)n_parts;
+	return RC_OK;
+}
+
+static void
+begin(struct block_decoder *d)
+{
+	arena_reset(d->arena);
+	d->source = (struct block_source){ 0 };
+	d->n_parts = 0;
+	d->n = 0;
+	d->heads_read = false;
+}
+
+enum rc
+block_decoder_open(struct block_decoder *d, struct slice data,
+    struct error *err)
+{
+	begin(d);
+	return read_directory(d, data, data.len, err);
+}
+
+enum rc
+block_decoder_open_source(struct block_decoder *d,
+    const struct block_source *source, struct error *err)
+{
+	size_t len = HEAD_FIRST;
+	enum rc rc;
+
+	do {
+		struct slice head;
+		char *p;
+
+		begin(d);
+		d->source = *source;
+		if (len > source->size)
+			len = source->size;
+		p = arena_alloc(d->arena, len + 1);
+		head = (struct slice){ p, len };
+		rc = source->read(source->ctx, 0, len, p, err);
+		if (rc == RC_OK)
+			rc = read_directory(d, head, source->size, err);
+		len *= 8;
+	} while (rc == RC_AGAIN);
+	return rc;
+}
+
+/* The part's stored bytes. */
+static enum rc
+load_part(struct block_decoder *d, struct part *p, struct error *err)
+{
+	uint8_t *to;
+
+	if (p->at != NULL)
+		return RC_OK;
+	to = arena_alloc(d->arena, p->stored + 1);
+	if (d->source.read(d->source.ctx, p->offset, p->stored, to, err) !=
+	    RC_OK)
+		return err->code;
+	p->at = to;
+	return RC_OK;
+}
+
+enum rc
+block_decoder_load(struct block_decoder *d, struct error *err)
+{
+	for (uint32_t i = 0; i < d->n_parts; i++)
+		if (d->parts[i].unpacked == NULL &&
+		    load_part(d, &d->parts[i], err) != RC_OK)
+			return err->code;
 	return RC_OK;
 }
 
@@ -134,8 +198,8 @@ block_events(const struct block_decoder *d)
 	return d->n;
 }
 
-static struct part *
-find(struct block_decoder *d, enum column_kind kind, uint32_t field)
+struct part *
+block_part(struct block_decoder *d, enum column_kind kind, uint32_t field)
 {
 	for (uint32_t i = 0; i < d->n_parts; i++)
 		if (d->parts[i].kind == kind &&
@@ -144,24 +208,26 @@ find(struct block_decoder *d, enum column_kind kind, uint32_t field)
 	return NULL;
 }
 
-static enum rc
-unpack(struct block_decoder *d, const struct part *p, struct reader *r,
+enum rc
+block_unpack(struct block_decoder *d, struct part *p, struct reader *r,
     struct error *err)
 {
 	uint8_t *out;
 
-	if (!p->zstd) {
-		*r =
-		    reader_of((struct slice){ (const char *)p->at, p->stored });
-		return RC_OK;
+	if (p->unpacked == NULL && load_part(d, p, err) != RC_OK)
+		return err->code;
+	if (p->unpacked == NULL && !p->zstd) {
+		p->unpacked = p->at;
+	} else if (p->unpacked == NULL) {
+		if (ZSTD_getFrameContentSize(p->at, p->stored) != p->raw)
+			return block_damaged(err, "a column's size");
+		out = arena_alloc(d->arena, p->raw + 1);
+		if (ZSTD_decompressDCtx(d->zstd, out, p->raw, p->at,
+			p->stored) != p->raw)
+			return block_damaged(err, "a column");
+		p->unpacked = out;
 	}
-	if (ZSTD_getFrameContentSize(p->at, p->stored) != p->raw)
-		return damaged(err, "a column's size");
-	out = arena_alloc(d->arena, p->raw);
-	if (ZSTD_decompressDCtx(d->zstd, out, p->raw, p->at, p->stored) !=
-	    p->raw)
-		return damaged(err, "a column");
-	*r = reader_of((struct slice){ (const char *)out, p->raw });
+	*r = reader_of((struct slice){ (const char *)p->unpacked, p->raw });
 	return RC_OK;
 }
 
@@ -390,19 +456,20 @@ read_column(struct block_decoder *d, struct part *p, struct error *err)
 	if (p->values != NULL)
 		return RC_OK;
 	if (column_has_references(p)) {
-		struct part *o = find(d, COLUMN_FIELD, FIELD_EVENT_ORIGINAL);
+		struct part *o =
+		    block_part(d, COLUMN_FIELD, FIELD_EVENT_ORIGINAL);
 
 		if (o != NULL && read_column(d, o, err) != RC_OK)
 			return err->code;
 		w.originals = o != NULL ? o->values : NULL;
 	}
-	if (unpack(d, p, &r, err) != RC_OK)
+	if (block_unpack(d, p, &r, err) != RC_OK)
 		return err->code;
 	values = arena_alloc(d->arena, (d->n + 1) * sizeof(values[0]));
 	for (uint32_t i = 0; i < d->n; i++)
 		values[i].kind = (enum value_kind)BLOCK_ABSENT;
 	if (!read_values(d, &w, &r, values))
-		return damaged(err, "a column's values");
+		return block_damaged(err, "a column's values");
 	p->values = values;
 	return RC_OK;
 }
@@ -411,7 +478,7 @@ enum rc
 block_decoder_column(struct block_decoder *d, uint32_t field,
     const struct value **out, struct error *err)
 {
-	struct part *p = find(d, COLUMN_FIELD, field);
+	struct part *p = block_part(d, COLUMN_FIELD, field);
 
 	*out = NULL;
 	if (p == NULL)
@@ -428,11 +495,11 @@ static enum rc
 head(struct block_decoder *d, enum column_kind kind, struct reader *r,
     struct error *err)
 {
-	struct part *p = find(d, kind, FIELD_NONE);
+	struct part *p = block_part(d, kind, FIELD_NONE);
 
 	if (p == NULL)
-		return damaged(err, "a column is missing");
-	return unpack(d, p, r, err);
+		return block_damaged(err, "a column is missing");
+	return block_unpack(d, p, r, err);
 }
 
 static enum rc
@@ -453,7 +520,7 @@ read_times(struct block_decoder *d, enum column_kind kind, const int64_t **out,
 		times[i] = (int64_t)((uint64_t)before * unit);
 	}
 	*out = times;
-	return r.bad ? damaged(err, "its times") : RC_OK;
+	return r.bad ? block_damaged(err, "its times") : RC_OK;
 }
 
 static enum rc
@@ -471,7 +538,7 @@ read_sources(struct block_decoder *d, struct error *err)
 		sources[i] = (uint32_t)before;
 	}
 	d->heads.sources = sources;
-	return r.bad ? damaged(err, "its sources") : RC_OK;
+	return r.bad ? block_damaged(err, "its sources") : RC_OK;
 }
 
 static enum rc
@@ -487,7 +554,7 @@ read_ids(struct block_decoder *d, struct error *err)
 		return err->code;
 	n = reader_varint(&r);
 	if (r.bad || n > reader_left(&r) / 16)
-		return damaged(err, "its streams");
+		return block_damaged(err, "its streams");
 	streams = reader_bytes(&r, n * 16);
 	ids = arena_alloc(d->arena, (d->n + 1) * sizeof(ids[0]));
 	before = arena_alloc(d->arena, (n + 1) * sizeof(before[0]));
@@ -496,7 +563,7 @@ read_ids(struct block_decoder *d, struct error *err)
 		uint64_t s = reader_varint(&r);
 
 		if (s >= n)
-			return damaged(err, "its streams");
+			return block_damaged(err, "its streams");
 		memcpy(ids[i].stream, streams + 16 * s, 16);
 		ids[i].offset = s;
 	}
@@ -507,13 +574,13 @@ read_ids(struct block_decoder *d, struct error *err)
 		ids[i].offset = (uint64_t)before[s];
 	}
 	d->heads.ids = ids;
-	return r.bad ? damaged(err, "its ids") : RC_OK;
+	return r.bad ? block_damaged(err, "its ids") : RC_OK;
 }
 
 static enum rc
 read_foreign(struct block_decoder *d, struct error *err)
 {
-	struct part *p = find(d, COLUMN_FOREIGN, FIELD_NONE);
+	struct part *p = block_part(d, COLUMN_FOREIGN, FIELD_NONE);
 	struct slice *foreign =
 	    arena_alloc(d->arena, (d->n + 1) * sizeof(foreign[0]));
 

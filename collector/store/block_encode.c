@@ -439,6 +439,29 @@ lies_inside(struct slice s, struct slice original, size_t *offset)
 	return memcmp(original.ptr + *offset, s.ptr, s.len) == 0;
 }
 
+/*
+ * A piece of event.original has its words, but for those that are cut at its
+ * ends: they are words of their own.
+ */
+static void
+add_cut_words(struct block_encoder *e, struct slice piece, size_t offset)
+{
+	size_t after = offset + piece.len;
+	size_t head = 0, tail = piece.len;
+
+	if (offset > 0 && token_has(e->original.ptr[offset - 1])) {
+		while (head < piece.len && token_has(piece.ptr[head]))
+			head++;
+		tokens_add_text(&e->tokens, (struct slice){ piece.ptr, head });
+	}
+	if (after < e->original.len && token_has(e->original.ptr[after])) {
+		while (tail > 0 && token_has(piece.ptr[tail - 1]))
+			tail--;
+		tokens_add_text(&e->tokens,
+		    (struct slice){ piece.ptr + tail, piece.len - tail });
+	}
+}
+
 static void
 add_field(struct block_encoder *e, const struct field *f)
 {
@@ -458,6 +481,7 @@ add_field(struct block_encoder *e, const struct field *f)
 		add_kind(c, KIND_REFERENCE);
 		bytes_varint(&c->ints, offset);
 		bytes_varint(&c->ints, f->value.s.len);
+		add_cut_words(e, f->value.s, offset);
 		return;
 	}
 	add_scalar(e, c, &f->value);

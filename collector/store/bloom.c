@@ -81,6 +81,12 @@ char_of(uint8_t c)
 	return c >= 0x80 ? c : token_char[c];
 }
 
+bool
+token_has(char c)
+{
+	return char_of((uint8_t)c) != 0;
+}
+
 static inline uint64_t
 finish(uint64_t h)
 {

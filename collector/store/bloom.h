@@ -18,6 +18,9 @@ struct tokens {
 	size_t n, cap;
 };
 
+/* Whether the byte is one of a token. */
+bool token_has(char c);
+
 void tokens_fini(struct tokens *t);
 void tokens_clear(struct tokens *t);
 void tokens_add_text(struct tokens *t, struct slice text);

@@ -119,7 +119,7 @@ reader_of(struct slice s)
 {
 	const uint8_t *p = (const uint8_t *)s.ptr;
 
-	return (struct reader){ p, s.len > 0 ? p + s.len : p, false };
+	return (struct reader){ p, p != NULL ? p + s.len : p, false };
 }
 
 static inline size_t
@@ -162,7 +162,8 @@ reader_varint(struct reader *r)
 			r->bad = true;
 			return 0;
 		}
-		c = *r->at++;
+		/* NOLINTNEXTLINE(clang-analyzer-core.NullDereference) */
+		c = *r->at++; /* NULL is at the end */
 		v |= (uint64_t)(c & 0x7f) << shift;
 		shift += 7;
 	} while (c >= 0x80);

@@ -108,7 +108,7 @@ enum rc watermarks_read(struct slice stored, struct arena *arena,
     struct log_watermark **list, size_t *n, struct error *err);
 
 /* The same for live and read-back hits: everything copied into the arena. */
-struct value value_copy(struct arena *arena, const struct value *v);
+struct value column_value_copy(struct arena *arena, const struct value *v);
 /* Of an event without a stream; with one its id says all: empty. */
 struct slice id_text_copy(struct arena *arena, const struct event_id *id,
     struct slice foreign, const struct value *event_id);

@@ -104,7 +104,7 @@ read_values(struct log_reader *x, struct arena *arena, uint32_t row,
 			return err->code;
 		ids[i] = fields[i];
 		values[i] =
-		    value_copy(arena, column != NULL ? &column[row] : NULL);
+		    column_value_copy(arena, column != NULL ? &column[row] : NULL);
 	}
 	hit->fields = ids;
 	hit->values = values;

@@ -96,24 +96,13 @@ watermarks_read(struct slice stored, struct arena *arena,
 	return RC_OK;
 }
 
+/* VALUE_NULL where the event does not have the field. */
 struct value
-value_copy(struct arena *arena, const struct value *v)
+column_value_copy(struct arena *arena, const struct value *v)
 {
-	struct value copy = { .kind = VALUE_NULL };
-	struct value *items;
-
 	if (v == NULL || v->kind == (enum value_kind)BLOCK_ABSENT)
-		return copy;
-	copy = *v;
-	if (v->kind == VALUE_STRING || v->kind == VALUE_JSON) {
-		copy.s = arena_copy(arena, v->s);
-	} else if (v->kind == VALUE_LIST) {
-		items = arena_alloc(arena, v->n * sizeof(items[0]));
-		for (uint32_t i = 0; i < v->n; i++)
-			items[i] = value_copy(arena, &v->list[i]);
-		copy.list = items;
-	}
-	return copy;
+		return (struct value){ .kind = VALUE_NULL };
+	return value_copy(arena, v);
 }
 
 struct slice
