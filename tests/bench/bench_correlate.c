@@ -40,7 +40,7 @@ struct run {
 
 static const struct run runs[] = {
 	{ "event_count gte 5, each key once",
-	    "  type: event_count\n  condition: {gte: 5}\n", HITS, 0, 1000 },
+	    "  type: event_count\n  condition: {gte: 5}\n", HITS, 0, 4000 },
 	{ "event_count gte 5, 1,000 keys",
 	    "  type: event_count\n  condition: {gte: 5}\n", 1000, 0, 1000 },
 	{ "event_count gte 5, 1 key",
