@@ -18,9 +18,13 @@
 #define MS INT64_C(1000000)
 #define S  (1000 * MS)
 
+/* An event's records come at once; one without EOE waits no longer. */
+#define AUDIT_TIMEOUT (2 * S)
+
 enum { TEXT_MAX = 256 }; /* of what goes into each event */
 
-static const char *const input_types[] = { "file", "fim", "journal", NULL };
+static const char *const input_types[] = { "file", "fim", "journal", "audit",
+	NULL };
 static const char *const spool_drops[] = { "newest", "oldest", NULL };
 static const char *const seeks[] = { "head", "tail", NULL };
 static const char *const priorities[] = { "emerg", "alert", "crit", "err",
@@ -221,8 +225,12 @@ agent_input_kind(const struct agent_input *in)
 {
 	const struct input_kind *const *kind = input_kinds;
 
-	while (
-	    *kind != NULL && strcmp((*kind)->name, input_types[in->type]) != 0)
+	/* a file, whose records are joined */
+	const char *name = in->type == AGENT_INPUT_AUDIT
+	    ? input_types[AGENT_INPUT_FILE]
+	    : input_types[in->type];
+
+	while (*kind != NULL && strcmp((*kind)->name, name) != 0)
 		kind++;
 	return *kind;
 }
@@ -297,6 +305,7 @@ agent_multiline(const struct agent_input *in)
 		.next = in->multiline.next,
 		.indent = in->multiline.indent,
 		.timestamp = in->multiline.timestamp,
+		.audit = in->type == AGENT_INPUT_AUDIT,
 	};
 }
 
@@ -334,8 +343,12 @@ static const struct {
 	const char *key;
 	unsigned types;
 } keys_of_types[] = {
-	{ "paths", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) },
-	{ "exclude", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) },
+	{ "paths",
+	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
+		TYPE(AGENT_INPUT_AUDIT) },
+	{ "exclude",
+	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
+		TYPE(AGENT_INPUT_AUDIT) },
 	{ "dataset", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_JOURNAL) },
 	{ "timezone", TYPE(AGENT_INPUT_FILE) },
 	{ "year", TYPE(AGENT_INPUT_FILE) },
@@ -356,6 +369,18 @@ types_of(const char *key)
 	while (i < N_KEYS_OF_TYPES && strcmp(keys_of_types[i].key, key) != 0)
 		i++;
 	return i == N_KEYS_OF_TYPES ? ~0u : keys_of_types[i].types;
+}
+
+static void
+default_audit(struct agent_input *in)
+{
+	if (in->paths.n == 0) {
+		in->paths.items = xcalloc(1, sizeof(char *));
+		in->paths.items[0] = xstrdup("/var/log/audit/audit.log");
+		in->paths.n = 1;
+	}
+	in->dataset = xstrdup("auditd.log");
+	in->multiline.timeout = AUDIT_TIMEOUT;
 }
 
 static enum rc
@@ -392,6 +417,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 	rc = check_keys(file, line, in, err);
 	if (rc != RC_OK)
 		return rc;
+	if (in->type == AGENT_INPUT_AUDIT)
+		default_audit(in);
 	if (in->paths.n == 0 && types_of("paths") & TYPE(in->type))
 		return error_set(err, RC_INVALID,
 		    "%s:%u: inputs.paths: at least one is needed", file, line);

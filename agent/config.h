@@ -16,7 +16,8 @@ struct input_kind;
 enum agent_input_type {
 	AGENT_INPUT_FILE,
 	AGENT_INPUT_FIM,
-	AGENT_INPUT_JOURNAL
+	AGENT_INPUT_JOURNAL,
+	AGENT_INPUT_AUDIT,
 };
 
 struct agent_input {

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* A log file, offline: each line through the normalizers. */
+/* A log file, offline: each line, or joined event, through the normalizers. */
 #include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "arena.h"
+#include "audit.h"
 #include "datadir.h"
 #include "input.h"
 #include "line_splitter.h"
@@ -27,6 +28,7 @@ struct reading {
 	input_event_cb *cb;
 	void *ctx;
 	bool stopped;
+	struct audit_join *join; /* NULL: lines stand by themselves */
 };
 
 static void
@@ -38,7 +40,7 @@ on_finding(void *ctx, const struct normalizer_finding *finding)
 }
 
 static void
-on_line(void *ctx, struct slice line, bool truncated)
+on_event_text(void *ctx, struct slice line, bool truncated)
 {
 	struct reading *r = ctx;
 	struct event ev;
@@ -54,6 +56,30 @@ on_line(void *ctx, struct slice line, bool truncated)
 	(void)normalizer_line(r->normalizer, &ev, line, &r->hints);
 	if (!r->cb(r->ctx, &ev))
 		r->stopped = true;
+}
+
+/* A log of the audit system is known by its dataset, or by its first record. */
+static bool
+wants_joining(const struct reading *r, struct slice line)
+{
+	struct audit_head head;
+
+	if (r->hints.dataset.len > 0)
+		return slice_eq(r->hints.dataset, SLICE("auditd.log"));
+	return audit_head(line, &head);
+}
+
+static void
+on_line(void *ctx, struct slice line, bool truncated)
+{
+	struct reading *r = ctx;
+
+	if (r->join == NULL && wants_joining(r, line))
+		r->join = audit_join_new(on_event_text, r);
+	if (r->join != NULL)
+		audit_join_line(r->join, line, truncated);
+	else
+		on_event_text(r, line, truncated);
 }
 
 static struct slice
@@ -103,6 +129,8 @@ read_lines(struct reading *r, FILE *f, const char *path, struct error *err)
 		rc = error_set_errno(err, errno, "%s", path);
 	else
 		line_splitter_flush(lines);
+	if (r->join != NULL)
+		audit_join_flush(r->join);
 	free(bytes);
 	line_splitter_free(lines);
 	return rc;
@@ -124,6 +152,7 @@ input_log(const char *path, const struct input_options *options,
 		rc = read_lines(&r, f, path, err);
 	if (!standard)
 		(void)fclose(f);
+	audit_join_free(r.join);
 	normalizer_free(r.normalizer);
 	normalizer_set_unref(r.set);
 	timezone_close(r.tz);

@@ -7,6 +7,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "audit.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -33,7 +34,7 @@ int
 multiline_ways(const struct multiline_options *o)
 {
 	return (o->first != NULL) + (o->next != NULL) + o->indent +
-	    o->timestamp;
+	    o->timestamp + o->audit;
 }
 
 static enum rc
@@ -128,11 +129,23 @@ begins_with_time(struct slice line)
 	return false;
 }
 
+static bool
+same_audit_event(struct slice first, struct slice line)
+{
+	struct audit_head a, b;
+
+	return audit_head(first, &a) && audit_head(line, &b) &&
+	    audit_same_event(&a, &b);
+}
+
 bool
-multiline_begins(const struct multiline *m, struct slice line)
+multiline_begins(const struct multiline *m, struct slice first,
+    struct slice line)
 {
 	int found;
 
+	if (m->options.audit)
+		return !same_audit_event(first, line);
 	if (m->options.indent)
 		return line.len == 0 ||
 		    (line.ptr[0] != ' ' && line.ptr[0] != '\t');
@@ -145,4 +158,13 @@ multiline_begins(const struct multiline *m, struct slice line)
 	if (found == PCRE2_ERROR_NOMATCH)
 		return m->negate;
 	return found < 0 || !m->negate;
+}
+
+bool
+multiline_ends(const struct multiline *m, struct slice line)
+{
+	struct audit_head head;
+
+	return m->options.audit && audit_head(line, &head) &&
+	    slice_eq(head.type, SLICE("EOE"));
 }

@@ -277,17 +277,20 @@ line_event_add(struct window *w, const struct line_shape *shape,
     const struct line *line)
 {
 	static const struct slice open = SLICE_INIT("{\"@timestamp\":\"");
-	static const struct slice message = SLICE_INIT("\",\"message\":\"");
+	static const struct slice message = SLICE_INIT(",\"message\":\"");
 	struct slice when = { line->read_at, strlen(line->read_at) };
 	size_t most = J_HEADER + open.len + when.len + message.len +
 	    EXPANSION * line->text.len + shape->middle.len + NUMBER_MAX +
-	    FLAGS_MAX + shape->suffix.len + 16;
+	    line->members.len + FLAGS_MAX + shape->suffix.len + 16;
 	char *frame = buf_reserve(&w->frames, most);
 	char *at;
 
 	assert(frame != NULL && w->n < WINDOW_EVENTS);
 	at = put(frame + J_HEADER, open);
 	at = put(at, when);
+	*at++ = '"';
+	if (line->members.len > 0)
+		at = put(at, line->members);
 	at = put(at, message);
 	at = json_escape(at, line->text);
 	at = put(at, shape->middle);

@@ -38,10 +38,12 @@ enum line_flag {
 };
 
 struct line {
-	struct slice text;   /* any bytes, no line end */
-	uint64_t offset;     /* of its first byte */
-	unsigned flags;      /* enum line_flag */
-	const char *read_at; /* RFC 3339 */
+	struct slice text;    /* any bytes, no line end */
+	uint64_t offset;      /* of its first byte */
+	unsigned flags;       /* enum line_flag */
+	const char *read_at;  /* RFC 3339 */
+	struct slice members; /* more of the event's JSON: `,"a":1`; may be
+	                       * empty */
 };
 
 /* Adds one event; its receipt is the caller's to fill: w->receipts[w->n - 1]. */

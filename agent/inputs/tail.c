@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/tail.h"
+#include "agent/inputs/audit_users.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -21,6 +22,7 @@ tail_scratch_init(struct tail_scratch *s)
 	s->bytes = xcalloc(s->cap, 1);
 	buf_init(&s->text, SCRATCH_TEXT_MAX);
 	buf_init(&s->joined, SCRATCH_TEXT_MAX);
+	s->users = audit_users_new();
 }
 
 void
@@ -29,6 +31,7 @@ tail_scratch_fini(struct tail_scratch *s)
 	free(s->bytes);
 	buf_fini(&s->text);
 	buf_fini(&s->joined);
+	audit_users_free(s->users);
 	*s = (struct tail_scratch){ 0 };
 }
 

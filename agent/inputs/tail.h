@@ -117,7 +117,8 @@ struct tail_scratch {
 	size_t cap;
 	struct buf text;   /* one line, decoded */
 	struct buf joined; /* lines */
-	char now[48];      /* RFC 3339 */
+	struct audit_users *users;
+	char now[48]; /* RFC 3339 */
 };
 
 void tail_scratch_init(struct tail_scratch *s);

@@ -9,6 +9,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/inputs/audit_users.h"
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/gzip.h"
 #include "agent/inputs/tail.h"
@@ -99,13 +100,16 @@ text_of(const struct cutter *c, const struct raw_line *line)
 }
 
 static bool
-begins_event(const struct cutter *c, const struct raw_line *line,
-    uint64_t offset)
+begins_event(const struct cutter *c, struct slice data,
+    const struct raw_line *line, uint64_t offset)
 {
+	const char *lf = memchr(data.ptr, '\n', data.len);
+	struct slice first = { data.ptr,
+		lf == NULL ? data.len : (size_t)(lf - data.ptr) };
 	struct slice text = text_of(c, line);
 
 	skip_bom(&text, offset);
-	return multiline_begins(c->t->spec->multiline, text);
+	return multiline_begins(c->t->spec->multiline, first, text);
 }
 
 /* A line that does not end within what can be taken: by its beginning. */
@@ -139,7 +143,7 @@ join(struct cutter *c, struct slice data, size_t end, struct piece *p)
 
 		if (!whole && !goes_beyond(c, data, end))
 			break;
-		begins = begins_event(c, &line, t->read_at + end);
+		begins = begins_event(c, data, &line, t->read_at + end);
 		if (begins || p->lines >= most || !whole ||
 		    end + line.used > c->max) {
 			end_piece(p, data, end, !begins);
@@ -148,6 +152,11 @@ join(struct cutter *c, struct slice data, size_t end, struct piece *p)
 		end += line.used;
 		p->lines++;
 		p->has_end = line.has_end;
+		if (line.has_end &&
+		    multiline_ends(t->spec->multiline, text_of(c, &line))) {
+			end_piece(p, data, end, false);
+			return true;
+		}
 	}
 	if ((c->final && end == data.len) || c->flush) {
 		end_piece(p, data, end, false);
@@ -215,6 +224,8 @@ emit(struct cutter *c, const struct piece *p, struct slice text,
 		.read_at = c->args->scratch->now,
 	};
 
+	if (t->spec->config->multiline.how.audit)
+		line.members = audit_users(c->args->scratch->users, text);
 	line_event_add(w, &t->shape, &line);
 	t->unacked++;
 	t->counts.lines += p->lines;

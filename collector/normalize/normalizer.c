@@ -11,6 +11,8 @@
  */
 #include <stdlib.h>
 
+#include "audit.h"
+#include "audit_event.h"
 #include "json_line.h"
 #include "reader.h"
 #include "set.h"
@@ -52,6 +54,7 @@ struct job {
 	int64_t began_ns; /* ev->time_ns as it came: the arrival */
 	uint32_t tried[TRIED_MAX];
 	unsigned n_tried;
+	struct slice audit; /* records; ptr NULL: none */
 };
 
 struct normalizer *
@@ -256,6 +259,20 @@ doubt_header(struct job *j)
 			.priority = -1 };
 }
 
+/* Records of the audit system, by themselves or behind a syslog header. */
+static bool
+is_audit(struct job *j)
+{
+	struct slice text =
+	    j->header.kind != HEADER_NONE ? j->header.message : j->line;
+	struct audit_head head;
+
+	if (!audit_head(text, &head))
+		return false;
+	j->audit = text;
+	return true;
+}
+
 static bool
 route(struct job *j)
 {
@@ -274,6 +291,8 @@ route(struct job *j)
 	if (headed)
 		doubt_header(j);
 	headed = j->header.kind != HEADER_NONE;
+	if (is_audit(j))
+		return true;
 	if (headed || j->hints->program.len > 0) {
 		if (by_header(j))
 			return true;
@@ -508,6 +527,11 @@ finish(struct job *j, bool known)
 		event_set_string(ev, FIELD_PROCESS_NAME, j->hints->program);
 	if (j->is_object) {
 		apply_object(j);
+		return true;
+	}
+	if (j->audit.ptr != NULL) {
+		event_set_string(ev, FIELD_MESSAGE, j->audit);
+		audit_event(ev, j->audit);
 		return true;
 	}
 	event_set_string(ev, FIELD_MESSAGE,

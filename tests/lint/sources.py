@@ -28,6 +28,7 @@ PLACES = {
     "zstd.h": ("collector/store/",),
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
+    "libaudit.h": ("collector/normalize/audit_value.c",),
     "systemd/": ("agent/inputs/journal.c",),
 }
 
