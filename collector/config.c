@@ -36,6 +36,30 @@ const struct conf_option collector_options[] = {
 	{ .key = "control", .type = CONF_PATH, .offset = AT(control),
 	  .def = "/run/kuzet/collector.sock",
 	  .help = "socket for kuzetctl; mode 0600" },
+	{ .key = "api.address", .type = CONF_ADDRESS,
+	  .offset = AT(api_address),
+	  .help = "HTTPS API, such as 0.0.0.0:8443; without it there is none" },
+	{ .key = "api.certificate", .type = CONF_PATH,
+	  .offset = AT(api_certificate),
+	  .help = "PEM file of its certificate chain; default: "
+		  "tls.certificate" },
+	{ .key = "api.key", .type = CONF_PATH, .offset = AT(api_key),
+	  .help = "PEM file of its private key; default: tls.key" },
+	{ .key = "api.session_idle", .type = CONF_DURATION,
+	  .offset = AT(api_session_idle_ns), .def = "30m",
+	  .min = 1000000000, .max = 12 * INT64_C(3600000000000),
+	  .help = "a session that nobody uses so long is over" },
+	{ .key = "api.request_timeout", .type = CONF_DURATION,
+	  .offset = AT(api_request_timeout_ns), .def = "20s",
+	  .min = 1000000000, .max = INT64_C(3600000000000),
+	  .help = "a new connection has so long for its first request" },
+	{ .key = "api.rate", .type = CONF_INT, .offset = AT(api_rate),
+	  .def = "50", .min = 1, .max = 100000,
+	  .help = "requests a second of a user; an address has twice as many" },
+	{ .key = "api.max_connections", .type = CONF_INT,
+	  .offset = AT(api_max_connections), .def = "500",
+	  .min = 1, .max = 100000,
+	  .help = "bound of HTTPS connections" },
 	{ .key = "user", .type = CONF_STRING, .offset = AT(user),
 	  .help = "user to become when started by root" },
 	{ .key = "rules", .type = CONF_PATHS, .offset = AT(rules),
@@ -116,6 +140,11 @@ collector_config_load(const char *path, struct collector_config *out,
 		return error_set(err, RC_INVALID,
 		    "%s: no listener: set listeners.beats.address or "
 		    "listeners.syslog.address",
+		    path);
+	if ((out->api_certificate == NULL) != (out->api_key == NULL))
+		return error_set(err, RC_INVALID,
+		    "%s: api.certificate and api.key belong together: give "
+		    "both, or none and those of tls count",
 		    path);
 	if (out->beats_address != NULL && out->syslog_address != NULL &&
 	    strcmp(out->beats_address, out->syslog_address) == 0 &&

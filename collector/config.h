@@ -15,6 +15,13 @@ struct collector_config {
 	char *tls_crl;
 	char *state_dir;
 	char *control;
+	char *api_address;     /* NULL: no HTTPS */
+	char *api_certificate; /* NULL: tls_certificate, and so the key */
+	char *api_key;
+	int64_t api_session_idle_ns;
+	int64_t api_request_timeout_ns;
+	int64_t api_rate;
+	int64_t api_max_connections;
 	char *user;
 	struct conf_strings rules;
 	char *normalizers;

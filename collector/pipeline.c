@@ -80,41 +80,19 @@ struct pipeline {
 
 /* ---- listeners -> workers -------------------------------------------- */
 
-/* Connections of the two listeners, told apart: numbers are each one's own. */
-static uint64_t
-connection_of(uint64_t number, bool syslog)
-{
-	return number * 2 + (syslog ? 1 : 0);
-}
-
 static bool
-submit_piece(struct pipeline *p, struct piece *piece, bool syslog)
+on_piece(void *ctx, struct piece *piece)
 {
-	uint64_t number = piece->connection;
+	struct pipeline *p = ctx;
 
-	piece->connection = connection_of(number, syslog);
-	if (workers_submit(p->workers, piece))
-		return true;
-	piece->connection = number;
-	return false;
-}
-
-static bool
-on_beats_piece(void *ctx, struct piece *piece)
-{
-	return submit_piece(ctx, piece, false);
-}
-
-static bool
-on_syslog_piece(void *ctx, struct piece *piece)
-{
-	return submit_piece(ctx, piece, true);
+	return workers_submit(p->workers, piece);
 }
 
 static void
-opened(struct pipeline *p, uint64_t connection, const char *agent,
-    const char *peer)
+on_open(void *ctx, uint64_t connection, const char *agent, const char *peer)
 {
+	struct pipeline *p = ctx;
+
 	log_debug("%s connected from %s", agent, peer);
 	if (presence_add(p->presence, connection, agent, peer))
 		log_warn("%s is connected from %s and from another host: two "
@@ -123,37 +101,13 @@ opened(struct pipeline *p, uint64_t connection, const char *agent,
 }
 
 static void
-on_beats_open(void *ctx, uint64_t connection, const char *agent,
-    const char *peer)
+on_close(void *ctx, uint64_t connection)
 {
-	opened(ctx, connection_of(connection, false), agent, peer);
-}
+	struct pipeline *p = ctx;
 
-static void
-on_syslog_open(void *ctx, uint64_t connection, const char *agent,
-    const char *peer)
-{
-	opened(ctx, connection_of(connection, true), agent, peer);
-}
-
-static void
-closed(struct pipeline *p, uint64_t connection)
-{
 	presence_remove(p->presence, connection);
 	if (p->writer != NULL)
 		writer_connection_closed(p->writer, connection);
-}
-
-static void
-on_beats_close(void *ctx, uint64_t connection)
-{
-	closed(ctx, connection_of(connection, false));
-}
-
-static void
-on_syslog_close(void *ctx, uint64_t connection)
-{
-	closed(ctx, connection_of(connection, true));
 }
 
 static void
@@ -205,13 +159,18 @@ static void
 deliver_reply(void *ctx)
 {
 	struct reply *r = ctx;
-	struct pipeline *p = r->pipeline;
-	struct listener *l = r->connection % 2 == 1 ? p->syslog : p->beats;
+	struct listener *const listeners[] = { r->pipeline->beats,
+		r->pipeline->syslog };
 
-	if (r->count > 0)
-		listener_ack(l, r->connection / 2, r->count);
-	else
-		listener_fail(l, r->connection / 2);
+	/* a connection's number is its own: only one of them knows it */
+	for (size_t i = 0; i < 2; i++) {
+		if (listeners[i] == NULL)
+			continue;
+		if (r->count > 0)
+			listener_ack(listeners[i], r->connection, r->count);
+		else
+			listener_fail(listeners[i], r->connection);
+	}
 	free(r);
 }
 
@@ -242,6 +201,8 @@ on_commit(void *ctx, struct log_record *record)
 {
 	struct pipeline *p = ctx;
 
+	if (__atomic_load_n(&p->ready, __ATOMIC_ACQUIRE))
+		api_record(p->api, record);
 	incidents_submit(p->incidents, record);
 }
 
@@ -279,6 +240,8 @@ on_incident(void *ctx, const struct incident *i)
 		    (unsigned long long)i->events);
 	if (p->publish != NULL)
 		publish_wake(p->publish);
+	if (__atomic_load_n(&p->ready, __ATOMIC_ACQUIRE))
+		api_incident(p->api, i);
 }
 
 static void
@@ -312,6 +275,9 @@ start_listeners(struct pipeline *p, struct error *err)
 		.max_connections = (size_t)p->config->max_connections,
 		.idle_timeout_ns = p->config->idle_timeout_ns,
 		.handshake_timeout_ns = HANDSHAKE_SECONDS * NS_PER_SEC,
+		.on_piece = on_piece,
+		.on_open = on_open,
+		.on_close = on_close,
 		.on_log = on_listener_log,
 		.ctx = p,
 	};
@@ -320,9 +286,6 @@ start_listeners(struct pipeline *p, struct error *err)
 	if (p->config->beats_address != NULL) {
 		o.address = p->config->beats_address;
 		o.tls = p->tls.beats;
-		o.on_piece = on_beats_piece;
-		o.on_open = on_beats_open;
-		o.on_close = on_beats_close;
 		rc = beats_listen(p->loop, &o, &p->beats, err);
 		if (rc != RC_OK)
 			return rc;
@@ -332,9 +295,6 @@ start_listeners(struct pipeline *p, struct error *err)
 	if (p->config->syslog_address != NULL) {
 		o.address = p->config->syslog_address;
 		o.tls = p->tls.syslog;
-		o.on_piece = on_syslog_piece;
-		o.on_open = on_syslog_open;
-		o.on_close = on_syslog_close;
 		rc = syslog_listen(p->loop, &o, &p->syslog, err);
 		if (rc != RC_OK)
 			return rc;
@@ -554,23 +514,52 @@ on_agent(void *ctx, struct slice owner, struct slice agent, api_agent_cb *cb,
 		cb(cb_ctx, &q.answer);
 }
 
+static void
+begin_reload(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	reload_begin(p->reload);
+}
+
+/* In a thread of the API. */
+static void
+on_reload_asked(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	loop_post(p->loop, begin_reload, p);
+}
+
 static enum rc
 start_api(struct pipeline *p, struct error *err)
 {
 	const struct api_options options = {
 		.control_path = p->config->control,
 		.store = p->store,
+		.https_address = p->config->api_address,
+		.tls = p->tls.api,
+		.max_connections = (size_t)p->config->api_max_connections,
+		.rate = (double)p->config->api_rate,
+		.session_idle_ns = p->config->api_session_idle_ns,
+		.request_timeout_ns = p->config->api_request_timeout_ns,
+		.outbox = p->config->kafka_brokers.n > 0,
 		.status = on_status,
 		.agent = on_agent,
+		.reload = on_reload_asked,
 		.ctx = p,
 	};
+	enum rc rc = api_start(&options, &p->api, err);
 
-	return api_start(&options, &p->api, err);
+	if (rc == RC_OK && options.https_address != NULL)
+		log_info("HTTPS on %s", options.https_address);
+	return rc;
 }
 
 static void
-count_rules(struct pipeline *p)
+tell_rules(struct pipeline *p)
 {
+	api_set_rules(p->api, p->stages->rules);
 	__atomic_store_n(&p->rules_loaded, ruleset_loaded(p->stages->rules),
 	    __ATOMIC_RELAXED);
 	__atomic_store_n(&p->rules_refused, ruleset_refused(p->stages->rules),
@@ -598,6 +587,8 @@ replace_tls(void *ctx, struct listener_tls *tls)
 		listener_set_tls(p->beats, tls->beats);
 	if (p->syslog != NULL)
 		listener_set_tls(p->syslog, tls->syslog);
+	if (tls->api != NULL && p->tls.api != NULL)
+		api_set_tls(p->api, tls->api);
 	listener_tls_free(&p->tls);
 	p->tls = *tls;
 	if (p->config->tls_crl != NULL)
@@ -611,7 +602,7 @@ replace_stages(void *ctx, struct stages *stages)
 
 	stages_unref(p->stages);
 	p->stages = stages;
-	count_rules(p);
+	tell_rules(p);
 	log_info("reloaded: %u rules, %u refused, %u log formats",
 	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
 	    normalizer_set_count(stages->normalizers));
@@ -621,10 +612,8 @@ replace_stages(void *ctx, struct stages *stages)
 static void
 on_reload(void *ctx, int signo)
 {
-	struct pipeline *p = ctx;
-
 	(void)signo;
-	reload_begin(p->reload);
+	begin_reload(ctx);
 }
 
 static void
@@ -685,7 +674,6 @@ drain(struct pipeline *p)
 	if (p->syslog != NULL)
 		listener_stop_accepting(p->syslog);
 	api_stop(p->api); /* it asks the stages that end now */
-	p->api = NULL;
 	/* workers wait for the writer, and it for the correlator */
 	writer_wait_no_more(p->writer);
 	incidents_wait_no_more(p->incidents);
@@ -730,11 +718,12 @@ pipeline_new(const char *path, const struct collector_config *config,
 		start_keeper(p);
 		start_workers(p);
 		start_reload(p);
-		count_rules(p);
 		rc = watch_signals(p, err);
 	}
 	if (rc == RC_OK)
 		rc = start_api(p, err);
+	if (rc == RC_OK)
+		tell_rules(p);
 	if (rc == RC_OK)
 		rc = start_listeners(p, err);
 	if (rc != RC_OK) {
@@ -770,6 +759,7 @@ pipeline_free(struct pipeline *p)
 	keeper_free(p->keeper);
 	incidents_free(p->incidents);
 	publish_free(p->publish);
+	api_free(p->api);
 	store_close(p->store);
 	reload_free(p->reload);
 	stages_unref(p->stages);

@@ -23,18 +23,25 @@ enum rc
 listener_tls_load(const struct collector_config *config,
     struct listener_tls *out, struct error *err)
 {
-	const struct tls_files files = {
+	struct tls_files files = {
 		.ca = config->tls_ca,
 		.certificate = config->tls_certificate,
 		.key = config->tls_key,
 		.crl = config->tls_crl,
 	};
-	enum rc rc =
-	    tls_context_new(TLS_SERVER, &files, true, &out->beats, err);
+	enum rc rc;
 
+	*out = (struct listener_tls){ .api = NULL };
+	rc = tls_context_new(TLS_SERVER, &files, true, &out->beats, err);
 	if (rc == RC_OK)
 		rc = tls_context_new(TLS_SERVER, &files, true, &out->syslog,
 		    err);
+	if (config->api_certificate != NULL) {
+		files.certificate = config->api_certificate;
+		files.key = config->api_key;
+	}
+	if (rc == RC_OK && config->api_address != NULL)
+		rc = tls_context_new(TLS_SERVER, &files, true, &out->api, err);
 	if (rc != RC_OK)
 		listener_tls_free(out);
 	return rc;
@@ -45,7 +52,8 @@ listener_tls_free(struct listener_tls *tls)
 {
 	tls_context_free(tls->beats);
 	tls_context_free(tls->syslog);
-	*tls = (struct listener_tls){ NULL, NULL };
+	tls_context_free(tls->api);
+	*tls = (struct listener_tls){ .api = NULL };
 }
 
 /* ---- the thread --------------------------------------------------------- */
@@ -89,7 +97,7 @@ hand_tls(void *ctx)
 
 	if (r->ended)
 		return;
-	r->tls = (struct listener_tls){ NULL, NULL };
+	r->tls = (struct listener_tls){ .api = NULL };
 	r->o.on_tls(r->o.ctx, &tls);
 }
 

@@ -22,6 +22,7 @@
 /* A listener's each: they may be replaced apart. */
 struct listener_tls {
 	struct tls_context *beats, *syslog;
+	struct tls_context *api; /* NULL: no HTTPS */
 };
 enum rc listener_tls_load(const struct collector_config *config,
     struct listener_tls *out, struct error *err);

@@ -8,6 +8,8 @@
 #include <stdint.h>
 #include <sys/socket.h>
 
+#include "error.h"
+
 enum { ADDRESS_HOST = 256, ADDRESS_TEXT = ADDRESS_HOST + 8 };
 
 /*
@@ -22,3 +24,10 @@ void address_join(const char *host, uint16_t port, char out[ADDRESS_TEXT]);
 /* A socket address in numbers; "unix" for local sockets. */
 void address_of_peer(const struct sockaddr *sa, socklen_t len,
     char out[ADDRESS_TEXT]);
+
+/*
+ * A listening TCP socket, non-blocking, with TCP_NODELAY, which its connections
+ * inherit.  `bound` is where it listens: port 0 is any free one.
+ */
+enum rc address_listen(const char *address, int *fd, char bound[ADDRESS_TEXT],
+    struct error *err);

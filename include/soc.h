@@ -21,9 +21,10 @@ struct incident {
 	int64_t fired_ns;   /* see rules/engine/correlate.h */
 	struct slice group; /* JSON object */
 	uint64_t events;
-	struct slice agents; /* JSON array of strings */
-	uint64_t revision;   /* of the row, from 1 */
-	bool opened;         /* a change: the first of this incident */
+	struct slice agents;   /* JSON array of strings */
+	uint64_t revision;     /* of the row, from 1 */
+	struct slice assignee; /* who works on it; empty: nobody */
+	bool opened;           /* a change: the first of this incident */
 };
 
 /* {"type":"incident",...}: the one shape, for API, Kafka, webhook, demo. */
@@ -56,6 +57,7 @@ struct soc_query {
 	struct slice owner;         /* ptr NULL: all */
 	struct slice rule;          /* id, ptr NULL: all */
 	struct slice group;         /* canonical JSON, ptr NULL: all */
+	struct slice id, status;    /* ptr NULL: all */
 	int64_t since_ns, until_ns; /* last_seen >= since, first_seen < until */
 	uint64_t limit;
 };
@@ -63,6 +65,35 @@ struct soc_query {
 enum rc soc_incidents(struct store *s, const struct soc_query *q,
     soc_incident_cb *cb, void *ctx, struct error *err);
 enum rc soc_incident_count(struct store *s, uint64_t *n, struct error *err);
+
+/*
+ * What a person changes of an incident; what has ptr NULL stays.  A word on
+ * status and reason goes before the machine's.
+ */
+struct incident_edit {
+	struct slice id;
+	struct slice owner;    /* ptr NULL: whosever it is */
+	uint64_t revision;     /* what was looked at */
+	struct slice status;   /* new, open, closed */
+	struct slice reason;   /* why, at most 256 bytes */
+	struct slice assignee; /* at most 128 bytes; empty: nobody */
+	struct slice note;     /* at most 16 KiB; added to the others */
+	struct slice author;
+};
+/*
+ * RC_INVALID: no good; RC_EOF: no such incident; RC_DENIED: it has changed
+ * since; RC_LIMIT: it has 1,000 notes.  `outbox` as soc_apply().
+ */
+enum rc soc_edit(struct store *s, const struct incident_edit *e, bool outbox,
+    int64_t now_ns, struct error *err);
+
+struct incident_note {
+	int64_t id, time_ns;
+	struct slice author, text;
+};
+typedef bool soc_note_cb(void *ctx, const struct incident_note *n);
+enum rc soc_notes(struct store *s, struct slice incident, soc_note_cb *cb,
+    void *ctx, struct error *err);
 
 /* ---- outbox: used by publish/ through its own connection ---------------- */
 struct outbox;

@@ -269,5 +269,6 @@ struct store_agent {
 	uint64_t events;
 };
 typedef bool store_agent_cb(void *ctx, const struct store_agent *a);
-enum rc store_agents(struct store *s, store_agent_cb *cb, void *ctx,
-    struct error *err);
+/* `owner` ptr NULL: of all.  Sorted by owner, then agent. */
+enum rc store_agents(struct store *s, struct slice owner, store_agent_cb *cb,
+    void *ctx, struct error *err);

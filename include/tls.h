@@ -11,6 +11,7 @@
 #include <stdbool.h>
 #include <stddef.h>
 
+#include "digest.h"
 #include "error.h"
 #include "slice.h"
 
@@ -30,6 +31,8 @@ struct tls_context;
 enum rc tls_context_new(enum tls_role role, const struct tls_files *files,
     bool allow_tls12, struct tls_context **out, struct error *err);
 void tls_context_free(struct tls_context *ctx); /* NULL is fine */
+/* One more user, who frees it as well. */
+struct tls_context *tls_context_share(struct tls_context *ctx);
 
 struct tls;
 
@@ -64,6 +67,18 @@ bool tls_pending(const struct tls *t);
 const char *tls_peer_name(const struct tls *t);
 bool tls_resumed(const struct tls *t);
 int tls_fd(const struct tls *t);
+
+/*
+ * For HTTPS, whose connections libevent reads and writes: a server's side, for
+ * which a peer's certificate is welcome and not demanded.  `gone` runs with the
+ * tag when OpenSSL frees it.
+ */
+struct ssl_st;
+struct ssl_st *tls_server_new(struct tls_context *ctx, void (*gone)(void *tag),
+    void *tag);
+void *tls_server_tag(const struct ssl_st *ssl);
+/* SHA-256 of the certificate that the peer has shown; empty: none. */
+void tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT]);
 
 /* Subject CN of a PEM certificate. */
 enum rc tls_certificate_name(const char *path, char *out, size_t room,

@@ -173,7 +173,7 @@ tls_new(struct tls_context *ctx, int fd, const char *server_name)
 	BIO *bio;
 
 	(void)pthread_once(&once, set_up);
-	t->ctx = tls_context_ref(ctx);
+	t->ctx = tls_context_share(ctx);
 	t->fd = fd;
 	(void)snprintf(t->host, sizeof(t->host), "%s",
 	    server_name != NULL ? server_name : "");

@@ -300,7 +300,7 @@ tls_context_new(enum tls_role role, const struct tls_files *files,
 }
 
 struct tls_context *
-tls_context_ref(struct tls_context *ctx)
+tls_context_share(struct tls_context *ctx)
 {
 	(void)atomic_fetch_add(&ctx->uses, 1);
 	return ctx;

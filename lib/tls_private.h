@@ -26,8 +26,6 @@ struct tls_context {
 	char session_host[TLS_NAME];
 };
 
-struct tls_context *tls_context_ref(struct tls_context *ctx);
-
 /* The session to resume with `host`, or NULL; the caller's. */
 SSL_SESSION *tls_context_session(struct tls_context *ctx, const char *host);
 /* Takes the session. */

@@ -1,544 +1,312 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* The route table, and what each route answers. */
+/*
+ * A request's way: who asks (auth.c), which route it is (routes.c), whether the
+ * caller may, its handler, and a line in the audit log (audit.c).
+ */
 #include "api.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "api_private.h"
 #include "control.h"
-#include "http.h"
-#include "soc.h"
-#include "store_answers.h"
+#include "loop.h"
 #include "timestamp.h"
+#include "tls.h"
 #include "xalloc.h"
 
 enum {
-	FILTERS_MAX = HTTP_PARAMS_MAX,
 	LINE_MAX_BYTES = 64 * 1024 * 1024,
 	QUERY_THREADS = 2,
-	DETECTION_ID_BYTES = 16,
-	BAD_REQUEST = 400,
-	INTERNAL_ERROR = 500,
+	ARENA_BLOCK = 4096,
+	TARGET_MAX = 1024, /* bytes of it in the audit log */
+	UNAUTHORIZED = 401,
+	FORBIDDEN = 403,
+	NOT_FOUND = 404,
+	BAD_METHOD = 405,
+	TOO_MANY = 429,
+	UNAVAILABLE = 503,
+	FAILURES_BURST = 20, /* of log-ins from an address */
 };
 
 static const int64_t timeout_ns = 60 * NS_PER_SEC;
+static const double failures_rate = 0.5; /* a second */
 
-struct api {
-	struct api_options options;
-	struct http *http;
-	char *control_path;
-};
-
-/* One answer in the making: a line at a time. */
-struct answer {
-	struct http_reply *reply;
-	struct buf line;
-	enum json_shape shape;
-};
-
-static void
-answer_init(struct answer *a, struct http_reply *reply)
+struct ruleset *
+api_rules(struct api *api)
 {
-	a->reply = reply;
-	a->shape = JSON_NESTED;
-	buf_init(&a->line, LINE_MAX_BYTES);
+	struct ruleset *rules;
+
+	(void)pthread_mutex_lock(&api->lock);
+	rules = api->rules != NULL ? ruleset_ref(api->rules) : NULL;
+	(void)pthread_mutex_unlock(&api->lock);
+	return rules;
 }
 
-/* Sends the line; false: nobody reads any more. */
+/* ---- may it? ------------------------------------------------------------------ */
+
 static bool
-answer_line(struct answer *a)
+is_change(const struct ask *a)
 {
-	bool more = true;
-
-	(void)buf_add_char(&a->line, '\n');
-	if (!a->line.overflowed)
-		more = http_write(a->reply, buf_slice(&a->line));
-	buf_clear(&a->line);
-	return more;
+	return strcmp(a->request->method, "GET") != 0;
 }
 
-/* Ends it; what went wrong, if anything did, goes to the peer. */
+static struct slice
+address_key(const struct ask *a)
+{
+	return limiter_address(a->request->peer.address);
+}
+
+/* Whoever fails to log in again and again has to wait. */
+static bool
+fails_too_often(const struct ask *a)
+{
+	return !a->request->peer.local &&
+	    !limiter_has(a->api->by_failure, address_key(a), loop_now());
+}
+
 static void
-answer_fini(struct answer *a, enum rc rc, const struct error *err)
+refuse_caller(struct ask *a, const struct error *err)
 {
-	if (rc == RC_INVALID)
-		http_fail(a->reply, BAD_REQUEST, err->text);
-	else if (rc != RC_OK)
-		http_fail(a->reply, INTERNAL_ERROR, err->text);
-	buf_fini(&a->line);
+	http_header(a->reply, "WWW-Authenticate", "Bearer");
+	http_fail(a->reply, UNAUTHORIZED, err->text);
 }
 
-static enum rc
-param_time(const struct http_request *r, const char *name, int64_t *time_ns,
-    struct error *err)
+/* False: it is answered already. */
+static bool
+know_caller(struct ask *a)
 {
-	struct slice s = http_param(r, name);
-	char text[TIMESTAMP_TEXT_MAX];
+	struct error err;
+	enum rc rc;
 
-	if (s.ptr == NULL)
-		return RC_OK;
-	if (s.len >= sizeof(text))
-		return error_set(err, RC_INVALID, "%s: no time", name);
-	memcpy(text, s.ptr, s.len);
-	text[s.len] = '\0';
-	if (timestamp_parse_argument(text, timestamp_now(), time_ns, err) !=
-	    RC_OK)
-		return error_prefix(err, "%s", name);
-	return RC_OK;
-}
-
-static enum rc
-param_number(const struct http_request *r, const char *name, uint64_t *out,
-    struct error *err)
-{
-	struct slice s = http_param(r, name);
-	uint64_t v = 0;
-
-	if (s.ptr == NULL)
-		return RC_OK;
-	for (size_t i = 0; i < s.len; i++) {
-		unsigned digit = (unsigned char)s.ptr[i] - (unsigned)'0';
-
-		if (digit > 9 || v > (UINT64_MAX - digit) / 10)
-			return error_set(err, RC_INVALID, "%s: no number",
-			    name);
-		v = v * 10 + digit;
+	if (fails_too_often(a)) {
+		http_header(a->reply, "Retry-After", "10");
+		http_fail(a->reply, TOO_MANY,
+		    "too many failures; wait a while");
+		return false;
 	}
-	if (s.len == 0)
-		return error_set(err, RC_INVALID, "%s: no number", name);
-	*out = v;
-	return RC_OK;
+	if (a->route != NULL && a->route->need == 0)
+		return true;
+	rc = auth_caller(a, &err);
+	if (rc == RC_DENIED)
+		refuse_caller(a, &err);
+	else
+		ask_fail(a, rc, &err);
+	return rc == RC_OK;
 }
 
 static bool
-param_flag(const struct http_request *r, const char *name)
+check_route(struct ask *a, const char *allow)
 {
-	struct slice s = http_param(r, name);
-
-	return s.ptr != NULL && !slice_eq(s, SLICE("0")) &&
-	    !slice_eq(s, SLICE("false"));
-}
-
-/* FIELD=VALUE; `filters` has room for all params. */
-static enum rc
-param_filters(const struct http_request *r, struct store_filter *filters,
-    size_t *n, struct error *err)
-{
-	*n = 0;
-	for (size_t i = 0; i < r->n_params; i++) {
-		struct slice v = r->params[i].value;
-		struct slice name = { v.ptr, 0 };
-		uint32_t field;
-
-		if (!slice_eq(r->params[i].name, SLICE("where")))
-			continue;
-		while (name.len < v.len && v.ptr[name.len] != '=')
-			name.len++;
-		if (name.len == 0 || name.len == v.len)
-			return error_set(err, RC_INVALID,
-			    "where: write FIELD=VALUE");
-		/* interned: an old day may hold a name that is new to us */
-		field = field_intern(name);
-		if (field == FIELD_NONE)
-			return error_set(err, RC_INVALID,
-			    "where: no field can have that name");
-		filters[(*n)++] = (struct store_filter){ field,
-			{ v.ptr + name.len + 1, v.len - name.len - 1 } };
+	if (a->route != NULL)
+		return true;
+	if (allow[0] != '\0') {
+		http_header(a->reply, "Allow", allow);
+		http_fail(a->reply, BAD_METHOD, "not by this method");
+	} else {
+		http_fail(a->reply, NOT_FOUND, "no such resource");
 	}
-	return RC_OK;
+	return false;
 }
 
 static bool
-event_line(void *ctx, const struct event *ev)
+check_rights(struct ask *a)
 {
-	struct answer *a = ctx;
-
-	json_write_event(&a->line, ev, a->shape);
-	return answer_line(a);
-}
-
-static enum rc
-count_events(struct answer *a, struct store *s, const struct store_query *q,
-    struct error *err)
-{
-	struct json_writer w;
-	uint64_t count = 0;
-	enum rc rc = store_count(s, q, &count, err);
-
-	if (rc != RC_OK)
-		return rc;
-	json_begin(&w, &a->line);
-	json_open(&w, '{');
-	json_key(&w, "count");
-	json_uint(&w, count);
-	json_close(&w, '}');
-	(void)answer_line(a);
-	return RC_OK;
-}
-
-/* GET /v1/events?since=&until=&where=FIELD=VALUE&limit=&count=&flat= */
-static void
-get_events(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-	const struct api *api = ctx;
-	struct store_filter filters[FILTERS_MAX];
-	struct store_query q = { .since_ns = INT64_MIN,
-		.until_ns = INT64_MAX,
-		.filters = filters };
-	struct answer a;
 	struct error err;
-	enum rc rc;
 
-	answer_init(&a, reply);
-	a.shape = param_flag(r, "flat") ? JSON_FLAT : JSON_NESTED;
-	rc = param_time(r, "since", &q.since_ns, &err);
-	if (rc == RC_OK)
-		rc = param_time(r, "until", &q.until_ns, &err);
-	if (rc == RC_OK)
-		rc = param_number(r, "limit", &q.limit, &err);
-	if (rc == RC_OK)
-		rc = param_filters(r, filters, &q.n_filters, &err);
-	if (rc == RC_OK && param_flag(r, "count"))
-		rc = count_events(&a, api->options.store, &q, &err);
-	else if (rc == RC_OK)
-		rc = store_events(api->options.store, &q, event_line, &a, &err);
-	answer_fini(&a, rc, &err);
-}
-
-static bool
-incident_line(void *ctx, const struct incident *i)
-{
-	struct answer *a = ctx;
-
-	incident_write(&a->line, i);
-	return answer_line(a);
-}
-
-/* GET /v1/incidents?since=&until=&rule=&limit= */
-static void
-get_incidents(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-	const struct api *api = ctx;
-	struct soc_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
-	struct answer a;
-	struct error err;
-	enum rc rc;
-
-	answer_init(&a, reply);
-	q.rule = http_param(r, "rule");
-	rc = param_time(r, "since", &q.since_ns, &err);
-	if (rc == RC_OK)
-		rc = param_time(r, "until", &q.until_ns, &err);
-	if (rc == RC_OK)
-		rc = param_number(r, "limit", &q.limit, &err);
-	if (rc == RC_OK)
-		rc = soc_incidents(api->options.store, &q, incident_line, &a,
-		    &err);
-	answer_fini(&a, rc, &err);
-}
-
-/* A detection is told by its rule and its event, however often it is read. */
-static void
-detection_id(const struct store_detection *d, struct slice event_id,
-    char out[2 * DETECTION_ID_BYTES + 1])
-{
-	uint8_t digest[SHA256_BYTES];
-	struct sha256 *h = sha256_new();
-
-	sha256_add(h, d->rule_id.ptr, d->rule_id.len);
-	sha256_add(h, "", 1);
-	sha256_add(h, event_id.ptr, event_id.len);
-	sha256_done(h, digest);
-	sha256_free(h);
-	hex_text(digest, DETECTION_ID_BYTES, out);
-}
-
-static bool
-detection_line(void *ctx, const struct store_detection *d)
-{
-	struct answer *a = ctx;
-	struct slice event_id = event_id_text(d->event);
-	char id[2 * DETECTION_ID_BYTES + 1];
-	struct json_writer w;
-
-	detection_id(d, event_id, id);
-	json_begin(&w, &a->line);
-	json_open(&w, '{');
-	json_key(&w, "id");
-	json_str(&w, id);
-	json_key(&w, "rule");
-	json_raw(&w, d->rule);
-	json_key(&w, "level");
-	json_string(&w, d->level);
-	json_key(&w, "@timestamp");
-	json_time(&w, d->event->time_ns);
-	json_key(&w, "event");
-	json_string(&w, event_id);
-	json_key(&w, "group");
-	json_raw(&w, d->group.len > 0 ? d->group : SLICE("{}"));
-	json_close(&w, '}');
-	return answer_line(a);
-}
-
-/* GET /v1/detections?since=&until=&rule=&limit= */
-static void
-get_detections(void *ctx, const struct http_request *r,
-    struct http_reply *reply)
-{
-	const struct api *api = ctx;
-	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
-	struct answer a;
-	struct error err;
-	enum rc rc;
-
-	answer_init(&a, reply);
-	rc = param_time(r, "since", &q.since_ns, &err);
-	if (rc == RC_OK)
-		rc = param_time(r, "until", &q.until_ns, &err);
-	if (rc == RC_OK)
-		rc = param_number(r, "limit", &q.limit, &err);
-	if (rc == RC_OK)
-		rc = store_detections(api->options.store, &q,
-		    http_param(r, "rule"), detection_line, &a, &err);
-	answer_fini(&a, rc, &err);
-}
-
-static bool
-count_agent(void *ctx, const struct store_agent *agent)
-{
-	uint64_t *n = ctx;
-
-	(void)agent;
-	++*n;
+	if ((a->route->need & ~a->caller.permissions) != 0) {
+		http_fail(a->reply, FORBIDDEN,
+		    "not allowed with this role or token");
+		return false;
+	}
+	if (a->route->need != 0 && auth_csrf(a, &err) != RC_OK) {
+		http_fail(a->reply, FORBIDDEN, err.text);
+		return false;
+	}
+	if (a->caller.kind > CALLER_LOCAL &&
+	    !limiter_take(a->api->by_account, ask_name(a), loop_now())) {
+		http_header(a->reply, "Retry-After", "1");
+		http_fail(a->reply, TOO_MANY, "too many requests; try again");
+		return false;
+	}
+	if (is_change(a) && !auditor_works(a->api->auditor)) {
+		http_fail(a->reply, UNAVAILABLE,
+		    "the audit log cannot be written: nothing is changed");
+		return false;
+	}
 	return true;
 }
 
-static void
-put_number(struct json_writer *w, const char *key, uint64_t n)
-{
-	json_key(w, key);
-	json_uint(w, n);
-}
+/* ---- its way -------------------------------------------------------------------- */
 
-static void
-open_part(struct json_writer *w, const char *key)
-{
-	json_key(w, key);
-	json_open(w, '{');
-}
-
-static void
-write_status(struct buf *out, const struct api_status *s,
-    const struct store_counters *c, uint64_t incidents, uint64_t agents)
-{
-	struct json_writer w;
-
-	json_begin(&w, out);
-	json_open(&w, '{');
-	json_key(&w, "version");
-	json_str(&w, PACKAGE_VERSION);
-	json_key(&w, "ready");
-	json_bool(&w, s->ready);
-	put_number(&w, "uptime_seconds", (uint64_t)(s->uptime_ns / NS_PER_SEC));
-	open_part(&w, "events");
-	put_number(&w, "received", s->received);
-	put_number(&w, "stored", c->events);
-	put_number(&w, "duplicates_dropped", c->duplicates);
-	put_number(&w, "unparsed", s->unparsed);
-	json_close(&w, '}');
-	put_number(&w, "detections", c->detections);
-	put_number(&w, "incidents", incidents);
-	open_part(&w, "agents");
-	put_number(&w, "known", agents);
-	put_number(&w, "connected", s->agents_connected);
-	json_close(&w, '}');
-	open_part(&w, "outbox");
-	put_number(&w, "pending", s->outbox_pending);
-	put_number(&w, "delivered", s->outbox_delivered);
-	json_close(&w, '}');
-	open_part(&w, "rules");
-	put_number(&w, "loaded", s->rules_loaded);
-	put_number(&w, "refused", s->rules_refused);
-	json_close(&w, '}');
-	open_part(&w, "correlation");
-	put_number(&w, "hits", s->hits);
-	put_number(&w, "groups", s->groups);
-	put_number(&w, "late_hits", s->late_hits);
-	put_number(&w, "evicted_hits", s->evicted_hits);
-	put_number(&w, "unknown_hits", s->unknown_hits);
-	json_close(&w, '}');
-	open_part(&w, "log");
-	put_number(&w, "commits", c->commits);
-	put_number(&w, "correlated", s->correlated);
-	json_close(&w, '}');
-	json_close(&w, '}');
-}
-
-/* GET /v1/status */
-static void
-get_status(void *ctx, const struct http_request *r, struct http_reply *reply)
-{
-	const struct api *api = ctx;
-	struct api_status status = { .ready = false };
-	struct store_counters counters = { .events = 0 };
-	uint64_t incidents = 0, agents = 0;
-	struct answer a;
-	struct error err;
-	enum rc rc;
-
-	(void)r;
-	answer_init(&a, reply);
-	api->options.status(api->options.ctx, &status);
-	store_counters(api->options.store, &counters);
-	rc = soc_incident_count(api->options.store, &incidents, &err);
-	if (rc == RC_OK)
-		rc = store_agents(api->options.store, count_agent, &agents,
-		    &err);
-	if (rc == RC_OK) {
-		write_status(&a.line, &status, &counters, incidents, agents);
-		(void)answer_line(&a);
-	}
-	answer_fini(&a, rc, &err);
-}
-
-static void
-get_store_verify(void *ctx, const struct http_request *r,
-    struct http_reply *reply)
-{
-	const struct api *api = ctx;
-
-	answer_store_verify(api->options.store, r, reply);
-}
-
-static void
-get_store_proof(void *ctx, const struct http_request *r,
-    struct http_reply *reply)
-{
-	const struct api *api = ctx;
-
-	answer_store_proof(api->options.store, r, reply);
-}
-
-struct agents_answer {
-	struct answer answer;
-	const struct api *api;
-	struct slice only; /* this one, with its positions; ptr NULL: all */
-	const struct store_agent *row;
-	bool found;
-};
-
-static void
-put_text(struct json_writer *w, const char *key, struct slice text)
-{
-	if (text.len == 0)
-		return;
-	json_key(w, key);
-	json_string(w, text);
-}
-
-static void
-write_agent(void *ctx, const struct api_agent *says)
-{
-	struct agents_answer *a = ctx;
-	struct json_writer w;
-
-	json_begin(&w, &a->answer.line);
-	json_open(&w, '{');
-	json_key(&w, "agent");
-	json_string(&w, a->row->agent);
-	json_key(&w, "organization");
-	json_string(&w, a->row->owner);
-	json_key(&w, "connected");
-	json_bool(&w, says->connected);
-	json_key(&w, "last_seen");
-	json_time(&w, a->row->last_seen_ns);
-	put_number(&w, "events", a->row->events);
-	put_text(&w, "version", says->version);
-	put_text(&w, "peer", says->peer);
-	put_text(&w, "started", says->started);
-	put_text(&w, "instance", says->instance);
-	if (says->heard_ns != 0) {
-		json_key(&w, "heard");
-		json_time(&w, says->heard_ns);
-	}
-	if (says->status.len > 0) {
-		json_key(&w, "status");
-		json_raw(&w, says->status);
-	}
-	if (a->only.ptr != NULL && says->positions.len > 0) {
-		json_key(&w, "positions");
-		json_raw(&w, says->positions);
-	}
-	json_close(&w, '}');
-}
-
+/*
+ * Everything over HTTPS, and every change; but not what nobody stands behind:
+ * it would push out what matters.
+ */
 static bool
-agent_line(void *ctx, const struct store_agent *row)
+is_audited(const struct ask *a)
 {
-	struct agents_answer *a = ctx;
-
-	if (a->only.ptr != NULL && !slice_eq(a->only, row->agent))
-		return true;
-	a->found = true;
-	a->row = row;
-	a->api->options.agent(a->api->options.ctx, row->owner, row->agent,
-	    write_agent, a);
-	return answer_line(&a->answer);
+	if (a->route != NULL && strcmp(a->route->action, "health") == 0)
+		return false;
+	if (a->request->peer.local)
+		return is_change(a);
+	return a->caller.name[0] != '\0' ||
+	    a->request->headers.authorization.ptr != NULL ||
+	    a->request->headers.cookie.ptr != NULL;
 }
 
-/* GET /v1/agents?agent= */
 static void
-get_agents(void *ctx, const struct http_request *r, struct http_reply *reply)
+write_audit(struct ask *a)
 {
-	struct agents_answer a = { .api = ctx };
+	const struct http_request *r = a->request;
+	const char *role =
+	    a->caller.kind != CALLER_NOBODY ? role_name(a->caller.role) : "";
+	const char *action = a->route != NULL ? a->route->action : "unknown";
+	struct audit_entry e = {
+		.time_ns = timestamp_now(),
+		.account = ask_name(a),
+		.role = { role, strlen(role) },
+		.address = { r->peer.address, strlen(r->peer.address) },
+		.action = { action, strlen(action) },
+		.method = { r->method, strlen(r->method) },
+		.target = r->target,
+		.status = http_status(a->reply),
+		.detail = { a->detail, strlen(a->detail) },
+	};
+
+	if (e.target.len > TARGET_MAX)
+		e.target.len = TARGET_MAX;
+	(void)auditor_add(a->api->auditor, &e, is_change(a));
+}
+
+static void
+count_failure(struct ask *a)
+{
+	bool tried = a->request->headers.authorization.ptr != NULL ||
+	    a->request->headers.cookie.ptr != NULL ||
+	    (a->route != NULL && a->route->need == 0);
+
+	if (http_status(a->reply) == UNAUTHORIZED && tried)
+		(void)limiter_take(a->api->by_failure, address_key(a),
+		    loop_now());
+}
+
+static void
+run(struct ask *a)
+{
+	char allow[ALLOW_MAX];
 	struct error err;
 	enum rc rc;
 
-	answer_init(&a.answer, reply);
-	a.only = http_param(r, "agent");
-	rc = store_agents(a.api->options.store, agent_line, &a, &err);
-	if (rc == RC_OK && a.only.ptr != NULL && !a.found)
-		rc = error_set(&err, RC_INVALID, "there is no agent \"%.*s\"",
-		    SLICE_ARG(a.only));
-	answer_fini(&a.answer, rc, &err);
+	a->route = route_find(routes, a->request->method, a->request->path,
+	    a->arena, a->path, allow);
+	if (!know_caller(a) || !check_route(a, allow) || !check_rights(a))
+		return;
+	rc = route_check_params(a->route, a->request, &err);
+	if (rc == RC_OK)
+		a->route->handler(a);
+	ask_fail(a, rc, &err);
 }
 
-static const struct http_route routes[] = {
-	{ "GET", "/v1/status", get_status },
-	{ "GET", "/v1/agents", get_agents },
-	{ "GET", "/v1/events", get_events },
-	{ "GET", "/v1/incidents", get_incidents },
-	{ "GET", "/v1/detections", get_detections },
-	{ "GET", "/v1/store/verify", get_store_verify },
-	{ "GET", "/v1/store/proof", get_store_proof },
-	{ NULL, NULL, NULL },
-};
+static void
+on_request(void *ctx, const struct http_request *request,
+    struct http_reply *reply)
+{
+	struct ask a = { .api = ctx, .request = request, .reply = reply };
+
+	a.arena = arena_new(ARENA_BLOCK);
+	buf_init(&a.line, LINE_MAX_BYTES);
+	run(&a);
+	count_failure(&a);
+	if (is_audited(&a))
+		write_audit(&a);
+	buf_fini(&a.line);
+	arena_free(a.arena);
+}
+
+/* ---- start, stop ------------------------------------------------------------------ */
+
+static void
+on_audited(void *ctx)
+{
+	struct api *api = ctx;
+
+	if (api->options.audited != NULL)
+		api->options.audited(api->options.ctx);
+}
+
+static enum rc
+serve_control(struct api *api, struct error *err)
+{
+	int fd;
+	enum rc rc = control_listen(api->options.control_path, &fd, err);
+
+	if (rc != RC_OK)
+		return rc;
+	api->control_path = xstrdup(api->options.control_path);
+	return http_serve_unix(api->http, fd, geteuid(), err);
+}
+
+static enum rc
+serve_https(struct api *api, struct error *err)
+{
+	const struct api_options *o = &api->options;
+	const struct http_limits limits = {
+		.connections = o->max_connections,
+		.address_connections = o->max_connections / 4 + 1,
+		.head_ns = o->request_timeout_ns,
+		.idle_ns = timeout_ns,
+		.address_rate = 2 * o->rate,
+	};
+	char bound[ADDRESS_TEXT];
+	int fd;
+	enum rc rc;
+
+	if (o->https_address == NULL)
+		return RC_OK;
+	rc = address_listen(o->https_address, &fd, bound, err);
+	return rc == RC_OK ? http_serve_tls(api->http, fd, o->tls, &limits, err)
+			   : rc;
+}
 
 enum rc
 api_start(const struct api_options *options, struct api **out,
     struct error *err)
 {
-	struct http_options http = { .routes = routes,
-		.timeout_ns = timeout_ns };
-	struct api *api = NULL;
+	const struct http_options http = {
+		.handler = on_request,
+		.ctx = NULL,
+		.query_threads = options->query_threads > 0
+		    ? options->query_threads
+		    : QUERY_THREADS,
+		.timeout_ns = timeout_ns,
+	};
+	struct http_options with_ctx = http;
+	struct api *api = xzalloc(sizeof(*api));
 	enum rc rc;
-	int fd;
 
-	rc = control_listen(options->control_path, &fd, err);
-	if (rc != RC_OK)
-		return rc;
-	api = xzalloc(sizeof(*api));
 	api->options = *options;
-	api->control_path = xstrdup(options->control_path);
-	http.ctx = api;
-	http.query_threads =
-	    options->query_threads > 0 ? options->query_threads : QUERY_THREADS;
-	api->http = http_start(&http);
-	rc = http_serve_unix(api->http, fd, geteuid(), err);
+	(void)pthread_mutex_init(&api->lock, NULL);
+	rc = accounts_open(options->store, &api->accounts, err);
 	if (rc != RC_OK) {
-		api_stop(api);
+		api_free(api);
 		return rc;
 	}
+	api->live = live_new();
+	api->auditor = auditor_new(api->accounts, on_audited, api);
+	api->by_account = limiter_new(options->rate, 4 * options->rate);
+	api->by_failure = limiter_new(failures_rate, FAILURES_BURST);
+	with_ctx.ctx = api;
+	api->http = http_start(&with_ctx);
+	rc = serve_control(api, err);
+	if (rc == RC_OK)
+		rc = serve_https(api, err);
+	if (rc != RC_OK) {
+		api_free(api);
+		return rc;
+	}
+	http_run(api->http);
 	*out = api;
 	return RC_OK;
 }
@@ -549,8 +317,120 @@ api_stop(struct api *api)
 	if (api == NULL)
 		return;
 	/* first the name, so that nobody comes while we go */
-	(void)unlink(api->control_path);
-	http_stop(api->http);
+	if (api->control_path != NULL)
+		(void)unlink(api->control_path);
 	free(api->control_path);
+	api->control_path = NULL;
+	http_stop(api->http);
+	api->http = NULL;
+	auditor_free(api->auditor);
+	api->auditor = NULL;
+}
+
+void
+api_free(struct api *api)
+{
+	if (api == NULL)
+		return;
+	api_stop(api);
+	live_free(api->live);
+	accounts_close(api->accounts);
+	limiter_free(api->by_account);
+	limiter_free(api->by_failure);
+	ruleset_unref(api->rules);
+	(void)pthread_mutex_destroy(&api->lock);
 	free(api);
+}
+
+/* ---- what others tell ---------------------------------------------------------------- */
+
+void
+api_set_tls(struct api *api, struct tls_context *tls)
+{
+	http_set_tls(api->http, tls);
+}
+
+void
+api_set_rules(struct api *api, struct ruleset *rules)
+{
+	struct ruleset *old;
+
+	(void)pthread_mutex_lock(&api->lock);
+	old = api->rules;
+	api->rules = ruleset_ref(rules);
+	(void)pthread_mutex_unlock(&api->lock);
+	ruleset_unref(old);
+}
+
+void
+api_incident(struct api *api, const struct incident *i)
+{
+	struct buf json;
+
+	if (!live_wanted(api->live, LIVE_INCIDENT))
+		return;
+	buf_init(&json, LINE_MAX_BYTES);
+	incident_write(&json, i);
+	live_send(api->live, LIVE_INCIDENT, i->owner, buf_slice(&json));
+	buf_fini(&json);
+}
+
+static void
+write_group(struct buf *out, const struct log_hit *h)
+{
+	(void)buf_add_char(out, '{');
+	for (uint32_t i = 0; i < h->n_fields; i++) {
+		if (h->fields[i] != FIELD_SOURCE_IP ||
+		    h->values[i].kind == VALUE_NULL)
+			continue;
+		(void)buf_add_str(out, "\"source.ip\":");
+		json_write_value(out, &h->values[i]);
+	}
+	(void)buf_add_char(out, '}');
+}
+
+static void
+send_hit(struct api *api, const struct log_hit *h, const struct rule_info *info)
+{
+	const char *level = rule_level_name(info->level);
+	char id[EVENT_ID_TEXT_MAX];
+	struct detection d = {
+		.rule_id = info->id,
+		.level = { level, strlen(level) },
+		.event_id = h->id_text.len > 0 ? h->id_text
+					       : event_id_format(&h->id, id),
+		.time_ns = h->time_ns,
+	};
+	struct buf about, group, json;
+
+	buf_init(&about, LINE_MAX_BYTES);
+	buf_init(&group, LINE_MAX_BYTES);
+	buf_init(&json, LINE_MAX_BYTES);
+	rule_write_about(&about, info);
+	write_group(&group, h);
+	d.rule = buf_slice(&about);
+	d.group = buf_slice(&group);
+	detection_write(&json, &d);
+	live_send(api->live, LIVE_DETECTION, h->owner, buf_slice(&json));
+	buf_fini(&about);
+	buf_fini(&group);
+	buf_fini(&json);
+}
+
+void
+api_record(struct api *api, const struct log_record *r)
+{
+	struct ruleset *rules;
+
+	if (!live_wanted(api->live, LIVE_DETECTION))
+		return;
+	rules = api_rules(api);
+	for (size_t i = 0; rules != NULL && i < r->n_hits; i++) {
+		uint32_t at =
+		    ruleset_find_digest(rules, r->hits[i].rule_digest);
+
+		if (r->hits[i].visible && at != UINT32_MAX)
+			send_hit(api, &r->hits[i], ruleset_rule(rules, at));
+	}
+	ruleset_unref(rules);
 }

@@ -2,16 +2,20 @@
 /*
  * The API: what kuzetctl, the console and other programs ask the collector.
  *
- * One route table (api.c), served as HTTP/1.1 on the control socket: a UNIX
- * socket of mode 0600 whose peers must be of our user or root.  One thread for
- * the sockets, a few for the queries; an answer is streamed as JSON lines and a
- * slow reader makes its query wait, so memory does not grow with the answer.
+ * One route table (routes.c), served as HTTP/1.1 on the control socket, a UNIX
+ * socket of mode 0600 whose peers must be of our user or root, and over HTTPS
+ * to those who log in.  One thread for the sockets, a few for the queries; an
+ * answer is streamed as JSON lines and a slow reader makes its query wait, so
+ * memory does not grow with the answer.
  */
 #pragma once
 
+#include "engine.h"
+#include "soc.h"
 #include "store.h"
 
 struct api;
+struct tls_context;
 
 /* What only the pipeline knows; the rest is read from the store. */
 struct api_status {
@@ -41,11 +45,22 @@ typedef void api_agent_cb(void *ctx, const struct api_agent *agent);
 struct api_options {
 	const char *control_path; /* of the socket; its folder exists */
 	struct store *store;      /* borrowed: outlives the api */
+	/* HOST:PORT of HTTPS; NULL: none.  `tls` asks for certificates. */
+	const char *https_address;
+	struct tls_context *tls;    /* takes a reference */
+	size_t max_connections;     /* over HTTPS */
+	double rate;                /* requests a second of an account; an
+	                          * address may have twice as many */
+	int64_t session_idle_ns;    /* ends sessions */
+	int64_t request_timeout_ns; /* for a connection's first request */
+	bool outbox;                /* a publisher takes incidents */
 	/* Called in any of the API's threads; *out is zeroed before. */
 	void (*status)(void *ctx, struct api_status *out);
 	/* The same; calls back once. */
 	void (*agent)(void *ctx, struct slice owner, struct slice agent,
 	    api_agent_cb *cb, void *cb_ctx);
+	void (*reload)(void *ctx);  /* begins to; may be NULL */
+	void (*audited)(void *ctx); /* new entries; may be NULL */
 	void *ctx;
 	unsigned query_threads; /* 0: 2 */
 };
@@ -57,5 +72,17 @@ struct api_options {
 enum rc api_start(const struct api_options *options, struct api **out,
     struct error *err);
 
-/* Breaks off what is being answered and removes the socket; NULL is fine. */
+/* For new connections over HTTPS; takes a reference. */
+void api_set_tls(struct api *api, struct tls_context *tls);
+/* The rules that run; takes a reference.  Any thread, as all below. */
+void api_set_rules(struct api *api, struct ruleset *rules);
+/* For those who listen: an incident changed, events were committed. */
+void api_incident(struct api *api, const struct incident *i);
+void api_record(struct api *api, const struct log_record *r);
+
+/*
+ * Breaks off what is being answered and removes the socket.  What others tell
+ * is heard no more, but still may be told until api_free().  NULL is fine.
+ */
 void api_stop(struct api *api);
+void api_free(struct api *api);

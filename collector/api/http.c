@@ -2,335 +2,174 @@
 #include "http.h"
 
 #include <assert.h>
+#include <ctype.h>
 #include <event2/buffer.h>
-#include <event2/bufferevent.h>
-#include <event2/http.h>
+#include <event2/bufferevent_ssl.h>
 #include <event2/keyvalq_struct.h>
-#include <pthread.h>
+#include <event2/listener.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
-#include "json.h"
-#include "loop.h"
-#include "queue.h"
+#include "http_private.h"
+#include "timestamp.h"
+#include "tls.h"
 #include "xalloc.h"
 
 enum {
-	CHUNK_BYTES = 32 * 1024,
-	THREADS_MAX = 16,
+	/* a connection's bytes that nobody has asked for yet */
+	READ_AHEAD_MAX = HTTP_HEADERS_MAX + HTTP_BODY_MAX,
+	TOO_MANY = 429,
 };
 
-/*
- * An answer belongs to two threads: the query thread that writes it and the
- * loop's, which alone touches `request` and the connection.  It is freed by the
- * loop's when it has ended (all posts of the query thread come before) and its
- * last byte is gone from libevent's buffers.
- */
-struct http_reply {
-	struct http *http;
-	struct evhttp_request *request;
-	const struct http_route *route;
-	struct http_request params;
-	char *query; /* owned: what the params point into */
+static const int64_t sweep_ns = NS_PER_SEC;
 
-	/* the query thread's */
-	struct buf chunk;
-	bool begun;
-	int failed_status; /* 0: none */
+/* ---- connections ----------------------------------------------------------- */
 
-	pthread_mutex_t lock;
-	pthread_cond_t room;
-	size_t in_flight; /* bytes posted and not yet written */
-	bool gone;        /* the peer, or we are stopping */
-	unsigned refs;
-
-	/* the loop's */
-	bool started;
-	struct loop_timer *stall;
-	size_t stall_mark; /* bytes drained when the timer was set */
-	size_t drained;
-	struct http_reply *next, **link; /* in http->replies */
-};
-
-struct http {
-	struct http_options options;
-	struct loop *loop;
-	struct evhttp *evhttp;
-	struct queue *waiting;
-	pthread_t loop_thread;
-	pthread_t threads[THREADS_MAX];
-	unsigned n_threads;
-	unsigned uid; /* of the control socket's peers, with root */
-	struct http_reply *replies; /* the loop's: those that go on */
-	bool loop_runs;
-};
-
-/* A piece of an answer on its way to the loop's thread. */
-struct piece {
-	struct http_reply *reply;
-	char *bytes; /* owned */
-	size_t len;
-	bool last;
-	int status; /* of the head, with the first one */
-};
-
-struct slice
-http_param(const struct http_request *r, const char *name)
+struct http_connection *
+connection_of(struct http_face *face, struct evhttp_connection *evcon)
 {
-	struct slice wanted = { name, strlen(name) };
+	struct ssl_st *ssl;
 
-	for (size_t i = 0; i < r->n_params; i++)
-		if (slice_eq(r->params[i].name, wanted))
-			return r->params[i].value;
-	return (struct slice){ NULL, 0 };
-}
-
-static void
-unref(struct http_reply *r)
-{
-	unsigned left;
-
-	(void)pthread_mutex_lock(&r->lock);
-	left = --r->refs;
-	(void)pthread_mutex_unlock(&r->lock);
-	if (left > 0)
-		return;
-	buf_fini(&r->chunk);
-	free(r->query);
-	(void)pthread_cond_destroy(&r->room);
-	(void)pthread_mutex_destroy(&r->lock);
-	free(r);
-}
-
-/* libevent has written (or dropped) the bytes of a piece. */
-static void
-piece_drained(const void *data, size_t len, void *ctx)
-{
-	struct piece *p = ctx;
-	struct http_reply *r = p->reply;
-
-	(void)data;
-	(void)pthread_mutex_lock(&r->lock);
-	r->in_flight -= len;
-	r->drained += len;
-	(void)pthread_cond_signal(&r->room);
-	(void)pthread_mutex_unlock(&r->lock);
-	free(p->bytes);
-	free(p);
-	unref(r);
-}
-
-static void
-set_gone(struct http_reply *r)
-{
-	(void)pthread_mutex_lock(&r->lock);
-	r->gone = true;
-	(void)pthread_cond_signal(&r->room);
-	(void)pthread_mutex_unlock(&r->lock);
-}
-
-static void
-on_close(struct evhttp_connection *connection, void *ctx)
-{
-	(void)connection;
-	set_gone(ctx);
-}
-
-static struct timeval
-timeval_of(int64_t ns)
-{
-	return (struct timeval){ .tv_sec = ns / 1000000000,
-		.tv_usec = ns / 1000 % 1000000 };
-}
-
-/* 0: none */
-static void
-set_timeout(struct evhttp_connection *connection, int64_t timeout_ns)
-{
-	struct timeval tv = timeval_of(timeout_ns);
-
-	evhttp_connection_set_timeout_tv(connection, &tv);
-}
-
-/*
- * While an answer is made nothing comes from the peer, and that may take long:
- * evhttp's timeout cannot tell that from a peer that is gone.  This one counts
- * only while bytes wait for the peer to read them.
- */
-static void
-stall_due(void *ctx)
-{
-	struct http_reply *r = ctx;
-	struct evhttp_connection *connection =
-	    evhttp_request_get_connection(r->request);
-	bool stalled;
-
-	(void)pthread_mutex_lock(&r->lock);
-	stalled = r->in_flight > 0 && r->drained == r->stall_mark;
-	r->stall_mark = r->drained;
-	(void)pthread_mutex_unlock(&r->lock);
-	if (!stalled) {
-		loop_timer_start(r->stall, r->http->options.timeout_ns);
-		return;
-	}
-	set_gone(r);
-	if (connection != NULL)
-		(void)shutdown(bufferevent_getfd(
-				   evhttp_connection_get_bufferevent(
-				       connection)),
-		    SHUT_RDWR);
-}
-
-static void
-start_reply(struct http_reply *r, int status)
-{
-	struct evkeyvalq *headers =
-	    evhttp_request_get_output_headers(r->request);
-
-	(void)evhttp_add_header(headers, "Content-Type",
-	    status == HTTP_OK ? "application/x-ndjson" : "application/json");
-	(void)evhttp_add_header(headers, "Cache-Control", "no-store");
-	evhttp_send_reply_start(r->request, status, NULL);
-	r->started = true;
-}
-
-static void
-end_reply(struct http_reply *r)
-{
-	struct evhttp_connection *connection =
-	    evhttp_request_get_connection(r->request);
-
-	loop_timer_free(r->stall);
-	r->stall = NULL;
-	*r->link = r->next;
-	if (r->next != NULL)
-		r->next->link = r->link;
-	if (connection != NULL) {
-		evhttp_connection_set_closecb(connection, NULL, NULL);
-		set_timeout(connection, r->http->options.timeout_ns);
-	}
-	/* frees the request if its connection is gone */
-	evhttp_send_reply_end(r->request);
-	r->request = NULL;
-	unref(r);
-}
-
-/* In the loop's thread, in the order of posting. */
-static void
-send_piece(void *ctx)
-{
-	struct piece *p = ctx;
-	struct http_reply *r = p->reply;
-	struct evbuffer *body = evbuffer_new();
-	bool last = p->last;
-
-	if (!r->started && evhttp_request_get_connection(r->request) != NULL)
-		start_reply(r, p->status);
-	if (p->len == 0 || body == NULL ||
-	    evbuffer_add_reference(body, p->bytes, p->len, piece_drained, p) !=
-		0)
-		piece_drained(NULL, p->len, p);
-	else
-		evhttp_send_reply_chunk(r->request, body);
-	/* of a connection that is gone: the bytes are dropped here */
-	if (body != NULL)
-		evbuffer_free(body);
-	/* `r` lives: its own reference is what end_reply() drops */
-	if (last)
-		end_reply(r); /* NOLINT(clang-analyzer-unix.Malloc) */
-}
-
-/* Gives the chunk to the loop, waiting for room; false: the peer is gone. */
-static bool
-post(struct http_reply *r, bool last)
-{
-	struct piece *p = xzalloc(sizeof(*p));
-	bool gone;
-
-	p->reply = r;
-	p->status = r->failed_status != 0 ? r->failed_status : HTTP_OK;
-	p->last = last;
-	p->bytes = r->chunk.ptr;
-	p->len = r->chunk.len;
-	r->begun = true;
-	buf_init(&r->chunk, r->chunk.max);
-	(void)pthread_mutex_lock(&r->lock);
-	while (!r->gone && !last && r->in_flight > 0 &&
-	    r->in_flight + p->len > HTTP_IN_FLIGHT_MAX)
-		(void)pthread_cond_wait(&r->room, &r->lock);
-	gone = r->gone;
-	r->in_flight += p->len;
-	r->refs++;
-	(void)pthread_mutex_unlock(&r->lock);
-	loop_post(r->http->loop, send_piece, p);
-	return !gone;
-}
-
-bool
-http_write(struct http_reply *r, struct slice bytes)
-{
-	bool gone;
-
-	(void)buf_add_slice(&r->chunk, bytes);
-	if (r->chunk.len >= CHUNK_BYTES)
-		return post(r, false);
-	(void)pthread_mutex_lock(&r->lock);
-	gone = r->gone;
-	(void)pthread_mutex_unlock(&r->lock);
-	return !gone;
+	if (face->local)
+		return NULL;
+	ssl = bufferevent_openssl_get_ssl(
+	    evhttp_connection_get_bufferevent(evcon));
+	return ssl != NULL ? tls_server_tag(ssl) : NULL;
 }
 
 void
-http_fail(struct http_reply *r, int status, const char *message)
+connection_waits(struct http_connection *c)
 {
-	struct json_writer w;
-
-	/* what was not sent yet is no answer any more */
-	if (!r->begun) {
-		buf_clear(&r->chunk);
-		r->failed_status = status;
-	}
-	json_begin(&w, &r->chunk);
-	json_open(&w, '{');
-	json_key(&w, "error");
-	json_str(&w, message);
-	json_close(&w, '}');
-	(void)buf_add_char(&r->chunk, '\n');
+	if (c != NULL)
+		c->deadline_ns = loop_now() + c->face->limits.idle_ns;
 }
 
-static void *
-query_thread(void *ctx)
-{
-	struct http *h = ctx;
-	struct http_reply *r;
-
-	while ((r = queue_pop(h->waiting)) != NULL) {
-		r->route->handler(h->options.ctx, &r->params, r);
-		(void)post(r, true);
-	}
-	return NULL;
-}
-
-/* An answer that needs no query. */
+/* Its SSL is freed: the connection is over. */
 static void
-refuse(struct evhttp_request *request, int status, const char *message)
+connection_gone(void *tag)
 {
-	struct evbuffer *body = evbuffer_new();
+	struct http_connection *c = tag;
+	struct http_face *face = c->face;
 
-	(void)evhttp_add_header(evhttp_request_get_output_headers(request),
-	    "Content-Type", "application/json");
-	if (body != NULL)
-		(void)evbuffer_add_printf(body, "{\"error\":\"%s\"}\n",
-		    message);
-	evhttp_send_reply(request, status, NULL, body);
-	if (body != NULL)
-		evbuffer_free(body);
+	TAILQ_REMOVE(&face->connections, c, link);
+	face->n_connections--;
+	atomic_store(&face->http->connections, face->n_connections);
+	free(c);
+}
+
+static struct bufferevent *
+new_plain(struct event_base *base, void *ctx)
+{
+	struct bufferevent *bev =
+	    bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
+
+	(void)ctx;
+	if (bev == NULL)
+		abort(); /* of memory */
+	bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD_MAX);
+	return bev;
+}
+
+/* evhttp would take NULL for "plain": so this never fails. */
+static struct bufferevent *
+new_tls(struct event_base *base, void *ctx)
+{
+	struct http_face *face = ctx;
+	struct http_connection *c = xzalloc(sizeof(*c));
+
+	c->face = face;
+	c->deadline_ns = loop_now() + face->limits.head_ns;
+	c->bev = bufferevent_openssl_socket_new(base, -1,
+	    tls_server_new(face->tls, connection_gone, c),
+	    BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
+	if (c->bev == NULL)
+		abort(); /* of memory */
+	/* many peers close without a close_notify: each answer has its end */
+	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
+	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_AHEAD_MAX);
+	TAILQ_INSERT_HEAD(&face->connections, c, link);
+	face->n_connections++;
+	atomic_store(&face->http->connections, face->n_connections);
+	if (face->n_connections >= face->limits.connections) {
+		/* the others wait in the backlog */
+		(void)evconnlistener_disable(face->listener);
+		face->full = true;
+	}
+	return c->bev;
+}
+
+static void
+hang_up(struct http_connection *c)
+{
+	c->deadline_ns = INT64_MAX;
+	atomic_fetch_add(&c->face->http->refused, 1);
+	(void)shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
+}
+
+static void
+ask_address(struct http_connection *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	char text[ADDRESS_TEXT];
+	uint16_t port;
+
+	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&ss,
+		&len) != 0)
+		return;
+	address_of_peer((struct sockaddr *)&ss, len, text);
+	(void)address_split(text, c->address, &port);
 }
 
 static bool
-may_ask(const struct http *h, struct evhttp_connection *connection)
+too_many_of(const struct http_connection *c)
+{
+	struct slice key = limiter_address(c->address);
+	const struct http_connection *other;
+	size_t n = 0;
+
+	TAILQ_FOREACH (other, &c->face->connections, link)
+		n += slice_eq(limiter_address(other->address), key);
+	return n > c->face->limits.address_connections;
+}
+
+/*
+ * Each second: those that are too slow, and too many new ones of one address.
+ * evhttp's own timeout begins anew with each byte.
+ */
+static void
+sweep(void *ctx)
+{
+	struct http_face *face = ctx;
+	int64_t now = loop_now();
+	struct http_connection *c;
+
+	/* shutdown() frees none of them: libevent does, later */
+	TAILQ_FOREACH (c, &face->connections, link) {
+		if (c->address[0] == '\0') {
+			ask_address(c);
+			if (c->address[0] != '\0' && too_many_of(c)) {
+				hang_up(c);
+				continue;
+			}
+		}
+		if (c->deadline_ns <= now)
+			hang_up(c);
+	}
+	if (face->full && face->n_connections < face->limits.connections) {
+		(void)evconnlistener_enable(face->listener);
+		face->full = false;
+	}
+	loop_timer_start(face->sweep, sweep_ns);
+}
+
+/* ---- requests --------------------------------------------------------------- */
+
+static bool
+local_peer(const struct http_face *face, struct evhttp_connection *connection,
+    struct http_peer *out)
 {
 	struct ucred peer;
 	socklen_t len = sizeof(peer);
@@ -339,7 +178,20 @@ may_ask(const struct http *h, struct evhttp_connection *connection)
 
 	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &peer, &len) != 0)
 		return false;
-	return peer.uid == h->uid || peer.uid == 0;
+	out->local = true;
+	out->uid = peer.uid;
+	(void)memcpy(out->address, "unix", sizeof("unix"));
+	return peer.uid == face->uid || peer.uid == 0;
+}
+
+static void
+remote_peer(struct http_connection *c, struct http_peer *out)
+{
+	if (c->address[0] == '\0')
+		ask_address(c);
+	memcpy(out->address, c->address, sizeof(out->address));
+	tls_server_certificate(bufferevent_openssl_get_ssl(c->bev),
+	    out->certificate);
 }
 
 static const char *
@@ -354,168 +206,200 @@ method_name(enum evhttp_cmd_type method)
 		return "PUT";
 	case EVHTTP_REQ_DELETE:
 		return "DELETE";
+	case EVHTTP_REQ_PATCH:
+		return "PATCH";
 	default:
 		return "";
 	}
 }
 
-static const struct http_route *
-find_route(const struct http_route *routes, const char *path,
-    enum evhttp_cmd_type method, int *status)
+static bool
+all_digits(const char *s)
 {
-	*status = HTTP_NOTFOUND;
-	for (; routes->path != NULL; routes++) {
-		if (strcmp(routes->path, path) != 0)
-			continue;
-		*status = HTTP_BADMETHOD;
-		if (strcmp(routes->method, method_name(method)) == 0)
-			return routes;
+	size_t n = strspn(s, "0123456789");
+
+	return n > 0 && n < 10 && s[n] == '\0';
+}
+
+/*
+ * NULL, or why it is refused: what two readers of the same bytes could take for
+ * different requests (RFC 9112, 6.3).
+ */
+static const char *
+ambiguous(struct evhttp_request *request)
+{
+	struct evkeyvalq *headers = evhttp_request_get_input_headers(request);
+	enum evhttp_cmd_type method = evhttp_request_get_command(request);
+	bool body = method == EVHTTP_REQ_POST || method == EVHTTP_REQ_PUT ||
+	    method == EVHTTP_REQ_PATCH;
+	unsigned lengths = 0, codings = 0, hosts = 0;
+	const struct evkeyval *h;
+
+	TAILQ_FOREACH (h, headers, next) {
+		if (strcasecmp(h->key, "Content-Length") == 0) {
+			lengths++;
+			if (!all_digits(h->value))
+				return "the Content-Length is no number";
+		} else if (strcasecmp(h->key, "Transfer-Encoding") == 0) {
+			codings++;
+			if (strcasecmp(h->value, "chunked") != 0)
+				return "a Transfer-Encoding but chunked";
+		} else if (strcasecmp(h->key, "Host") == 0) {
+			hosts++;
+		} else if (strpbrk(h->key, " \t") != NULL) {
+			return "a header's name with a space";
+		}
 	}
+	if (lengths + codings > 1)
+		return "more than one word on the length of the body";
+	if (hosts > 1)
+		return "more than one Host";
+	if (!body && codings + lengths > 0 &&
+	    !(lengths == 1 &&
+		strcmp(evhttp_find_header(headers, "Content-Length"), "0") ==
+		    0))
+		return "a body where none belongs";
 	return NULL;
 }
 
-static int
-hex_digit(char c)
+static struct slice
+header_of(struct evkeyvalq *headers, const char *name)
 {
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+	const char *value = evhttp_find_header(headers, name);
+
+	/* lives as long as the request, which the reply keeps */
+	return value != NULL ? (struct slice){ value, strlen(value) }
+			     : (struct slice){ NULL, 0 };
 }
 
-/* Decodes "%41" and "+" in place; false if it is malformed. */
+/* The body, moved out of libevent's buffer. */
+static void
+take_body(struct http_reply *r)
+{
+	struct evbuffer *in = evhttp_request_get_input_buffer(r->request);
+	size_t len = evbuffer_get_length(in);
+
+	r->body = xzalloc(len + 1);
+	(void)evbuffer_remove(in, r->body, len);
+	r->parsed.body = (struct slice){ r->body, len };
+}
+
+/* False: malformed. */
 static bool
-decode(struct slice *s, char *text)
+parse_request(struct http_reply *r)
 {
-	char *to = text;
+	struct evkeyvalq *headers =
+	    evhttp_request_get_input_headers(r->request);
+	const struct evhttp_uri *uri =
+	    evhttp_request_get_evhttp_uri(r->request);
+	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
+	const char *query = uri != NULL ? evhttp_uri_get_query(uri) : NULL;
+	struct http_request *p = &r->parsed;
 
-	for (size_t i = 0; i < s->len; i++) {
-		char c = s->ptr[i];
-
-		if (c == '%') {
-			int high =
-			    i + 2 < s->len ? hex_digit(s->ptr[i + 1]) : -1;
-			int low = high >= 0 ? hex_digit(s->ptr[i + 2]) : -1;
-
-			if (low < 0)
-				return false;
-			c = (char)(high * 16 + low);
-			i += 2;
-		} else if (c == '+') {
-			c = ' ';
-		}
-		*to++ = c;
-	}
-	s->len = (size_t)(to - text);
-	return true;
-}
-
-/* "a=b&c=d", in place; false: malformed, or too many. */
-static bool
-parse_query(char *text, struct http_request *r)
-{
-	while (*text != '\0') {
-		size_t len = strcspn(text, "&");
-		size_t equals = strcspn(text, "=&");
-		struct http_param *p = &r->params[r->n_params];
-		char *value = text + equals + (equals < len);
-		bool more = text[len] == '&';
-
-		if (len > 0) {
-			if (r->n_params == HTTP_PARAMS_MAX)
-				return false;
-			p->name = (struct slice){ text, equals };
-			p->value = (struct slice){ value,
-				(size_t)(text + len - value) };
-			if (!decode(&p->name, text) ||
-			    !decode(&p->value, value))
-				return false;
-			r->n_params++;
-		}
-		text += len + more;
-	}
-	return true;
-}
-
-static struct http_reply *
-reply_new(struct http *h, struct evhttp_request *request,
-    const struct http_route *route, const char *query)
-{
-	struct http_reply *r = xzalloc(sizeof(*r));
-
-	r->http = h;
-	r->request = request;
-	r->route = route;
+	if (path == NULL || path[0] != '/')
+		return false;
+	r->text = xstrdup(evhttp_request_get_uri(r->request));
 	r->query = xstrdup(query != NULL ? query : "");
-	r->refs = 1;
-	buf_init(&r->chunk, SIZE_MAX / 2);
-	(void)pthread_mutex_init(&r->lock, NULL);
-	(void)pthread_cond_init(&r->room, NULL);
-	return r;
+	p->method = method_name(evhttp_request_get_command(r->request));
+	p->target = (struct slice){ r->text, strlen(r->text) };
+	p->path = (struct slice){ path, strlen(path) };
+	p->headers = (struct http_headers){
+		.authorization = header_of(headers, "Authorization"),
+		.cookie = header_of(headers, "Cookie"),
+		.csrf = header_of(headers, "X-CSRF-Token"),
+		.content_type = header_of(headers, "Content-Type"),
+		.origin = header_of(headers, "Origin"),
+		.fetch_site = header_of(headers, "Sec-Fetch-Site"),
+	};
+	take_body(r);
+	return http_parse_query(r->query, p);
 }
 
 static void
-serve(struct http *h, struct evhttp_request *request,
-    const struct http_route *route)
+refuse(struct http_face *face, struct evhttp_request *request, int status,
+    const char *message)
 {
-	struct evhttp_connection *connection =
-	    evhttp_request_get_connection(request);
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	struct http_reply *r =
-	    reply_new(h, request, route, evhttp_uri_get_query(uri));
+	atomic_fetch_add(&face->http->refused, status != TOO_MANY);
+	atomic_fetch_add(&face->http->limited, status == TOO_MANY);
+	reply_refuse(face, request, status, message);
+}
 
-	if (!parse_query(r->query, &r->params)) {
-		refuse(request, HTTP_BADREQUEST, "the query is malformed");
-		unref(r);
-		return;
+/* 0, or the status with which it is refused at once. */
+static int
+may_ask(struct http_face *face, struct evhttp_connection *connection,
+    struct http_peer *peer, const char **why)
+{
+	struct http_connection *c;
+
+	if (face->local) {
+		*why = "only the collector's user and root may";
+		return local_peer(face, connection, peer) ? 0 : 403;
 	}
-	/* before a query thread can see it */
-	r->stall = loop_timer_new(h->loop, stall_due, r);
-	r->link = &h->replies;
-	r->next = h->replies;
-	if (r->next != NULL)
-		r->next->link = &r->next;
-	h->replies = r;
-	if (!queue_try_push(h->waiting, r)) {
-		h->replies = r->next;
-		if (r->next != NULL)
-			r->next->link = r->link;
-		loop_timer_free(r->stall);
-		unref(r);
-		refuse(request, HTTP_SERVUNAVAIL,
-		    "too many requests are waiting; try again");
-		return;
+	c = connection_of(face, connection);
+	*why = "the connection is broken";
+	if (c == NULL)
+		return HTTP_BADREQUEST;
+	remote_peer(c, peer);
+	*why = "too many requests; try again";
+	if (!limiter_take(face->rate, limiter_address(peer->address),
+		loop_now())) {
+		connection_waits(c);
+		return TOO_MANY;
 	}
-	evhttp_connection_set_closecb(connection, on_close, r);
-	set_timeout(connection, 0);
-	loop_timer_start(r->stall, h->options.timeout_ns);
+	c->deadline_ns = INT64_MAX; /* until the answer is out */
+	return 0;
 }
 
 static void
 on_request(struct evhttp_request *request, void *ctx)
 {
-	struct http *h = ctx;
-	const struct evhttp_uri *uri = evhttp_request_get_evhttp_uri(request);
-	const char *path = uri != NULL ? evhttp_uri_get_path(uri) : NULL;
-	const struct http_route *route;
+	struct http_face *face = ctx;
+	struct evhttp_connection *connection =
+	    evhttp_request_get_connection(request);
+	struct http_reply *r;
+	const char *why;
 	int status;
 
-	if (!may_ask(h, evhttp_request_get_connection(request))) {
-		refuse(request, 403, "only the collector's user and root may");
+	atomic_fetch_add(&face->http->requests, 1);
+	r = reply_new(face, request);
+	status = may_ask(face, connection, &r->parsed.peer, &why);
+	if (status == 0 && (why = ambiguous(request)) != NULL)
+		status = HTTP_BADREQUEST;
+	if (status == 0 && !parse_request(r)) {
+		status = HTTP_BADREQUEST;
+		why = "the request or its query is malformed";
+	}
+	if (status != 0) {
+		refuse(face, request, status, why);
+		reply_unref(r);
 		return;
 	}
-	if (path == NULL) {
-		refuse(request, HTTP_BADREQUEST, "the request is malformed");
+	/* before a query thread can end it */
+	reply_begin(r);
+	if (queue_try_push(face->http->waiting, r))
 		return;
+	evhttp_connection_set_closecb(connection, NULL, NULL);
+	TAILQ_REMOVE(&face->http->replies, r, link);
+	loop_timer_free(r->stall);
+	connection_waits(connection_of(face, connection));
+	reply_unref(r);
+	refuse(face, request, HTTP_SERVUNAVAIL,
+	    "too many requests are waiting; try again");
+}
+
+/* ---- threads ---------------------------------------------------------------- */
+
+static void *
+query_thread(void *ctx)
+{
+	struct http *h = ctx;
+	struct http_reply *r;
+
+	while ((r = queue_pop(h->waiting)) != NULL) {
+		h->options.handler(h->options.ctx, &r->parsed, r);
+		reply_finish(r);
 	}
-	route = find_route(h->options.routes, path,
-	    evhttp_request_get_command(request), &status);
-	if (route != NULL)
-		serve(h, request, route);
-	else
-		refuse(request, status,
-		    status == HTTP_NOTFOUND ? "no such resource"
-					    : "not by this method");
+	return NULL;
 }
 
 static void *
@@ -540,25 +424,41 @@ start_thread(pthread_t *thread, void *(*run)(void *), struct http *h)
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
 
+static void
+start_face(struct http *h, struct http_face *face)
+{
+	struct timeval tv = {
+		.tv_sec = h->options.timeout_ns / NS_PER_SEC,
+		.tv_usec = h->options.timeout_ns / 1000 % 1000000,
+	};
+
+	face->http = h;
+	TAILQ_INIT(&face->connections);
+	face->evhttp = evhttp_new(loop_base(h->loop));
+	if (face->evhttp == NULL)
+		abort();
+	evhttp_set_gencb(face->evhttp, on_request, face);
+	evhttp_set_max_headers_size(face->evhttp, HTTP_HEADERS_MAX);
+	evhttp_set_max_body_size(face->evhttp, HTTP_BODY_MAX);
+	/* those that no route has too: they are answered by us */
+	evhttp_set_allowed_methods(face->evhttp,
+	    EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
+		EVHTTP_REQ_DELETE | EVHTTP_REQ_PATCH | EVHTTP_REQ_HEAD |
+		EVHTTP_REQ_OPTIONS | EVHTTP_REQ_TRACE | EVHTTP_REQ_CONNECT);
+	evhttp_set_timeout_tv(face->evhttp, &tv);
+}
+
 struct http *
 http_start(const struct http_options *options)
 {
 	struct http *h = xzalloc(sizeof(*h));
-	struct timeval tv;
 
 	h->options = *options;
+	TAILQ_INIT(&h->replies);
 	h->loop = loop_new();
-	h->evhttp = evhttp_new(loop_base(h->loop));
-	if (h->evhttp == NULL)
-		abort();
-	evhttp_set_gencb(h->evhttp, on_request, h);
-	evhttp_set_max_headers_size(h->evhttp, HTTP_HEADERS_MAX);
-	evhttp_set_max_body_size(h->evhttp, HTTP_BODY_MAX);
-	evhttp_set_allowed_methods(h->evhttp,
-	    EVHTTP_REQ_GET | EVHTTP_REQ_POST | EVHTTP_REQ_PUT |
-		EVHTTP_REQ_DELETE);
-	tv = timeval_of(options->timeout_ns);
-	evhttp_set_timeout_tv(h->evhttp, &tv);
+	start_face(h, &h->control);
+	start_face(h, &h->https);
+	h->control.local = true;
 	h->waiting = queue_new(HTTP_WAITING_MAX);
 	h->n_threads = options->query_threads;
 	assert(h->n_threads > 0 && h->n_threads <= THREADS_MAX);
@@ -567,19 +467,88 @@ http_start(const struct http_options *options)
 	return h;
 }
 
+/* Takes the descriptor. */
+static enum rc
+listen_on(struct http_face *face, int fd, struct error *err)
+{
+	struct evhttp_bound_socket *bound = NULL;
+
+	if (evutil_make_socket_nonblocking(fd) == 0)
+		bound = evhttp_accept_socket_with_handle(face->evhttp, fd);
+	if (bound == NULL) {
+		(void)close(fd);
+		return error_set(err, RC_LIBRARY,
+		    "libevent does not take the listening socket");
+	}
+	face->listener = evhttp_bound_socket_get_listener(bound);
+	return RC_OK;
+}
+
 enum rc
 http_serve_unix(struct http *h, int fd, unsigned uid, struct error *err)
 {
-	h->uid = uid;
-	if (evutil_make_socket_nonblocking(fd) != 0 ||
-	    evhttp_accept_socket_with_handle(h->evhttp, fd) == NULL) {
-		(void)close(fd);
-		return error_set(err, RC_LIBRARY,
-		    "libevent does not take the control socket");
-	}
+	h->control.uid = uid;
+	evhttp_set_bevcb(h->control.evhttp, new_plain, &h->control);
+	return listen_on(&h->control, fd, err);
+}
+
+enum rc
+http_serve_tls(struct http *h, int fd, struct tls_context *tls,
+    const struct http_limits *limits, struct error *err)
+{
+	struct http_face *face = &h->https;
+
+	face->limits = *limits;
+	face->tls = tls_context_share(tls);
+	face->rate =
+	    limiter_new(limits->address_rate, 4 * limits->address_rate);
+	face->sweep = loop_timer_new(h->loop, sweep, face);
+	loop_timer_start(face->sweep, sweep_ns);
+	evhttp_set_bevcb(face->evhttp, new_tls, face);
+	return listen_on(face, fd, err);
+}
+
+struct tls_change {
+	struct http *http;
+	struct tls_context *tls;
+};
+
+static void
+change_tls(void *ctx)
+{
+	struct tls_change *change = ctx;
+	struct http_face *face = &change->http->https;
+
+	tls_context_free(face->tls);
+	face->tls = change->tls;
+	free(change);
+}
+
+void
+http_set_tls(struct http *h, struct tls_context *tls)
+{
+	struct tls_change *change = xzalloc(sizeof(*change));
+
+	*change = (struct tls_change){ h, tls_context_share(tls) };
+	loop_post(h->loop, change_tls, change);
+}
+
+void
+http_run(struct http *h)
+{
 	start_thread(&h->loop_thread, loop_main, h);
 	h->loop_runs = true;
-	return RC_OK;
+}
+
+void
+http_counters(struct http *h, struct http_counters *out)
+{
+	*out = (struct http_counters){
+		.connections = atomic_load(&h->connections),
+		.requests = atomic_load(&h->requests),
+		.limited = atomic_load(&h->limited),
+		.refused = atomic_load(&h->refused),
+	};
 }
 
 /* In the loop's thread: nobody waits for a peer any longer. */
@@ -587,9 +556,10 @@ static void
 stop_replies(void *ctx)
 {
 	struct http *h = ctx;
+	struct http_reply *r;
 
-	for (struct http_reply *r = h->replies; r != NULL; r = r->next)
-		set_gone(r);
+	TAILQ_FOREACH (r, &h->replies, link)
+		reply_gone(r);
 	queue_close(h->waiting);
 }
 
@@ -609,7 +579,13 @@ http_stop(struct http *h)
 		loop_stop(h->loop);
 		(void)pthread_join(h->loop_thread, NULL);
 	}
-	evhttp_free(h->evhttp);
+	while (!TAILQ_EMPTY(&h->replies))
+		reply_abandon(TAILQ_FIRST(&h->replies));
+	evhttp_free(h->control.evhttp);
+	evhttp_free(h->https.evhttp);
+	loop_timer_free(h->https.sweep);
+	limiter_free(h->https.rate);
+	tls_context_free(h->https.tls);
 	queue_free(h->waiting);
 	loop_free(h->loop);
 	free(h);

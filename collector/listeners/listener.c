@@ -17,7 +17,6 @@
 enum {
 	ACCEPT_TURN = 16,
 	AGAIN_TURN = 64,
-	BACKLOG = 1024,
 	LOG_BURST = 50,
 	LOG_TEXT = 1024,
 	MIN_BUCKETS = 64,
@@ -324,59 +323,6 @@ on_accept(void *ctx, int fd, unsigned ready)
 	}
 }
 
-static int
-bind_one(const struct addrinfo *ai)
-{
-	int fd = socket(ai->ai_family,
-	    ai->ai_socktype | SOCK_NONBLOCK | SOCK_CLOEXEC, ai->ai_protocol);
-	int on = 1, errnum;
-
-	if (fd == -1)
-		return -1;
-	(void)setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &on, sizeof(on));
-	if (bind(fd, ai->ai_addr, ai->ai_addrlen) == 0 &&
-	    listen(fd, BACKLOG) == 0)
-		return fd;
-	errnum = errno;
-	(void)close(fd);
-	errno = errnum;
-	return -1;
-}
-
-static enum rc
-bind_address(struct listener *l, struct error *err)
-{
-	const char *address = l->options.address;
-	struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM,
-		.ai_flags = AI_PASSIVE };
-	struct addrinfo *list = NULL;
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	char host[ADDRESS_HOST], service[16];
-	uint16_t port;
-	int status;
-
-	if (!address_split(address, host, &port))
-		return error_set(err, RC_INVALID, "%s: no HOST:PORT", address);
-	(void)snprintf(service, sizeof(service), "%u", port);
-	status = getaddrinfo(host, service, &hints, &list);
-	if (status != 0)
-		return error_set(err, RC_SYSTEM, "%s: %s", address,
-		    gai_strerror(status));
-	for (struct addrinfo *ai = list; ai != NULL && l->fd == -1;
-	     ai = ai->ai_next)
-		l->fd = bind_one(ai);
-	status = errno;
-	freeaddrinfo(list);
-	if (l->fd == -1)
-		return error_set_errno(err, status, "cannot listen on %s",
-		    address);
-	if (getsockname(l->fd, (struct sockaddr *)&ss, &len) == 0)
-		address_of_peer((struct sockaddr *)&ss, len, l->address);
-	return RC_OK;
-}
-
 enum rc
 listener_open(struct loop *loop, const struct framer *framer,
     const struct listener_options *options, struct listener **out,
@@ -403,7 +349,7 @@ listener_open(struct loop *loop, const struct framer *framer,
 	l->by_id = xcalloc(l->buckets, sizeof(*l->by_id));
 	l->sweep = loop_timer_new(loop, on_sweep, l);
 	l->soon = loop_timer_new(loop, on_soon, l);
-	rc = bind_address(l, err);
+	rc = address_listen(options->address, &l->fd, l->address, err);
 	if (rc != RC_OK) {
 		listener_free(l);
 		return rc;

@@ -31,6 +31,10 @@ incident_write(struct buf *out, const struct incident *i)
 		json_key(&w, "reason");
 		json_string(&w, i->reason);
 	}
+	if (i->assignee.len > 0) {
+		json_key(&w, "assignee");
+		json_string(&w, i->assignee);
+	}
 	json_key(&w, "first_seen");
 	json_time(&w, i->first_seen_ns);
 	json_key(&w, "last_seen");

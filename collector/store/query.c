@@ -299,7 +299,8 @@ last_day(struct store *s, struct sql **day, struct error *err)
 }
 
 enum rc
-store_agents(struct store *s, store_agent_cb *cb, void *ctx, struct error *err)
+store_agents(struct store *s, struct slice owner, store_agent_cb *cb, void *ctx,
+    struct error *err)
 {
 	struct sql *day;
 	sqlite3_stmt *q;
@@ -309,9 +310,11 @@ store_agents(struct store *s, store_agent_cb *cb, void *ctx, struct error *err)
 		return rc == RC_EOF ? RC_OK : rc;
 	q = sql_prepare(day,
 	    "SELECT owner, agent, last_seen, events FROM agents"
-	    " ORDER BY owner, agent",
+	    " WHERE ?1 IS NULL OR owner = ?1 ORDER BY owner, agent",
 	    err);
 	rc = q != NULL ? RC_OK : err->code;
+	if (rc == RC_OK && owner.ptr != NULL)
+		sql_bind_text(q, 1, owner);
 	while (rc == RC_OK && (rc = sql_step(day, q, err)) == RC_OK) {
 		struct store_agent a = { sql_text(q, 0), sql_text(q, 1),
 			sqlite3_column_int64(q, 2),

@@ -76,6 +76,7 @@ incident_of_row(sqlite3_stmt *q, struct incident *out)
 		.events = (uint64_t)sqlite3_column_int64(q, 14),
 		.agents = sql_text(q, 15),
 		.revision = (uint64_t)sqlite3_column_int64(q, 16),
+		.assignee = sql_text(q, 17),
 	};
 	if (digest.len == sizeof(out->rule_digest))
 		memcpy(out->rule_digest, digest.ptr, digest.len);
@@ -269,7 +270,9 @@ soc_incidents(struct store *s, const struct soc_query *query,
 	    "SELECT " INCIDENT_COLUMNS " FROM incidents i"
 	    " WHERE (?1 IS NULL OR owner = ?1) AND (?2 IS NULL OR rule = ?2)"
 	    " AND (?3 IS NULL OR grp = ?3) AND last_seen >= ?4"
-	    " AND first_seen < ?5 ORDER BY first_seen, id LIMIT ?6",
+	    " AND first_seen < ?5 AND (?7 IS NULL OR id = ?7)"
+	    " AND (?8 IS NULL OR coalesce(edited_status, status) = ?8)"
+	    " ORDER BY first_seen, id LIMIT ?6",
 	    err);
 	rc = q != NULL ? RC_OK : err->code;
 	if (rc == RC_OK) {
@@ -279,6 +282,10 @@ soc_incidents(struct store *s, const struct soc_query *query,
 			sql_bind_text(q, 2, query->rule);
 		if (query->group.ptr != NULL)
 			sql_bind_text(q, 3, query->group);
+		if (query->id.ptr != NULL)
+			sql_bind_text(q, 7, query->id);
+		if (query->status.ptr != NULL)
+			sql_bind_text(q, 8, query->status);
 		sql_bind_int(q, 4, query->since_ns);
 		sql_bind_int(q, 5, query->until_ns);
 		sql_bind_int(q, 6,

@@ -29,8 +29,48 @@ static const char schema_1[] =
     "CREATE TABLE publisher_notes(name TEXT PRIMARY KEY,"
     " text TEXT NOT NULL) WITHOUT ROWID;";
 
+/*
+ * Accounts, what they may show (sessions and tokens, by the SHA-256 of their
+ * secret), and what was done (include/accounts.h); people's work on incidents.
+ */
+static const char schema_accounts[] =
+    "CREATE TABLE accounts(name TEXT PRIMARY KEY, role TEXT NOT NULL,"
+    " organization TEXT NOT NULL, certificate TEXT NOT NULL,"
+    " password TEXT NOT NULL, enabled INTEGER NOT NULL,"
+    " totp TEXT NOT NULL DEFAULT '', totp_pending TEXT NOT NULL DEFAULT '',"
+    " totp_step INTEGER NOT NULL DEFAULT 0,"
+    " failures INTEGER NOT NULL DEFAULT 0,"
+    " locked_until INTEGER NOT NULL DEFAULT 0, created INTEGER NOT NULL,"
+    " last_login INTEGER NOT NULL DEFAULT 0) WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX accounts_by_certificate ON accounts(certificate)"
+    " WHERE certificate <> '';"
+    "CREATE TABLE tokens(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " account TEXT NOT NULL, session INTEGER NOT NULL,"
+    " hash BLOB NOT NULL UNIQUE, name TEXT NOT NULL,"
+    " permissions INTEGER NOT NULL, created INTEGER NOT NULL,"
+    " expires INTEGER NOT NULL, last_used INTEGER NOT NULL);"
+    "CREATE INDEX tokens_by_account ON tokens(account);"
+    "CREATE TABLE audit(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " time INTEGER NOT NULL, account TEXT NOT NULL, role TEXT NOT NULL,"
+    " address TEXT NOT NULL, action TEXT NOT NULL, method TEXT NOT NULL,"
+    " target TEXT NOT NULL, status INTEGER NOT NULL,"
+    " detail TEXT NOT NULL);"
+    "CREATE TABLE audit_cursor(one INTEGER PRIMARY KEY CHECK(one = 1),"
+    " stream TEXT NOT NULL, shipped INTEGER NOT NULL);"
+    "CREATE TRIGGER audit_no_update BEFORE UPDATE ON audit BEGIN"
+    " SELECT raise(ABORT, 'the audit log is append-only'); END;"
+    "CREATE TRIGGER audit_no_delete BEFORE DELETE ON audit WHEN"
+    " old.id > (SELECT max(id) FROM audit) - 1000000 OR"
+    " old.id > coalesce((SELECT shipped FROM audit_cursor), 0) BEGIN"
+    " SELECT raise(ABORT, 'the audit log is append-only'); END;"
+    "CREATE TABLE incident_notes(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " incident TEXT NOT NULL, time INTEGER NOT NULL, author TEXT NOT NULL,"
+    " text TEXT NOT NULL);"
+    "CREATE INDEX incident_notes_by_incident ON incident_notes(incident);"
+    "ALTER TABLE incidents ADD COLUMN assignee TEXT NOT NULL DEFAULT '';";
+
 /* Step n makes format n of format n - 1.  Landed ones never change. */
-static const char *const steps[] = { schema_1 };
+static const char *const steps[] = { schema_1, schema_accounts };
 enum { SOC_FORMAT = sizeof(steps) / sizeof(steps[0]) };
 
 enum rc

@@ -16,8 +16,9 @@ import sys
 
 # Where a library may be included: prefix of the header -> prefixes of files.
 PLACES = {
-    "event2/": ("lib/loop.c", "collector/api/http.c"),
-    "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c", "lib/sign.c"),
+    "event2/": ("lib/loop.c", "collector/api/http"),
+    "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c", "lib/secret.c",
+                 "lib/sign.c"),
     "sqlite3.h": ("include/sql.h", "lib/sql.c", "collector/store/"),
     "hs.h": ("rules/engine/",),
     "hs/": ("rules/engine/",),

@@ -220,7 +220,8 @@ int
 main(void)
 {
 	struct api_options options = { .control_path = path,
-		.status = fill_status };
+		.status = fill_status,
+		.rate = 50 };
 	struct api *api, *second;
 
 	make_store();
@@ -239,6 +240,7 @@ main(void)
 	incidents_are_found();
 	api_stop(api);
 	CHECK(access(path, F_OK) != 0, "the socket goes with the collector");
+	api_free(api);
 	store_close(store);
 	fixture_remove(dir);
 	return tap_done();

@@ -86,13 +86,64 @@ get_wait(void *ctx, const struct http_request *r, struct http_reply *reply)
 	(void)http_write(reply, SLICE("done\n"));
 }
 
-static const struct http_route routes[] = {
-	{ "GET", "/echo", get_echo },
-	{ "GET", "/big", get_big },
-	{ "GET", "/failure", get_failure },
-	{ "GET", "/wait", get_wait },
-	{ NULL, NULL, NULL },
-};
+static void
+post_body(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	struct buf out;
+
+	(void)ctx;
+	buf_init(&out, 4096);
+	(void)buf_printf(&out, "%s [%.*s]\n", r->method, SLICE_ARG(r->body));
+	http_type(reply, 201, "text/plain");
+	(void)http_write(reply, buf_slice(&out));
+	buf_fini(&out);
+}
+
+static struct http_reply *_Atomic streaming;
+
+static void
+on_stream_gone(void *ctx)
+{
+	struct http_reply *reply = atomic_exchange(&streaming, NULL);
+
+	(void)ctx;
+	if (reply != NULL)
+		http_stream_end(reply);
+}
+
+static void
+get_stream(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	(void)ctx;
+	(void)r;
+	if (http_stream(reply, on_stream_gone, NULL))
+		streaming = reply;
+}
+
+static void
+dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	static const struct {
+		const char *path;
+		http_handler *handler;
+	} routes[] = {
+		{ "/echo", get_echo },
+		{ "/big", get_big },
+		{ "/failure", get_failure },
+		{ "/wait", get_wait },
+		{ "/body", post_body },
+		{ "/stream", get_stream },
+	};
+
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (slice_eq(r->path,
+			(struct slice){ routes[i].path,
+			    strlen(routes[i].path) })) {
+			routes[i].handler(ctx, r, reply);
+			return;
+		}
+	http_fail(reply, 404, "no such resource");
+}
 
 static int
 open_to_server(void)
@@ -182,10 +233,15 @@ requests_are_answered(void)
 	    "a malformed query is refused");
 	CHECK(answers("GET /nothing" TAIL, "404", "\"error\""),
 	    "what does not exist is not found");
-	CHECK(answers("POST /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 0\r\n"
-		      "Connection: close\r\n\r\n",
-		  "405", "\"error\""),
-	    "another method is refused");
+	CHECK(answers("POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+		      "Connection: close\r\n\r\nabcd",
+		  "201", "POST [abcd]"),
+	    "a body is read, and the answer has its own status");
+	CHECK(answers("POST /body HTTP/1.1\r\nHost: x\r\n"
+		      "Transfer-Encoding: chunked\r\nConnection: close\r\n\r\n"
+		      "2\r\nab\r\n2\r\ncd\r\n0\r\n\r\n",
+		  "201", "POST [abcd]"),
+	    "one in chunks too");
 	CHECK(answers("GET /failure" TAIL, "500",
 		  "{\"error\":\"the disk is \\\"gone\\\"\"}"),
 	    "a failure has its status and says why");
@@ -296,6 +352,95 @@ waiting_requests_are_bounded(void)
 	    "%d wait and are answered, %d are refused", done, refused);
 }
 
+/*
+ * What two readers of the same bytes could take for different requests; the
+ * connection ends with it, so that nothing of it is taken for the next one.
+ */
+static void
+ambiguous_requests_are_refused(void)
+{
+	static const struct {
+		const char *name, *request;
+	} rows[] = {
+		{ "Content-Length and Transfer-Encoding",
+		    "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 5\r\n"
+		    "Transfer-Encoding: chunked\r\n\r\n0\r\n\r\n" },
+		{ "Transfer-Encoding and Content-Length",
+		    "POST /body HTTP/1.1\r\nHost: x\r\n"
+		    "Transfer-Encoding: chunked\r\nContent-Length: 5\r\n\r\n"
+		    "0\r\n\r\n" },
+		{ "two lengths",
+		    "POST /body HTTP/1.1\r\nHost: x\r\nContent-Length: 4\r\n"
+		    "Content-Length: 0\r\n\r\nabcd" },
+		{ "a length with a sign",
+		    "POST /body HTTP/1.1\r\nHost: x\r\n"
+		    "Content-Length: +4\r\n\r\nabcd" },
+		{ "a coding that only looks like chunked",
+		    "POST /body HTTP/1.1\r\nHost: x\r\n"
+		    "Transfer-Encoding: xchunked\r\n\r\n0\r\n\r\n" },
+		{ "a body of a GET",
+		    "GET /echo HTTP/1.1\r\nHost: x\r\nContent-Length: 26\r\n"
+		    "\r\nGET /echo?a=7 HTTP/1.1\r\n\r\n" },
+		{ "two hosts",
+		    "GET /echo HTTP/1.1\r\nHost: x\r\nHost: y\r\n\r\n" },
+	};
+
+	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		char text[512];
+		const char *got;
+
+		(void)snprintf(text, sizeof(text), "%s%s", rows[i].request,
+		    "GET /echo?a=smuggled" TAIL);
+		got = ask(text);
+		CHECK(strncmp(got, "HTTP/1.1 400", 12) == 0 &&
+			strstr(got, "smuggled") == NULL &&
+			strstr(got, "[abcd]") == NULL,
+		    "%s: refused", rows[i].name);
+	}
+}
+
+static void
+pipelined_requests_are_answered_in_turn(void)
+{
+	const char *got = ask("GET /echo?a=1 HTTP/1.1\r\nHost: x\r\n\r\n"
+			      "GET /echo?a=2 HTTP/1.1\r\nHost: x\r\n\r\n"
+			      "GET /echo?a=3" TAIL);
+	const char *one = strstr(got, "[1]"), *two = strstr(got, "[2]");
+	const char *three = strstr(got, "[3]");
+
+	CHECK(one != NULL && two > one && three > two,
+	    "three requests at once are answered in their order");
+}
+
+static void
+streams_go_on(void)
+{
+	static char answer[65536];
+	int fd = open_to_server();
+	struct http_reply *reply;
+	bool full = false;
+
+	say(fd, "GET /stream" TAIL);
+	for (int i = 0; i < 2000 && streaming == NULL; i++)
+		nap(5);
+	reply = streaming;
+	CHECK(reply != NULL && http_stream_send(reply, SLICE("one\n")),
+	    "a stream goes on behind its handler");
+	(void)hear(fd, answer, sizeof(answer), 500);
+	CHECK(strstr(answer, "text/event-stream") != NULL &&
+		strstr(answer, "one") != NULL,
+	    "and its reader gets what is sent");
+	memset(answer, 'x', sizeof(answer));
+	for (int i = 0; i < 1000 && !full; i++)
+		full = !http_stream_send(reply,
+		    (struct slice){ answer, sizeof(answer) / 2 });
+	CHECK(full, "one that does not read lags only so far");
+	(void)close(fd);
+	for (int i = 0; i < 2000 && streaming != NULL; i++)
+		nap(5);
+	CHECK(streaming == NULL, "a reader that goes ends its stream");
+}
+
 static void
 sockets_are_private_and_replaced(void)
 {
@@ -312,7 +457,7 @@ sockets_are_private_and_replaced(void)
 static struct http *
 start(unsigned uid, int64_t timeout_ns)
 {
-	struct http_options options = { .routes = routes,
+	struct http_options options = { .handler = dispatch,
 		.query_threads = 2,
 		.timeout_ns = timeout_ns };
 	struct error err;
@@ -326,6 +471,7 @@ start(unsigned uid, int64_t timeout_ns)
 	h = http_start(&options);
 	if (http_serve_unix(h, fd, uid, &err) != RC_OK)
 		abort();
+	http_run(h);
 	return h;
 }
 
@@ -399,6 +545,9 @@ main(void)
 	sockets_are_private_and_replaced();
 	requests_are_answered();
 	connections_are_kept();
+	ambiguous_requests_are_refused();
+	pipelined_requests_are_answered_in_turn();
+	streams_go_on();
 	slow_readers_hold_their_query();
 	waiting_requests_are_bounded();
 	http_stop(h);

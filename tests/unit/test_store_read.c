@@ -332,7 +332,9 @@ detections_and_agents_come_from_the_log(void)
 
 	buf_init(&out, 1 << 16);
 	(void)store_open(dir, &s, &err);
-	CHECK(store_agents(s, add_agent, &out, &err) == RC_OK && out.len == 0,
+	CHECK(store_agents(s, (struct slice){ NULL, 0 }, add_agent, &out,
+		  &err) == RC_OK &&
+		out.len == 0,
 	    "an empty store has no agents");
 	(void)fixture_append(s,
 	    &(struct fixture_batch){ .stream = 1, .n = 10, .hits_every = 5 },
@@ -362,7 +364,8 @@ detections_and_agents_come_from_the_log(void)
 				    "\n")),
 	    "by rule and time");
 	buf_clear(&out);
-	CHECK(store_agents(s, add_agent, &out, &err) == RC_OK &&
+	CHECK(store_agents(s, (struct slice){ NULL, 0 }, add_agent, &out,
+		  &err) == RC_OK &&
 		slice_eq(buf_slice(&out),
 		    SLICE("default/db-1 3\ndefault/web-1 10\n")),
 	    "agents are known with what they sent");

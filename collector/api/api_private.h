@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* The API's own state, shared by its parts. */
+#pragma once
+
+#include <pthread.h>
+
+#include "ask.h"
+#include "collector/api/audit.h"
+#include "collector/api/limiter.h"
+#include "collector/api/live.h"
+#include "engine.h"
+
+struct api {
+	struct api_options options;
+	struct http *http;
+	char *control_path;
+	struct accounts *accounts;
+	struct auditor *auditor;
+	struct live *live;
+	struct limiter *by_account; /* requests of each */
+	struct limiter *by_failure; /* failed log-ins of an address */
+
+	pthread_mutex_t lock;  /* of `rules` */
+	struct ruleset *rules; /* counted; NULL: none said yet */
+};
+
+/* The rules that run now, counted; NULL: none yet. */
+struct ruleset *api_rules(struct api *api);
+
+/* Who asks; RC_DENIED: nobody that may.  api.c asks auth.c. */
+enum rc auth_caller(struct ask *a, struct error *err);
+/* A page of another site must not act in a session of a browser. */
+enum rc auth_csrf(const struct ask *a, struct error *err);
+extern const char auth_cookie[];
+
+/* One shape for queries and the live stream. */
+struct detection {
+	struct slice rule; /* JSON object */
+	struct slice rule_id, level, event_id;
+	int64_t time_ns;
+	struct slice group; /* JSON object; empty: {} */
+};
+void detection_write(struct buf *out, const struct detection *d);
+/* {"id","title","author","tags"} */
+void rule_write_about(struct buf *out, const struct rule_info *info);

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* A server's side of connections that libevent reads and writes. */
+#include <openssl/err.h>
+#include <openssl/x509v3.h>
+#include <stdio.h>
+#include <stdlib.h>
+
+#include "digest.h"
+#include "tls_private.h"
+#include "xalloc.h"
+
+/* What hangs on such an SSL. */
+struct tag {
+	void (*gone)(void *tag);
+	void *ctx;
+};
+
+static int tag_index;
+
+static void
+must(bool ok)
+{
+	if (!ok) {
+		(void)fprintf(stderr, "OpenSSL: out of resources\n");
+		abort();
+	}
+}
+
+/* By OpenSSL, for every SSL: NULL for those that are not of this kind. */
+static void
+free_tag(void *parent, void *pointer, CRYPTO_EX_DATA *data, int index,
+    long number, void *argument)
+{
+	struct tag *t = pointer;
+
+	(void)parent;
+	(void)data;
+	(void)index;
+	(void)number;
+	(void)argument;
+	if (t == NULL)
+		return;
+	t->gone(t->ctx);
+	free(t);
+}
+
+static void
+set_up(void)
+{
+	tag_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_tag);
+	must(tag_index >= 0);
+}
+
+struct ssl_st *
+tls_server_new(struct tls_context *ctx, void (*gone)(void *tag), void *tag)
+{
+	static pthread_once_t once = PTHREAD_ONCE_INIT;
+	struct tag *t = xzalloc(sizeof(*t));
+	SSL *ssl;
+
+	(void)pthread_once(&once, set_up);
+	*t = (struct tag){ gone, tag };
+	ssl = SSL_new(ctx->ssl);
+	must(ssl != NULL && SSL_set_ex_data(ssl, tag_index, t) == 1);
+	/* who shows none is asked for something else, above */
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	SSL_set_accept_state(ssl);
+	/* libevent waits for the socket: OpenSSL must leave there what is not
+	 * asked for yet */
+	SSL_set_read_ahead(ssl, 0);
+	/* and it takes a write that succeeded for a whole one */
+	(void)SSL_clear_mode(ssl, SSL_MODE_ENABLE_PARTIAL_WRITE);
+	return ssl;
+}
+
+void *
+tls_server_tag(const struct ssl_st *ssl)
+{
+	const struct tag *t = SSL_get_ex_data(ssl, tag_index);
+
+	return t != NULL ? t->ctx : NULL;
+}
+
+static void
+digest_text(const X509 *cert, char out[SHA256_TEXT])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	out[0] = '\0';
+	if (X509_digest(cert, EVP_sha256(), digest, &len) == 1 &&
+	    len == SHA256_BYTES)
+		hex_text(digest, len, out);
+}
+
+void
+tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT])
+{
+	X509 *cert = SSL_get1_peer_certificate(ssl);
+
+	out[0] = '\0';
+	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
+		digest_text(cert, out);
+	X509_free(cert);
+}
