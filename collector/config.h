@@ -39,6 +39,10 @@ struct collector_config {
 	char *store_key; /* NULL: state_dir/store.key */
 	int64_t store_sign_every_ns;
 	bool store_merge;
+	int64_t store_keep_ns;    /* 0: for ever */
+	int64_t store_disk_bytes; /* 0: no bound */
+	char *store_archive;      /* NULL: none */
+	bool store_archive_first;
 	int64_t memory_bytes;
 	int64_t workers;
 	int64_t max_connections;

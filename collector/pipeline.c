@@ -219,6 +219,13 @@ on_store_trouble(void *ctx, const char *message)
 }
 
 static void
+on_kept_day(void *ctx, const char *day, const char *what)
+{
+	(void)ctx;
+	log_info("the day %s %s", day, what);
+}
+
+static void
 on_keeper_trouble(void *ctx, const char *message)
 {
 	(void)ctx;
@@ -357,7 +364,15 @@ start_keeper(struct pipeline *p)
 	const struct keeper_options options = {
 		.store = p->store,
 		.no_merge = !p->config->store_merge,
+		.retention = {
+		    .keep_ns = p->config->store_keep_ns,
+		    .disk_bytes = (uint64_t)p->config->store_disk_bytes,
+		    .archive = p->config->store_archive,
+		    .archive_first = p->config->store_archive != NULL &&
+			p->config->store_archive_first,
+		},
 		.on_trouble = on_keeper_trouble,
+		.on_day = on_kept_day,
 		.ctx = p,
 	};
 

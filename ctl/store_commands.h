@@ -8,6 +8,9 @@
 int store_cmd_verify(const struct global_options *global, int argc,
     char *argv[]);
 
+/* stats, archive, restore, prune: argv[0] says which. */
+int store_cmd_keep(const struct global_options *global, int argc, char *argv[]);
+
 /* ---- a proof's file: a tar archive (POSIX ustar) (tar.c) ------------------ */
 struct tar;
 enum rc tar_create(const char *path, struct tar **out, struct error *err);

@@ -182,7 +182,7 @@ open_day(struct walk *w, uint32_t at, struct sql **day, struct error *err)
 	}
 	sql_close(*slot);
 	*slot = NULL;
-	rc = day_open(w->store->dir, w->days.list[at], SQL_READ, day, err);
+	rc = days_open(&w->days, at, day, err);
 	if (rc == RC_OK) {
 		*slot = *day;
 		w->open_day[at % DAYS_OPEN] = at;
@@ -405,8 +405,10 @@ store_scan(struct store *s, const struct store_scan *scan, struct error *err)
 	if (days_begin(s, &w.days, err) != RC_OK)
 		return err->code;
 	w.block.decoder = block_decoder_new();
-	rc = scan->order == STORE_ARRIVAL ? walk_arrival(&w, err)
-					  : walk_time(&w, err);
+	rc = days_with_restored(&w.days, err);
+	if (rc == RC_OK)
+		rc = scan->order == STORE_ARRIVAL ? walk_arrival(&w, err)
+						  : walk_time(&w, err);
 	for (unsigned i = 0; i < DAYS_OPEN; i++)
 		sql_close(w.open[i]);
 	days_end(&w.days);

@@ -101,7 +101,7 @@ day_name(int32_t day, char *out, size_t size)
 	    strftime(out, size, "%Y-%m-%d.db", &tm) == DAY_NAME_LEN;
 }
 
-static bool
+bool
 day_parse(const char *name, int32_t *day)
 {
 	struct tm tm = { 0 };
@@ -217,6 +217,10 @@ day_open(const char *dir, int32_t day, enum sql_mode mode, struct sql **out,
 	rc = sql_open(path, mode, &s, err);
 	if (rc == RC_OK)
 		rc = sql_version(s, &version, err);
+	/* removed this moment */
+	if (rc == RC_SYSTEM && mode != SQL_CREATE && access(path, F_OK) != 0 &&
+	    errno == ENOENT)
+		rc = RC_EOF;
 	/* a journal is used once: to make the empty file a WAL file */
 	if (rc == RC_SYSTEM && mode == SQL_READ && s != NULL &&
 	    sqlite3_extended_errcode(s->db) == SQLITE_READONLY_ROLLBACK)

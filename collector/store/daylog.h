@@ -27,6 +27,9 @@ enum { DAY_FORMAT = 2, DAY_NAME_LEN = 13 /* YYYY-MM-DD.db */ };
 /* Days since 1970-01-01. */
 int32_t day_of(int64_t time_ns);
 
+/* "YYYY-MM-DD.db"; false: it is no such name. */
+bool day_parse(const char *name, int32_t *day);
+
 /* Ascending; the caller frees *days. */
 enum rc day_list(const char *dir, int32_t **days, size_t *n, struct error *err);
 

@@ -11,11 +11,12 @@
 #include "engine.h"
 #include "store.h"
 
-#define CLAMP_NS      (INT64_C(600) * 1000000000) /* how far ahead a clock may be */
-#define LIVE_NS       (INT64_C(600) * 1000000000)
-#define STORE_KEY     "store.key" /* in the store's folder */
-#define STORE_PUBLIC  "store.pub"
-#define ENDED_KEPT_NS (INT64_C(3600) * 1000000000)
+#define CLAMP_NS       (INT64_C(600) * 1000000000) /* how far ahead a clock may be */
+#define LIVE_NS        (INT64_C(600) * 1000000000)
+#define STORE_KEY      "store.key" /* in the store's folder */
+#define STORE_PUBLIC   "store.pub"
+#define STORE_RESTORED "restored" /* folder of days that came back */
+#define ENDED_KEPT_NS  (INT64_C(3600) * 1000000000)
 
 /* A rule as the open day's hits name it: id is index + 1. */
 struct day_rule {
@@ -139,12 +140,18 @@ struct days {
 	struct store *store;
 	int32_t *list;
 	size_t n, at;
+	bool *restored; /* of each; NULL: none is */
 	struct reading reading;
 };
 /* How many readers ever began, and the number of the oldest under way. */
 uint64_t store_readings(struct store *s);
 uint64_t store_oldest_reading(struct store *s); /* UINT64_MAX: none */
 enum rc days_begin(struct store *s, struct days *d, struct error *err);
+/* For queries: then also the days that were restored, unless they are there. */
+enum rc days_with_restored(struct days *d, struct error *err);
+/* The day `at` of the list; RC_EOF: nothing was ever committed to it. */
+enum rc days_open(struct days *d, size_t at, struct sql **day,
+    struct error *err);
 enum rc days_next(struct days *d, struct sql **day, struct error *err);
 void days_end(struct days *d);
 

@@ -8,7 +8,8 @@
 #include "collector/store/merge.h"
 #include "timestamp.h"
 
-#define LOOK_NS NS_PER_SEC
+#define LOOK_NS   NS_PER_SEC
+#define RETAIN_NS (60 * NS_PER_SEC)
 
 struct keeper {
 	struct keeper_options o;
@@ -22,6 +23,8 @@ struct keeper {
 	struct merger *merger;
 	uint64_t events; /* when it looked last */
 	int64_t looked_ns;
+	int64_t retained_ns; /* when days were looked at last; 0: never */
+	int32_t told_kept;   /* the day that had to stay, said once */
 	bool troubled;
 };
 
@@ -105,14 +108,99 @@ merge_days(struct keeper *k, struct error *err)
 	return rc;
 }
 
+/* ---- days --------------------------------------------------------------- */
+
+struct archiving {
+	struct keeper *keeper;
+	struct error *err;
+	enum rc rc;
+};
+
+static bool
+go_on(void *ctx, uint64_t events, uint64_t of)
+{
+	(void)events;
+	(void)of;
+	return !stopped(ctx);
+}
+
+static bool
+archive_if_closed(void *ctx, const struct store_day *d)
+{
+	struct archiving *a = ctx;
+	struct keeper *k = a->keeper;
+	char name[STORE_DAY_NAME];
+
+	if (d->newest || d->restored || d->archived)
+		return true;
+	a->rc = store_archive(k->o.store->dir, d->day, k->o.retention.archive,
+	    go_on, k, a->err);
+	if (a->rc != RC_OK)
+		return false;
+	store_day_name(d->day, name);
+	k->o.on_day(k->o.ctx, name, "archived");
+	(void)pthread_mutex_lock(&k->lock);
+	k->counters.archived++;
+	(void)pthread_mutex_unlock(&k->lock);
+	return !is_busy(k);
+}
+
+static bool
+on_pruned(void *ctx, const struct store_day *d, const char *kept)
+{
+	struct keeper *k = ctx;
+	char name[STORE_DAY_NAME];
+
+	store_day_name(d->day, name);
+	if (kept == NULL) {
+		k->o.on_day(k->o.ctx, name, "removed");
+		(void)pthread_mutex_lock(&k->lock);
+		k->counters.removed++;
+		k->counters.removed_events += d->events;
+		(void)pthread_mutex_unlock(&k->lock);
+	} else if (k->told_kept != d->day) {
+		k->told_kept = d->day;
+		k->o.on_day(k->o.ctx, name, kept);
+	}
+	return !stopped(k);
+}
+
+static enum rc
+keep_days(struct keeper *k, struct error *err)
+{
+	struct store_retention r = k->o.retention;
+	struct archiving a = { .keeper = k, .err = err };
+	const char *dir = k->o.store->dir;
+	enum rc rc = RC_OK;
+
+	if (k->retained_ns != 0 && monotonic() - k->retained_ns < RETAIN_NS)
+		return RC_OK;
+	k->retained_ns = monotonic();
+	if (r.archive != NULL)
+		rc = store_days(dir, r.archive, archive_if_closed, &a, err);
+	if (rc == RC_OK)
+		rc = a.rc;
+	if (rc != RC_OK)
+		return stopped(k) ? RC_OK : rc;
+	r.now_ns = timestamp_now();
+	if (r.keep_ns > 0 || r.disk_bytes > 0)
+		rc = store_prune(dir, &r, on_pruned, k, err);
+	return rc;
+}
+
 static void
 look(struct keeper *k)
 {
 	struct error err;
+	enum rc rc = RC_OK;
 
-	if (is_busy(k) || k->o.no_merge)
+	if (is_busy(k))
 		return;
-	trouble(k, merge_days(k, &err) == RC_OK ? "" : err.text);
+	if (!k->o.no_merge)
+		rc = merge_days(k, &err);
+	if (rc == RC_OK)
+		rc = keep_days(k, &err);
+	trouble(k, rc == RC_OK ? "" : err.text);
 }
 
 static void *

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/store/internal.h"
 
+#include <stdio.h>
+#include <unistd.h>
+
 uint64_t
 store_readings(struct store *s)
 {
@@ -45,15 +48,57 @@ days_begin(struct store *s, struct days *d, struct error *err)
 	return RC_OK;
 }
 
-enum rc
-days_next(struct days *d, struct sql **day, struct error *err)
+/* Both lists ascend; a day that is in both is not taken as restored. */
+static void
+add_restored(struct days *d, const int32_t *restored, size_t n)
 {
-	enum rc rc = RC_EOF;
+	int32_t *list = xcalloc(d->n + n + 1, sizeof(list[0]));
+	bool *from = xcalloc(d->n + n + 1, sizeof(from[0]));
+	size_t i = 0, k = 0, to = 0;
 
-	*day = NULL;
-	while (rc == RC_EOF && d->at < d->n)
-		rc = day_open(d->store->dir, d->list[d->at++], SQL_READ, day,
-		    err);
+	while (i < d->n || k < n) {
+		bool own = k == n || (i < d->n && d->list[i] <= restored[k]);
+
+		if (own && k < n && d->list[i] == restored[k])
+			k++;
+		from[to] = !own;
+		list[to++] = own ? d->list[i++] : restored[k++];
+	}
+	free(d->list);
+	d->list = list;
+	d->restored = from;
+	d->n = to;
+}
+
+enum rc
+days_with_restored(struct days *d, struct error *err)
+{
+	int32_t *restored;
+	char dir[4096];
+	size_t n;
+
+	(void)snprintf(dir, sizeof(dir), "%s/%s", d->store->dir,
+	    STORE_RESTORED);
+	if (access(dir, F_OK) != 0)
+		return RC_OK;
+	if (day_list(dir, &restored, &n, err) != RC_OK)
+		return err->code;
+	add_restored(d, restored, n);
+	free(restored);
+	return RC_OK;
+}
+
+enum rc
+days_open(struct days *d, size_t at, struct sql **day, struct error *err)
+{
+	char dir[4096];
+	bool restored = d->restored != NULL && d->restored[at];
+	enum rc rc;
+
+	(void)snprintf(dir, sizeof(dir), "%s/%s", d->store->dir,
+	    STORE_RESTORED);
+	rc = day_open(restored ? dir : d->store->dir, d->list[at], SQL_READ,
+	    day, err);
 	/* beside a collector that does not know of this reader */
 	if (rc == RC_OK && d->store->dir_fd < 0)
 		rc = sql_exec(*day, "BEGIN", err);
@@ -61,6 +106,17 @@ days_next(struct days *d, struct sql **day, struct error *err)
 		sql_close(*day);
 		*day = NULL;
 	}
+	return rc;
+}
+
+enum rc
+days_next(struct days *d, struct sql **day, struct error *err)
+{
+	enum rc rc = RC_EOF;
+
+	*day = NULL;
+	while (rc == RC_EOF && d->at < d->n)
+		rc = days_open(d, d->at++, day, err);
 	return rc;
 }
 
@@ -77,6 +133,7 @@ days_end(struct days *d)
 		(void)pthread_mutex_unlock(&s->readers_lock);
 	}
 	free(d->list);
+	free(d->restored);
 	*d = (struct days){ 0 };
 }
 

@@ -149,6 +149,10 @@ scan_blocks(struct store *s, const struct store_query *q, enum scan_kind kind,
 
 	if (days_begin(s, &days, err) != RC_OK)
 		return err->code;
+	if (days_with_restored(&days, err) != RC_OK) {
+		days_end(&days);
+		return err->code;
+	}
 	x.sc.decoder = block_decoder_new();
 	x.day_arena = arena_new(SCAN_ARENA);
 	while (rc == RC_OK) {

@@ -23,7 +23,7 @@ _kuzetctl() {
 		esac
 	done
 	case $prev in
-	--socket | --config | -c | --dir | --key | --out | --rules | --event | --events | --log | --taxonomy)
+	--socket | --config | -c | --dir | --archive | --key | --out | --rules | --event | --events | --log | --taxonomy)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -31,7 +31,11 @@ _kuzetctl() {
 		mapfile -t COMPREPLY < <(compgen -W 'now 15m 1h 24h 7d 30d' -- "$cur")
 		return
 		;;
-	--where | --rule | --limit | --dataset | --program | --year | \
+	--keep)
+		mapfile -t COMPREPLY < <(compgen -W '7d 30d 90d 365d' -- "$cur")
+		return
+		;;
+	--where | --rule | --limit | --disk | --dataset | --program | --year | \
 	    --timezone | --logsource)
 		return
 		;;
@@ -58,7 +62,13 @@ _kuzetctl() {
 		word='--rules --events --log --taxonomy --logsource --dataset'
 		word+=' --program --year --timezone --stats --json --help'
 		;;
-	store/) word='verify --help' ;;
+	store/) word='verify stats archive restore prune --help' ;;
+	store/stats) word='--dir --json --help' ;;
+	store/archive) word='--dir --archive --all --json --help' ;;
+	store/restore) word='--dir --archive --json --help' ;;
+	store/prune)
+		word='--dir --archive --keep --disk --dry-run --force --json --help'
+		;;
 	store/verify) word='--dir --key --event --out --json --help' ;;
 	normalizers/) word='check test --help' ;;
 	*) word='--json --help' ;;

@@ -166,6 +166,35 @@ def merged_while_it_runs():
         assert last["events"] == n and last["damaged"] == 0, last
 
 
+def kept_by_command():
+    """stats, archive, restore and prune take --dir or the configuration"""
+    with World() as w:
+        archive = w.dir / "archive"
+        collector = filled(w, f"store: {{archive: {archive}, keep: 30d}}")
+        [day] = day_files(w)
+        config = ["--config", w.dir / "collector.yaml"]
+        days = ctl(w, *config, "store", "stats", check=0)
+        assert days[0]["day"] == day.stem and days[0]["open"], days
+        assert days[-1]["events"] == LINES and days[-1]["days"] == 1, days
+        assert ctl(w, "store", "stats", "--dir", state(w), check=0) == days
+        r = subprocess.run([BUILD / "kuzetctl", *config, "store", "archive",
+                            day.stem], capture_output=True, text=True,
+                           env=w.env, check=False)
+        assert r.returncode == 2 and "newest day" in r.stderr, r
+        assert not ctl(w, *config, "store", "archive", "--all", check=0)
+        assert not ctl(w, *config, "store", "prune", check=0)
+        assert day.exists()
+        for wrong in (["archive"], ["archive", "--all", "--dir", state(w)],
+                      ["restore", "2020-01-01", "--dir", state(w)],
+                      ["prune", "--dir", state(w)], ["stats", "x"],
+                      ["prune", "--dir", state(w), "--keep", "soon"]):
+            r = subprocess.run([BUILD / "kuzetctl", "store", *wrong],
+                               capture_output=True, text=True, env=w.env,
+                               check=False)
+            assert r.returncode == 2 and r.stderr, (wrong, r)
+        assert collector.stop() == 0
+
+
 if __name__ == "__main__":
     main([verified_online_and_offline, damage_named, proven,
-          merged_while_it_runs])
+          merged_while_it_runs, kept_by_command])
