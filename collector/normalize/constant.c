@@ -76,6 +76,7 @@ scalar(const struct yaml_node *node, struct value *out)
 {
 	bool b;
 	int64_t i;
+	double d;
 
 	if (node->kind != YAML_SCALAR || yaml_is_null(node))
 		return false;
@@ -85,6 +86,10 @@ scalar(const struct yaml_node *node, struct value *out)
 	}
 	if (yaml_int(node, &i)) {
 		*out = (struct value){ .kind = VALUE_INT, .i = i };
+		return true;
+	}
+	if (node->plain && yaml_double(node, &d) && d - d == 0) {
+		*out = (struct value){ .kind = VALUE_DOUBLE, .d = d };
 		return true;
 	}
 	*out = (struct value){ .kind = VALUE_STRING,
@@ -116,6 +121,8 @@ list(const struct yaml_node *node, struct value *out)
 			items[i].s = one.s;
 		else if (one.kind == VALUE_INT)
 			items[i].i = one.i;
+		else if (one.kind == VALUE_DOUBLE)
+			items[i].d = one.d;
 		else
 			items[i].b = one.b;
 	}

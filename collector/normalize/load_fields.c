@@ -46,6 +46,10 @@ static const struct {
 	{ "user.name", TARGET_USER },
 	{ "user.target.name", TARGET_USER },
 	{ "user.effective.name", TARGET_USER },
+	{ "email.to.address", TARGET_STRING }, /* a mailbox, no host */
+	{ "email.from.address", TARGET_STRING },
+	{ "email.cc.address", TARGET_STRING },
+	{ "email.sender.address", TARGET_STRING },
 	{ ".address", TARGET_ADDRESS },
 	{ "url.original", TARGET_URL },
 	{ "@timestamp", TARGET_TIME },

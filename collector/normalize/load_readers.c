@@ -323,8 +323,8 @@ static void
 read_reader(struct loader *l, const struct yaml_node *node, struct reader *r)
 {
 	static const char *const known[] = { "type", "between", "equals",
-		"quotes", "spaces", "separator", "columns", "rest", "fields",
-		"patterns", NULL };
+		"quotes", "strip", "spaces", "separator", "columns", "rest",
+		"fields", "patterns", NULL };
 	const struct yaml_node *patterns = yaml_get(node, "patterns");
 	bool columns = r->kind == READER_COLUMNS;
 	struct slice separator;
@@ -334,15 +334,16 @@ read_reader(struct loader *l, const struct yaml_node *node, struct reader *r)
 	read_text(l, node, "between", SLICE(" "), &r->between);
 	read_text(l, node, "equals", SLICE("="), &r->equals);
 	read_text(l, node, "quotes", SLICE("\""), &r->quotes);
+	read_text(l, node, "strip", SLICE(""), &r->strip);
 	read_text(l, node, "separator", SLICE(","), &separator);
 	read_rest(l, node, &r->rest);
 	r->spaces = loader_flag(l, node, "spaces", false);
 	if (separator.len != 1 || r->between.len == 0 || r->equals.len == 0 ||
 	    !is_ascii(separator) || !is_ascii(r->between) ||
-	    !is_ascii(r->quotes))
+	    !is_ascii(r->quotes) || !is_ascii(r->strip))
 		loader_fail(l, node,
 		    "separator is one character; between and equals are not "
-		    "empty; they and quotes are ASCII");
+		    "empty; they, quotes and strip are ASCII");
 	else
 		r->separator = separator.ptr[0];
 	if (columns)

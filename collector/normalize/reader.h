@@ -47,7 +47,8 @@ struct reader {
 	struct slice between;
 	struct slice equals;
 	struct slice quotes;
-	bool spaces; /* a value ends where the next NAME= begins */
+	struct slice strip; /* characters around a value that are not its own */
+	bool spaces;        /* a value ends where the next NAME= begins */
 	/* columns: the list with as many names as there are values, else the
 	 * first */
 	char separator;

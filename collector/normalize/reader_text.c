@@ -33,6 +33,16 @@ trim(struct slice s)
 	return s;
 }
 
+static struct slice
+strip(const struct reader *r, struct slice s)
+{
+	while (s.len > 0 && has(r->strip, s.ptr[0]))
+		s = from(s, 1);
+	while (s.len > 0 && has(r->strip, s.ptr[s.len - 1]))
+		s.len--;
+	return s;
+}
+
 /*
  * The length of a quoted text with its quotes; 0 if it does not end.  The quote
  * itself is within it behind a backslash, or doubled where `doubled`.
@@ -145,7 +155,7 @@ read_pairs(const struct reader *r, struct slice text, struct apply *a)
 			value = trim((struct slice){ s.ptr, len });
 		}
 		s = from(s, len);
-		reader_value(r, name, value, a);
+		reader_value(r, name, strip(r, value), a);
 	}
 }
 
@@ -186,5 +196,6 @@ read_columns(const struct reader *r, struct slice text, struct apply *a)
 			list = &r->lists[i];
 	for (uint32_t i = 0; i < n && i < list->n; i++)
 		if (list->names[i].len > 0)
-			reader_value(r, list->names[i], trim(values[i]), a);
+			reader_value(r, list->names[i],
+			    strip(r, trim(values[i])), a);
 }
