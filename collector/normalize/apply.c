@@ -203,6 +203,18 @@ set_time(const struct target *t, struct slice s, struct apply *a)
 	a->time_set = true;
 }
 
+/* "1.5" times 1000000 is 1500000. */
+static void
+set_product(const struct target *t, struct slice s, struct event *ev)
+{
+	static const double most = 9e18;
+	double d;
+
+	if (!read_float(s, &d) || d * (double)t->times >= most)
+		return;
+	event_set_int(ev, t->field, (int64_t)(d * (double)t->times + 0.5));
+}
+
 static void
 target_set(const struct target *t, struct slice value, struct apply *apply)
 {
@@ -215,7 +227,9 @@ target_set(const struct target *t, struct slice value, struct apply *apply)
 		return;
 	switch (t->type) {
 	case TARGET_INT:
-		if (read_int(s, &i))
+		if (t->times != 0)
+			set_product(t, s, ev);
+		else if (read_int(s, &i))
 			event_set_int(ev, t->field, i);
 		break;
 	case TARGET_FLOAT:

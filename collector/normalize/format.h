@@ -71,6 +71,7 @@ struct target {
 	uint32_t field;
 	uint32_t ip_field;           /* ADDRESS */
 	uint32_t domain_field;       /* ADDRESS */
+	int64_t times;               /* INT: a factor; 0: none */
 	const struct lookup *lookup; /* may be NULL */
 	char *split;                 /* LIST: separating characters, or NULL */
 	time_parser *parse_time;     /* TIME: a known format, or */

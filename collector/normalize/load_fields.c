@@ -184,10 +184,11 @@ read_target_map(struct loader *l, const struct yaml_node *node,
     struct target *t)
 {
 	static const char *const known[] = { "to", "read", "type", "format",
-		"lookup", "split", NULL };
+		"lookup", "split", "times", NULL };
 	const struct yaml_node *split = yaml_get(node, "split");
 	const struct yaml_node *type = yaml_get(node, "type");
 	const struct yaml_node *lookup = yaml_get(node, "lookup");
+	const struct yaml_node *factor = yaml_get(node, "times");
 
 	if (!loader_keys(l, node, known))
 		return;
@@ -200,6 +201,10 @@ read_target_map(struct loader *l, const struct yaml_node *node,
 		set_type(l, type, t);
 	if (lookup != NULL)
 		set_lookup(l, lookup, t);
+	if (factor != NULL &&
+	    (t->type != TARGET_INT || !yaml_int(factor, &t->times) ||
+		t->times < 1))
+		loader_fail(l, factor, "times is a factor of an int, 1 or more");
 	if (split != NULL && !l->failed) {
 		if (split->kind != YAML_SCALAR || split->text.len == 0 ||
 		    t->type != TARGET_LIST) {
