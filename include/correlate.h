@@ -6,8 +6,10 @@
  * condition is evaluated at each hit over the half-open timespan that ends with
  * it; a late hit re-evaluates the hits that follow it within the timespan.
  * Equal times are ordered by event id.  An incident is a run of consecutive
- * hits of a group at which the condition held; its id = hash(rule, owner,
- * group, first contributing event when it fired) never changes.
+ * hits of a group at which the condition held, each less than a timespan after
+ * the one before; its id = hash(rule, owner, group, first contributing event
+ * when it fired) never changes.  Two runs that fired with the same event first
+ * are one incident.
  *
  * Runs that a late hit joins stay two incidents, cut where the later one fired.
  *

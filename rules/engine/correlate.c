@@ -255,7 +255,8 @@ trim(struct correlator *c, uint32_t group)
 	corr_hits_trim(c, g, n);
 	for (int32_t i = g->incidents; i != CORR_NONE; i = next) {
 		next = corr_incident(c, i)->next;
-		if (corr_incident(c, i)->last_ns <= cut_ns)
+		if (corr_incident(c, i)->last_ns <= cut_ns &&
+		    corr_incident(c, i)->last_ns < corr_hits(g)[0].time_ns)
 			corr_incident_detach(c, g, i);
 	}
 }
@@ -266,8 +267,7 @@ evaluate(struct correlator *c, uint32_t group, uint32_t at, bool fresh)
 	const struct corr_rule *r = corr_rule_of(c, corr_group(c, group));
 
 	if (r->kind == CORR_AFTER) {
-		if (fresh)
-			corr_absence_update(c, group, at);
+		corr_absence_update(c, group, at, fresh);
 	} else if (!c->rebuilding || !r->visible) {
 		/* what nobody stores is evaluated again in a rebuild: others
 		 * may count its firings */
@@ -531,8 +531,9 @@ correlator_restore(struct correlator *c, const struct correlate_incident *inc)
 		return;
 	g = corr_group(c, (uint32_t)group);
 	if (g->n == 0 ||
-	    inc->last_seen_ns <=
-		corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r))
+	    (inc->last_seen_ns <=
+		    corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r) &&
+		inc->last_seen_ns < corr_hits(g)[0].time_ns))
 		return;
 	(void)corr_incident_restore(c, (uint32_t)group, inc);
 }

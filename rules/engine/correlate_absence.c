@@ -2,8 +2,8 @@
 /*
  * Conditions over the timespan that begins with a hit: the hit is an anchor,
  * and its window closes when every source that fed the group has passed its
- * end.  Anchors that held and follow each other within the timespan are one
- * incident.
+ * end.  Anchors that held and whose windows overlap are one incident, and so is
+ * one that lies within the times of an incident.
  *
  * Hits with equal times count as following each other, in their order.
  */
@@ -175,6 +175,9 @@ corr_absence_spare(struct correlator *c, const struct corr_group *g, uint32_t n)
 	    (hits[i].closed || hits[i].time_ns < forget_ns ||
 		!anchor_holds(c, g, i)))
 		i++;
+	/* what has one time counts together */
+	while (i > 0 && i < g->n && hits[i].time_ns == hits[i - 1].time_ns)
+		i--;
 	return i;
 }
 
@@ -203,8 +206,8 @@ assign_anchors(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
 		struct corr_incident *inc = corr_incident(c, i);
 		uint32_t before;
 
-		if (inc->claimed || inc->fired_ns > hits[to].time_ns ||
-		    inc->last_ns < first_ns)
+		if ((inc->claimed && inc->fired_ns > first_ns) ||
+		    inc->fired_ns > hits[to].time_ns || inc->last_ns < first_ns)
 			continue;
 		inc->claimed = true;
 		corr_incident_grow(c, i, inc->fired_ns, end_ns);
@@ -257,9 +260,11 @@ assign_all(struct correlator *c, uint32_t group)
 			i++;
 			continue;
 		}
-		while (to + 1 < g->n && hits[to + 1].held &&
-		    hits[to + 1].time_ns - hits[to].time_ns <= r->span_ns)
-			to++;
+		for (uint32_t k = i + 1; k < g->n &&
+		     hits[k].time_ns - hits[to].time_ns <= r->due_ns;
+		     k++)
+			if (hits[k].held)
+				to = k;
 		assign_anchors(c, group, i, to);
 		i = to + 1;
 	}
@@ -311,7 +316,7 @@ close_windows(struct correlator *c, uint32_t group, bool changed)
 		wait_for(c, group, slow);
 }
 
-/* Whether the hit at `at`, new, changed what held at closed anchors. */
+/* Whether the hit at `at`, new or with a rule more, changed what held. */
 static bool
 reopen(struct correlator *c, struct corr_group *g, uint32_t at)
 {
@@ -319,7 +324,7 @@ reopen(struct correlator *c, struct corr_group *g, uint32_t at)
 	struct corr_hit *hits = corr_hits(g);
 	bool changed = false;
 
-	for (uint32_t i = at; i-- > 0;) {
+	for (uint32_t i = at + 1; i-- > 0;) {
 		bool held;
 
 		if (hits[at].time_ns - hits[i].time_ns > r->due_ns)
@@ -327,10 +332,27 @@ reopen(struct correlator *c, struct corr_group *g, uint32_t at)
 		if (!hits[i].closed || (!hits[i].held && r->pure_absence))
 			continue;
 		held = anchor_holds(c, g, i);
-		changed = changed || held != (bool)hits[i].held;
+		/* what held counts up to its window's last hit: maybe this */
+		changed = changed || held || hits[i].held;
 		hits[i].held = held ? 1 : 0;
 	}
 	return changed;
+}
+
+/* A late hit within the times of an incident is one of its events. */
+static void
+join_incidents(struct correlator *c, const struct corr_group *g, uint32_t at)
+{
+	const struct corr_hit hit = corr_hits(g)[at];
+
+	for (int32_t i = g->incidents; i != CORR_NONE;
+	     i = corr_incident(c, i)->next) {
+		const struct corr_incident *inc = corr_incident(c, i);
+
+		if (!corr_rule_of(c, g)->pure_absence &&
+		    hit.time_ns >= inc->fired_ns && hit.time_ns <= inc->last_ns)
+			corr_incident_add(c, i, &hit);
+	}
 }
 
 /* Thins out a series: drops the hit at `at` if its neighbours say enough. */
@@ -348,15 +370,18 @@ spare(struct correlator *c, struct corr_group *g, uint32_t at)
 }
 
 void
-corr_absence_update(struct correlator *c, uint32_t group, uint32_t at)
+corr_absence_update(struct correlator *c, uint32_t group, uint32_t at,
+    bool fresh)
 {
 	struct corr_group *g = corr_group(c, group);
 	const struct corr_rule *r = corr_rule_of(c, g);
 	bool changed = c->rebuilding ? false : reopen(c, g, at);
 
-	if (g->win > at)
+	if (fresh)
+		join_incidents(c, g, at);
+	if (fresh && g->win > at)
 		g->win = at;
-	if (r->pure_absence && !spare(c, g, at) && at > 0)
+	if (fresh && r->pure_absence && !spare(c, g, at) && at > 0)
 		(void)spare(c, g, at - 1);
 	close_windows(c, group, changed);
 }
@@ -388,8 +413,9 @@ correlator_watermark(struct correlator *c, uint32_t source, int64_t time_ns)
 /* ---- after a restart ------------------------------------------------------------- */
 
 /*
- * Anchors that watermarks passed were judged before: those that held have an
- * incident.  The others wait, as they did.
+ * Anchors that watermarks passed were judged before, and so was the one that an
+ * incident fired at, whatever is known of its sources now.  The others wait, as
+ * they did.
  */
 void
 corr_absence_restore(struct correlator *c, uint32_t group)
@@ -403,16 +429,15 @@ corr_absence_restore(struct correlator *c, uint32_t group)
 		return;
 	passed_ns = source_at(c, slowest(c, g->extra.absence))->watermark_ns;
 	for (uint32_t i = 0; i < g->n; i++) {
-		bool covered = false;
+		bool fired = false;
 
-		for (int32_t j = g->incidents; j != CORR_NONE && !covered;
+		for (int32_t j = g->incidents; j != CORR_NONE && !fired;
 		     j = corr_incident(c, j)->next)
-			covered =
-			    hits[i].time_ns >= corr_incident(c, j)->fired_ns &&
-			    hits[i].time_ns <= corr_incident(c, j)->last_ns;
+			fired =
+			    hits[i].time_ns == corr_incident(c, j)->fired_ns;
 		hits[i].closed =
-		    covered || passed_ns > hits[i].time_ns + r->due_ns;
-		hits[i].held = covered && anchor_holds(c, g, i);
+		    fired || passed_ns > hits[i].time_ns + r->due_ns;
+		hits[i].held = hits[i].closed && anchor_holds(c, g, i);
 	}
 	g->win = 0;
 	close_windows(c, group, false);

@@ -15,6 +15,34 @@ corr_run_forget_window(struct corr_group *g)
 	g->extra.window = NULL;
 }
 
+/*
+ * What has one time has no order: where it holds at one of them, it holds at
+ * all.  Of the hits [from, to) and those of their times; true if one is new.
+ */
+static bool
+level(struct corr_group *g, uint32_t from, uint32_t to)
+{
+	struct corr_hit *hits = corr_hits(g);
+	bool changed = false;
+
+	while (from > 0 && hits[from - 1].time_ns == hits[from].time_ns)
+		from--;
+	for (uint32_t i = from; i < to;) {
+		uint32_t end = i;
+		bool held = false, all = true;
+
+		for (; end < g->n && hits[end].time_ns == hits[i].time_ns;
+		     end++) {
+			held = held || hits[end].held;
+			all = all && hits[end].held;
+		}
+		changed = changed || (held && !all);
+		for (; i < end; i++)
+			hits[i].held = held ? 1 : 0;
+	}
+	return changed;
+}
+
 /* ---- in order: O(1), amortized ------------------------------------------ */
 
 static bool
@@ -59,13 +87,18 @@ slide(struct correlator *c, struct corr_group *g, int64_t begin_ns)
 		corr_window_add(g->extra.window, r, &hits[g->n - 1]);
 }
 
-/* Whether the hits at i - 1 and i are of one run. */
+/*
+ * Whether the hits at i - 1 and i are of one run.  After a timespan without any
+ * hit nothing goes on: what one event fulfils (gte 1) would never end.
+ */
 static bool
 joined(const struct corr_rule *r, const struct corr_hit *hits, uint32_t i)
 {
+	int64_t gap_ns = hits[i].time_ns - hits[i - 1].time_ns;
+
 	return hits[i - 1].held && hits[i].held &&
-	    (r->kind != CORR_SINGLE ||
-		hits[i].time_ns - hits[i - 1].time_ns <= r->span_ns);
+	    (r->kind == CORR_SINGLE ? gap_ns <= r->span_ns
+				    : gap_ns < r->span_ns);
 }
 
 static void
@@ -74,16 +107,26 @@ append(struct correlator *c, uint32_t group)
 	struct corr_group *g = corr_group(c, group);
 	const struct corr_rule *r = corr_rule_of(c, g);
 	struct corr_hit *hits = corr_hits(g);
-	uint32_t at = g->n - 1;
+	uint32_t at = g->n - 1, first = at;
 	int64_t begin_ns = hits[at].time_ns - r->span_ns;
 
 	slide(c, g, begin_ns);
+	if (g->incidents != CORR_NONE &&
+	    corr_incident(c, g->incidents)->last_ns == hits[at].time_ns) {
+		hits[at].held = 1; /* what has one time has no order */
+		corr_incident_add(c, g->incidents, &hits[at]);
+		return;
+	}
 	if (!newest_holds(c, g, begin_ns))
 		return;
 	hits[at].held = 1;
-	if (at > 0 && g->incidents != CORR_NONE && joined(r, hits, at)) {
+	for (; first > 0 && hits[first - 1].time_ns == hits[at].time_ns;
+	     first--)
+		hits[first - 1].held = 1;
+	if (first > 0 && g->incidents != CORR_NONE && joined(r, hits, first)) {
 		corr_incident(c, g->incidents)->last_ns = hits[at].time_ns;
-		corr_incident_add(c, g->incidents, &hits[at]);
+		for (uint32_t i = first; i <= at; i++)
+			corr_incident_add(c, g->incidents, &hits[i]);
 		return;
 	}
 	(void)corr_incident_open(c, group,
@@ -134,7 +177,7 @@ recompute(struct correlator *c, struct corr_group *g, uint32_t from,
 			changed = true;
 		}
 	}
-	return changed;
+	return level(g, from, to) || changed;
 }
 
 /*
@@ -271,11 +314,9 @@ corr_run_restore(struct correlator *c, uint32_t group)
 {
 	struct corr_group *g = corr_group(c, group);
 	struct corr_hit *hits = corr_hits(g);
-	int64_t whole_ns;
 
 	if (g->n == 0)
 		return;
-	whole_ns = hits[0].time_ns + corr_rule_of(c, g)->span_ns;
 	for (uint32_t i = 0; i < g->n; i++)
 		hits[i].held = covered(c, g, hits[i].time_ns) ? 1 : 0;
 	for (int32_t i = g->incidents; i != CORR_NONE;
@@ -284,10 +325,8 @@ corr_run_restore(struct correlator *c, uint32_t group)
 		uint32_t from = corr_hits_after(g, fired_ns - 1);
 		uint32_t to = corr_hits_after(g, fired_ns);
 
-		if (from < to)
-			(void)recompute(c, g, from, to);
-		if (from < to && fired_ns <= whole_ns)
-			hits[to - 1].held = 1; /* its window is not whole */
+		for (uint32_t k = from; k < to; k++)
+			hits[k].held = 1;
 	}
 	g->win = corr_hits_after(g,
 	    hits[g->n - 1].time_ns - corr_rule_of(c, g)->span_ns);

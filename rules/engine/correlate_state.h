@@ -363,7 +363,8 @@ void corr_run_forget_window(struct corr_group *g);
 /* After restoring: what held. */
 void corr_run_restore(struct correlator *c, uint32_t group);
 
-void corr_absence_update(struct correlator *c, uint32_t group, uint32_t at);
+void corr_absence_update(struct correlator *c, uint32_t group, uint32_t at,
+    bool fresh);
 void corr_absence_restore(struct correlator *c, uint32_t group);
 void corr_absence_feed(struct correlator *c, struct corr_group *g);
 bool corr_absence_pending(const struct corr_group *g);

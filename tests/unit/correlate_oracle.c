@@ -9,6 +9,7 @@
 struct entry {
 	const struct step *step;
 	uint64_t offset;
+	unsigned slots; /* the rules that it matched */
 	bool held, closed;
 };
 
@@ -111,8 +112,9 @@ before(const struct entry *a, const struct entry *b)
 	return a->offset < b->offset;
 }
 
+/* Values that differ; or rules. */
 static unsigned
-distinct(const struct run_state *s, unsigned from, unsigned to, bool bases)
+distinct_values(const struct run_state *s, unsigned from, unsigned to)
 {
 	unsigned n = 0;
 
@@ -121,25 +123,115 @@ distinct(const struct run_state *s, unsigned from, unsigned to, bool bases)
 
 		for (unsigned j = from; j < i; j++)
 			seen = seen ||
-			    (bases ? s->list[j].step->base ==
-					s->list[i].step->base
-				   : s->list[j].step->value ==
-					s->list[i].step->value);
+			    s->list[j].step->value == s->list[i].step->value;
 		n += seen ? 0 : 1;
 	}
 	return n;
 }
 
-static bool
+static unsigned
+rules_there(const struct run_state *s, unsigned from, unsigned to)
+{
+	unsigned slots = 0;
+
+	for (unsigned i = from; i < to; i++)
+		slots |= s->list[i].slots;
+	return slots;
+}
+
+/* How many of the rules match one after the other, from the first on. */
+static unsigned
 in_order(const struct run_state *s, unsigned from, unsigned to)
 {
 	unsigned next = 0;
 
 	for (unsigned i = from; i < to; i++)
 		if (next < s->rule->def->n_rules &&
-		    s->list[i].step->base == next)
+		    (s->list[i].slots >> next & 1) != 0)
 			next++;
-	return next == s->rule->def->n_rules;
+	return next;
+}
+
+static bool
+node_says(const struct sigma_node *n, unsigned slots)
+{
+	unsigned yes = 0;
+
+	if (n->kind == NODE_LEAF)
+		return (slots >> n->index & 1) != 0;
+	for (unsigned i = 0; i < n->n; i++)
+		yes += node_says(n->children[i], slots) ? 1 : 0;
+	if (n->kind == NODE_NOT)
+		return yes == 0;
+	return n->kind == NODE_AND ? yes == n->n : yes > 0;
+}
+
+/* The value that `percent` of the others are not above, between two of them. */
+static double
+ranked(const struct run_state *s, unsigned from, unsigned to, double percent)
+{
+	double sorted[LOG_MAX] = { 0 }, rank = percent / 100 * (to - from - 1);
+	unsigned n = 0, low = (unsigned)rank;
+
+	for (unsigned i = from; i < to; i++, n++) {
+		unsigned at = n;
+
+		for (; at > 0 && sorted[at - 1] > s->list[i].step->value; at--)
+			sorted[at] = sorted[at - 1];
+		sorted[at] = s->list[i].step->value;
+	}
+	if (n == 0)
+		return 0;
+	return low + 1 < n
+	    ? sorted[low] + (rank - low) * (sorted[low + 1] - sorted[low])
+	    : sorted[n - 1];
+}
+
+static double
+aggregate(const struct run_state *s, unsigned from, unsigned to)
+{
+	const struct sigma_correlation *def = s->rule->def;
+	double sum = 0;
+
+	for (unsigned i = from; i < to; i++)
+		sum += s->list[i].step->value;
+	switch (def->type) {
+	case CORRELATION_EVENT_COUNT:
+		return to - from;
+	case CORRELATION_VALUE_COUNT:
+		return distinct_values(s, from, to);
+	case CORRELATION_TEMPORAL:
+		return __builtin_popcount(rules_there(s, from, to));
+	case CORRELATION_TEMPORAL_ORDERED:
+		return in_order(s, from, to);
+	case CORRELATION_VALUE_SUM:
+		return sum;
+	case CORRELATION_VALUE_AVG:
+		return sum / (to - from);
+	case CORRELATION_VALUE_PERCENTILE:
+		return ranked(s, from, to, def->percentile);
+	default:
+		return ranked(s, from, to, 50);
+	}
+}
+
+static bool
+is_within(const struct correlation_bound *b, double x)
+{
+	switch (b->op) {
+	case OP_EQ:
+		return x == b->value;
+	case OP_NEQ:
+		return x != b->value;
+	case OP_GT:
+		return x > b->value;
+	case OP_GTE:
+		return x >= b->value;
+	case OP_LT:
+		return x < b->value;
+	default:
+		return x <= b->value;
+	}
 }
 
 static bool
@@ -150,16 +242,15 @@ holds(const struct run_state *s, unsigned from, unsigned to)
 
 	if (s->rule->kind == CORR_SINGLE)
 		return true;
-	if (def->type == CORRELATION_TEMPORAL_ORDERED)
-		return in_order(s, from, to);
-	if (def->type == CORRELATION_TEMPORAL)
-		return distinct(s, from, to, true) == def->n_rules;
-	x = def->type == CORRELATION_EVENT_COUNT ? to - from
-						 : distinct(s, from, to, false);
-	return def->bounds[0].op == OP_GTE ? x >= def->bounds[0].value
-	    : def->bounds[0].op == OP_GT   ? x > def->bounds[0].value
-	    : def->bounds[0].op == OP_EQ   ? x == def->bounds[0].value
-					   : x < def->bounds[0].value;
+	if (def->extended != NULL)
+		return node_says(def->extended, rules_there(s, from, to));
+	x = aggregate(s, from, to);
+	if (def->n_bounds == 0)
+		return x == def->n_rules;
+	for (unsigned i = 0; i < def->n_bounds; i++)
+		if (!is_within(&def->bounds[i], x))
+			return false;
+	return true;
 }
 
 static int64_t
@@ -180,28 +271,56 @@ covered(const struct run_state *s, int64_t time_ns)
 	return false;
 }
 
+/* Behind all hits of the timespan that an anchor opens. */
+static unsigned
+window_end(const struct run_state *s, unsigned anchor)
+{
+	unsigned to = anchor;
+
+	while (
+	    to < s->n && time_of(s, to) - time_of(s, anchor) <= s->rule->due_ns)
+		to++;
+	return to;
+}
+
+static bool
+anchor_holds(const struct run_state *s, unsigned anchor)
+{
+	return holds(s, s->rule->with_anchor ? anchor : anchor + 1,
+	    window_end(s, anchor));
+}
+
+/* What is not after it comes too late: two timespans behind the newest hit,
+ * or behind an anchor that still may fire. */
+static int64_t
+floor_of(const struct run_state *s)
+{
+	int64_t floor_ns = time_of(s, s->n - 1) - 2 * s->rule->span_ns;
+
+	for (unsigned i = 0; i < s->n && s->rule->kind == CORR_AFTER; i++)
+		if (!s->list[i].closed && time_of(s, i) < floor_ns &&
+		    anchor_holds(s, i))
+			return time_of(s, i);
+	return floor_ns;
+}
+
 /* Puts the hit in; false if it comes too late. */
 static bool
-insert(struct run_state *s, const struct step *step, uint64_t offset)
+insert(struct run_state *s, const struct step *step)
 {
-	struct entry e = { step, offset, false, false };
-	int64_t floor_ns;
+	struct entry e = { step, step->id, 1U << step->base, false, false };
 	unsigned at = s->n;
 
-	if (s->n > 0) {
-		floor_ns = time_of(s, s->n - 1) - 2 * s->rule->span_ns;
-		for (unsigned i = 0; i < s->n && s->rule->kind == CORR_AFTER;
-		     i++) {
-			bool next = i + 1 < s->n &&
-			    time_of(s, i + 1) - time_of(s, i) <=
-				s->rule->span_ns;
+	if (s->n > 0 && step->time_ns <= floor_of(s))
+		return false;
+	for (unsigned i = 0; i < s->n; i++) {
+		const struct entry *x = &s->list[i];
 
-			if (!s->list[i].closed && !next &&
-			    time_of(s, i) < floor_ns)
-				floor_ns = time_of(s, i);
-		}
-		if (step->time_ns <= floor_ns)
-			return false;
+		if (x->offset != step->id || x->step->source != step->source ||
+		    x->step->time_ns != step->time_ns)
+			continue;
+		s->list[i].slots |= e.slots; /* the same event */
+		return true;
 	}
 	e.held = s->rule->kind != CORR_AFTER && covered(s, step->time_ns);
 	for (; at > 0 && before(&e, &s->list[at - 1]); at--)
@@ -214,10 +333,37 @@ insert(struct run_state *s, const struct step *step, uint64_t offset)
 static struct found *
 add_found(struct run_state *s, unsigned from, int64_t fired_ns)
 {
-	struct found *f = &s->out->all[s->out->n++];
+	struct found *f = &s->out->all[s->out->n];
 
-	*f = (struct found){ .group = s->group, .fired_ns = fired_ns };
+	*f = (struct found){ .group = s->group,
+		.fired_ns = fired_ns,
+		.last_ns = fired_ns };
 	make_id(s, &s->list[from], f->id);
+	/* with the same event first it is the same, and what is between too */
+	for (unsigned i = 0; i < s->out->n; i++) {
+		struct found *x = &s->out->all[i];
+
+		if (s->rule->kind != CORR_AT_HIT || strcmp(x->id, f->id) != 0)
+			continue;
+		for (unsigned k = 0; x->fired_ns < fired_ns && k < s->out->n;
+		     k++)
+			if (s->out->all[k].group == s->group &&
+			    s->out->all[k].fired_ns <= fired_ns &&
+			    s->out->all[k].fired_ns > x->fired_ns) {
+				x = &s->out->all[k];
+				k = 0;
+			}
+		if (x->fired_ns > fired_ns)
+			x->fired_ns = fired_ns;
+		if (x->last_ns < fired_ns)
+			x->last_ns = fired_ns;
+		for (unsigned k = 0; k < s->n; k++)
+			if (time_of(s, k) > x->fired_ns &&
+			    time_of(s, k) <= x->last_ns)
+				s->list[k].held = true;
+		return x;
+	}
+	s->out->n++;
 	return f;
 }
 
@@ -233,6 +379,22 @@ fill(const struct run_state *s, struct found *f)
 		if (f->events++ == 0)
 			f->first_ns = time_of(s, i);
 	}
+}
+
+/* An incident of the run lasts until the next one fired. */
+static void
+cut_run(const struct run_state *s, struct found *f, unsigned a, unsigned b)
+{
+	int64_t end_ns = INT64_MAX;
+
+	for (unsigned j = 0; j < s->out->n; j++)
+		if (s->out->all[j].group == s->group &&
+		    s->out->all[j].fired_ns > f->fired_ns &&
+		    s->out->all[j].fired_ns < end_ns)
+			end_ns = s->out->all[j].fired_ns;
+	for (unsigned j = a; j <= b; j++)
+		if (time_of(s, j) < end_ns)
+			f->last_ns = time_of(s, j);
 }
 
 /* The run of hits from `a` to `b`: cut where its incidents fired. */
@@ -254,23 +416,18 @@ name_run(struct run_state *s, unsigned a, unsigned b)
 		while (time_of(s, from) <= time_of(s, a) - s->rule->reach_ns)
 			from++;
 		earliest = add_found(s, from, time_of(s, a));
+		if (earliest->last_ns < time_of(s, b))
+			earliest->last_ns = time_of(s, b);
 	}
-	earliest->fired_ns = time_of(s, a);
+	if (earliest->fired_ns > time_of(s, a))
+		earliest->fired_ns = time_of(s, a);
 	for (unsigned i = 0; i < s->out->n; i++) {
 		struct found *f = &s->out->all[i];
-		int64_t end_ns = INT64_MAX;
 
 		if (f->group != s->group || f->fired_ns < time_of(s, a) ||
 		    f->fired_ns > time_of(s, b))
 			continue;
-		for (unsigned j = 0; j < s->out->n; j++)
-			if (s->out->all[j].group == s->group &&
-			    s->out->all[j].fired_ns > f->fired_ns &&
-			    s->out->all[j].fired_ns < end_ns)
-				end_ns = s->out->all[j].fired_ns;
-		for (unsigned j = a; j <= b; j++)
-			if (time_of(s, j) < end_ns)
-				f->last_ns = time_of(s, j);
+		cut_run(s, f, a, b);
 		fill(s, f);
 	}
 }
@@ -286,8 +443,8 @@ name_runs(struct run_state *s)
 			continue;
 		}
 		while (b + 1 < s->n && s->list[b + 1].held &&
-		    (s->rule->kind != CORR_SINGLE ||
-			time_of(s, b + 1) - time_of(s, b) <= s->rule->span_ns))
+		    time_of(s, b + 1) - time_of(s, b) < s->rule->span_ns +
+			    (s->rule->kind == CORR_SINGLE ? 1 : 0))
 			b++;
 		name_run(s, a, b);
 		a = b + 1;
@@ -307,38 +464,72 @@ at_hits(struct run_state *s, int64_t time_ns)
 			from++;
 		s->list[i].held = s->list[i].held || holds(s, from, i + 1);
 	}
+	/* what has one time has no order */
+	for (unsigned i = 1; i < s->n; i++)
+		if (s->list[i - 1].held && time_of(s, i - 1) == time_of(s, i))
+			s->list[i].held = true;
+	for (unsigned i = s->n; i-- > 1;)
+		if (s->list[i].held && time_of(s, i - 1) == time_of(s, i))
+			s->list[i - 1].held = true;
 	name_runs(s);
 	for (unsigned i = 0; i < s->out->n; i++)
 		if (s->out->all[i].group == s->group)
 			fill(s, &s->out->all[i]);
 }
 
+/* The latest live incident of the group that may be of the anchors from `a` to
+ * `b`: of no others, or they begin within it. */
 static struct found *
-live_at(struct run_state *s, int64_t time_ns)
+latest(struct run_state *s, const bool *claimed, const bool *tried, unsigned a,
+    unsigned b)
 {
-	for (unsigned i = 0; i < s->out->n; i++)
-		if (s->out->all[i].group == s->group &&
-		    !s->out->all[i].disproved &&
-		    s->out->all[i].fired_ns == time_ns)
-			return &s->out->all[i];
-	return NULL;
+	struct found *best = NULL;
+
+	for (unsigned i = 0; i < s->out->n; i++) {
+		struct found *f = &s->out->all[i];
+
+		if (f->group != s->group || f->disproved || tried[i] ||
+		    (claimed[i] && f->fired_ns > time_of(s, a)) ||
+		    f->fired_ns > time_of(s, b) || f->last_ns < time_of(s, a))
+			continue;
+		if (best == NULL || f->fired_ns > best->fired_ns)
+			best = f;
+	}
+	return best;
 }
 
-static bool
-held_at(const struct run_state *s, int64_t time_ns)
-{
-	for (unsigned i = 0; i < s->n; i++)
-		if (s->list[i].held && time_of(s, i) == time_ns)
-			return true;
-	return false;
-}
-
-/*
- * Absence of anything: each anchor is an incident of its own; a hit of the same
- * time that comes later takes it over.
- */
+/* The run of anchors from `a` to `b`: cut where its incidents fired. */
 static void
-after_hits(struct run_state *s)
+name_anchors(struct run_state *s, bool *claimed, unsigned a, unsigned b)
+{
+	int64_t end_ns = time_of(s, window_end(s, b) - 1);
+	struct found *f, *earliest = NULL;
+	bool tried[FOUND_MAX] = { false };
+
+	while ((f = latest(s, claimed, tried, a, b)) != NULL) {
+		unsigned i = s->n;
+
+		claimed[f - s->out->all] = tried[f - s->out->all] = true;
+		if (f->last_ns < end_ns)
+			f->last_ns = end_ns;
+		earliest = f;
+		while (i > a && time_of(s, i - 1) >= f->fired_ns)
+			i--;
+		end_ns = i > a ? time_of(s, i - 1) : time_of(s, a);
+	}
+	if (earliest == NULL) {
+		earliest = add_found(s, a, time_of(s, a));
+		earliest->first_ns = time_of(s, a);
+		earliest->last_ns = end_ns;
+		claimed[earliest - s->out->all] = true;
+	}
+	if (earliest->fired_ns > time_of(s, a))
+		earliest->fired_ns = time_of(s, a);
+}
+
+/* Judges every anchor whose window all sources have passed. */
+static void
+close_anchors(struct run_state *s)
 {
 	int64_t passed_ns = INT64_MAX;
 
@@ -346,24 +537,53 @@ after_hits(struct run_state *s)
 		if (s->fed_by[i] && s->watermarks[i] < passed_ns)
 			passed_ns = s->watermarks[i];
 	for (unsigned i = 0; i < s->n; i++) {
-		if (passed_ns > time_of(s, i) + s->rule->span_ns)
+		if (passed_ns > time_of(s, i) + s->rule->due_ns)
 			s->list[i].closed = true;
-		s->list[i].held = s->list[i].closed &&
-		    (i + 1 == s->n ||
-			time_of(s, i + 1) - time_of(s, i) > s->rule->span_ns);
-		if (s->list[i].held && live_at(s, time_of(s, i)) == NULL) {
-			struct found *f = add_found(s, i, time_of(s, i));
-
-			f->first_ns = f->last_ns = f->fired_ns;
-			f->events = 1;
-		}
+		s->list[i].held = s->list[i].closed && anchor_holds(s, i);
 	}
+}
+
+/* The incidents of the group that are not disproved. */
+static void
+fill_live(struct run_state *s)
+{
 	for (unsigned i = 0; i < s->out->n; i++) {
 		struct found *f = &s->out->all[i];
 
-		if (f->group == s->group && !held_at(s, f->fired_ns))
-			f->disproved = true;
+		if (f->group != s->group || f->disproved)
+			continue;
+		if (s->rule->pure_absence)
+			f->events = 1; /* the anchor; its equals say no more */
+		else
+			fill(s, f);
 	}
+}
+
+/* Windows that begin with a hit, when every source has passed their end. */
+static void
+after_hits(struct run_state *s)
+{
+	bool claimed[FOUND_MAX] = { false };
+
+	fill_live(s);
+	close_anchors(s);
+	for (unsigned a = 0; a < s->n; a++) {
+		unsigned b = a;
+
+		if (!s->list[a].held)
+			continue;
+		for (unsigned k = a + 1; k < s->n &&
+		     time_of(s, k) - time_of(s, b) <= s->rule->due_ns;
+		     k++)
+			if (s->list[k].held)
+				b = k;
+		name_anchors(s, claimed, a, b);
+		a = b;
+	}
+	for (unsigned i = 0; i < s->out->n; i++)
+		if (s->out->all[i].group == s->group && !claimed[i])
+			s->out->all[i].disproved = true;
+	fill_live(s);
 }
 
 void
@@ -383,7 +603,7 @@ oracle_run(const struct corr_rule *r, const struct step *log, unsigned n,
 	}
 	for (unsigned i = 0; i < n; i++) {
 		struct run_state *s = &states[log[i].group];
-		bool in = insert(s, &log[i], i);
+		bool in = insert(s, &log[i]);
 
 		if (in)
 			s->fed_by[log[i].source] = true;

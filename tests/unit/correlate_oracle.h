@@ -16,6 +16,7 @@ struct step {
 	unsigned group;
 	unsigned value;
 	unsigned source;
+	unsigned id; /* with the source: the event; twice: one event */
 	int64_t watermark_ns;
 };
 

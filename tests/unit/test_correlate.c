@@ -12,18 +12,27 @@
 #include "tap.h"
 #include "xalloc.h"
 
-enum { BASES = 3, ROUNDS = 40, SPAN = 100 };
+enum { BASES = 3, ROUNDS = 12, SPAN = 100 };
 
 /* ---- a plan by hand --------------------------------------------------------- */
 
 struct spec {
 	const char *name;
 	enum correlation_type type;
-	enum compare_op op;
-	double bound; /* < 0: none */
 	unsigned n_rules;
+	unsigned n_bounds;
 	bool single;
+	struct correlation_bound bounds[2];
+	const struct sigma_node *extended;
 };
+
+static bool
+has_value(enum correlation_type type)
+{
+	return type != CORRELATION_EVENT_COUNT &&
+	    type != CORRELATION_TEMPORAL &&
+	    type != CORRELATION_TEMPORAL_ORDERED;
+}
 
 static struct corr_plan *
 plan_of(const struct spec *spec)
@@ -37,8 +46,10 @@ plan_of(const struct spec *spec)
 	*def = (struct sigma_correlation){ .type = spec->type,
 		.n_rules = spec->n_rules,
 		.timespan_ns = SPAN,
-		.bounds = { { spec->op, spec->bound } },
-		.n_bounds = spec->bound < 0 ? 0 : 1 };
+		.bounds = { spec->bounds[0], spec->bounds[1] },
+		.n_bounds = spec->n_bounds,
+		.percentile = 90,
+		.extended = spec->extended };
 	name = arena_alloc(p->arena, sizeof(*name));
 	*name = SLICE("user.name");
 	p->rules = arena_alloc(p->arena, sizeof(*p->rules));
@@ -76,7 +87,7 @@ plan_of(const struct spec *spec)
 		*f = (struct corr_feed){ .slot = i,
 			.keys = &picks[0],
 			.values = &picks[1],
-			.n_values = spec->type == CORRELATION_VALUE_COUNT };
+			.n_values = has_value(spec->type) };
 		p->by_rule[i] = (struct corr_feeds){ f, 1 };
 	}
 	return p;
@@ -122,7 +133,7 @@ feed(struct correlator *c, const struct step *log, unsigned at)
 	(void)snprintf(user, sizeof(user), "u%u", s->group);
 	values[0].s = (struct slice){ user, 2 };
 	oracle_stream(s->source, hit.id.stream);
-	hit.id.offset = at;
+	hit.id.offset = s->id;
 	correlator_source(c, s->source);
 	correlator_hit(c, &hit);
 	correlator_watermark(c, s->source, s->watermark_ns);
@@ -234,11 +245,32 @@ below(uint64_t *state, unsigned n)
 	return (unsigned)(next_random(state) % n);
 }
 
-/* `shape`: 0 in order, 1 somewhat late, 2 very late, 3 many equal times. */
-static unsigned
-make_log(uint64_t *rnd, unsigned shape, struct step log[LOG_MAX])
+enum shape { IN_ORDER, LATE, TOO_LATE, EQUAL_TIMES, TWICE, N_SHAPES };
+
+static const char *const shapes[] = { "in order", "with late hits",
+	"with hits too late", "with equal times", "with events twice" };
+
+/* A hit at about `now`. */
+static struct step
+make_step(uint64_t *rnd, enum shape shape, int64_t now, unsigned n_groups,
+    unsigned values)
 {
-	static const unsigned late_of[] = { 1, SPAN, 3 * SPAN, SPAN };
+	static const unsigned late_of[] = { 1, SPAN, 3 * SPAN, SPAN, SPAN };
+	unsigned late = below(rnd, 3) == 0 ? below(rnd, late_of[shape]) : 0;
+	struct step s = { .time_ns = now - late,
+		.base = below(rnd, BASES),
+		.group = below(rnd, n_groups),
+		.value = below(rnd, values),
+		.source = below(rnd, SOURCES_MAX) };
+
+	if (shape == EQUAL_TIMES)
+		s.time_ns -= s.time_ns % 50;
+	return s;
+}
+
+static unsigned
+make_log(uint64_t *rnd, enum shape shape, struct step log[LOG_MAX])
+{
 	static const unsigned gaps[] = { 10, 30, 60, 150 };
 	unsigned n = 20 + below(rnd, LOG_MAX - 20);
 	unsigned gap = gaps[below(rnd, 4)], n_groups = 1 + below(rnd, 3);
@@ -248,19 +280,17 @@ make_log(uint64_t *rnd, unsigned shape, struct step log[LOG_MAX])
 
 	for (unsigned i = 0; i < n; i++) {
 		struct step *s = &log[i];
-		unsigned late =
-		    below(rnd, 3) == 0 ? below(rnd, late_of[shape]) : 0;
 
 		now += below(rnd, gap);
 		if (below(rnd, 20) == 0)
 			now += below(rnd, 5 * SPAN);
-		*s = (struct step){ .time_ns = now - late,
-			.base = below(rnd, BASES),
-			.group = below(rnd, n_groups),
-			.value = below(rnd, values),
-			.source = below(rnd, SOURCES_MAX) };
-		if (shape == 3)
-			s->time_ns -= s->time_ns % 50;
+		if (shape == TWICE && i > 0 && below(rnd, 3) == 0) {
+			*s = log[i - 1 - below(rnd, i < 8 ? i : 8)];
+			s->base = below(rnd, BASES);
+		} else {
+			*s = make_step(rnd, shape, now, n_groups, values);
+			s->id = i;
+		}
 		if (s->time_ns > newest[s->source])
 			newest[s->source] = s->time_ns;
 		s->watermark_ns = newest[s->source];
@@ -270,22 +300,75 @@ make_log(uint64_t *rnd, unsigned shape, struct step log[LOG_MAX])
 
 /* ---- the test ----------------------------------------------------------------------- */
 
-static const struct spec specs[] = {
-	{ "event_count gte 3", CORRELATION_EVENT_COUNT, OP_GTE, 3, 2, false },
-	{ "event_count gt 4", CORRELATION_EVENT_COUNT, OP_GT, 4, 3, false },
-	{ "event_count gte 1", CORRELATION_EVENT_COUNT, OP_GTE, 1, 1, false },
-	{ "value_count gte 3", CORRELATION_VALUE_COUNT, OP_GTE, 3, 2, false },
-	{ "value_count gt 4", CORRELATION_VALUE_COUNT, OP_GT, 4, 3, false },
-	{ "temporal", CORRELATION_TEMPORAL, OP_EQ, -1, 3, false },
-	{ "temporal_ordered", CORRELATION_TEMPORAL_ORDERED, OP_EQ, -1, 3,
-	    false },
-	{ "absence lt 1", CORRELATION_EVENT_COUNT, OP_LT, 1, 3, false },
-	{ "absence eq 0", CORRELATION_EVENT_COUNT, OP_EQ, 0, 2, false },
-	{ "single matches", CORRELATION_EVENT_COUNT, OP_EQ, -1, 2, true },
-};
+/* a and not (b or c) */
+static const struct sigma_node leaf_a = { .kind = NODE_LEAF, .index = 0 };
+static const struct sigma_node leaf_b = { .kind = NODE_LEAF, .index = 1 };
+static const struct sigma_node leaf_c = { .kind = NODE_LEAF, .index = 2 };
+static const struct sigma_node *const b_or_c[] = { &leaf_b, &leaf_c };
+static const struct sigma_node any = { NODE_OR, 0, b_or_c, 2 };
+static const struct sigma_node *const of_any[] = { &any };
+static const struct sigma_node none = { NODE_NOT, 0, of_any, 1 };
+static const struct sigma_node *const a_and_none[] = { &leaf_a, &none };
+static const struct sigma_node only_a = { NODE_AND, 0, a_and_none, 2 };
 
-static const char *const shapes[] = { "in order", "with late hits",
-	"with hits too late", "with equal times" };
+static const struct spec specs[] = {
+
+	{ "event_count gte 3", CORRELATION_EVENT_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_GTE, 3 } } },
+	{ "event_count gt 4", CORRELATION_EVENT_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_GT, 4 } } },
+	{ "event_count gte 1", CORRELATION_EVENT_COUNT, 1, .n_bounds = 1,
+	    .bounds = { { OP_GTE, 1 } } },
+	{ "event_count neq 2", CORRELATION_EVENT_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_NEQ, 2 } } },
+	{ "event_count gte 2, gt 2", CORRELATION_EVENT_COUNT, 2, .n_bounds = 2,
+	    .bounds = { { OP_GTE, 2 }, { OP_GT, 2 } } },
+	{ "value_count gte 3", CORRELATION_VALUE_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_GTE, 3 } } },
+	{ "value_count gt 4", CORRELATION_VALUE_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_GT, 4 } } },
+	{ "value_count neq 1", CORRELATION_VALUE_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_NEQ, 1 } } },
+	{ "temporal", CORRELATION_TEMPORAL, 3, .n_bounds = 0 },
+	{ "temporal gte 2", CORRELATION_TEMPORAL, 3, .n_bounds = 1,
+	    .bounds = { { OP_GTE, 2 } } },
+	{ "temporal: one and not the others", CORRELATION_TEMPORAL, 3,
+	    .extended = &only_a },
+	{ "temporal_ordered", CORRELATION_TEMPORAL_ORDERED, 3, .n_bounds = 0 },
+	{ "temporal_ordered gte 2", CORRELATION_TEMPORAL_ORDERED, 3,
+	    .n_bounds = 1, .bounds = { { OP_GTE, 2 } } },
+	{ "value_sum gt 9", CORRELATION_VALUE_SUM, 2, .n_bounds = 1,
+	    .bounds = { { OP_GT, 9 } } },
+	{ "value_sum lte 2", CORRELATION_VALUE_SUM, 2, .n_bounds = 1,
+	    .bounds = { { OP_LTE, 2 } } },
+	{ "value_avg gte 2.5", CORRELATION_VALUE_AVG, 3, .n_bounds = 1,
+	    .bounds = { { OP_GTE, 2.5 } } },
+	{ "value_avg gte 1, lt 2", CORRELATION_VALUE_AVG, 3, .n_bounds = 2,
+	    .bounds = { { OP_GTE, 1 }, { OP_LT, 2 } } },
+	{ "value_median gt 2", CORRELATION_VALUE_MEDIAN, 2, .n_bounds = 1,
+	    .bounds = { { OP_GT, 2 } } },
+	{ "value_percentile gte 4", CORRELATION_VALUE_PERCENTILE, 2,
+	    .n_bounds = 1, .bounds = { { OP_GTE, 4 } } },
+	{ "absence lt 1", CORRELATION_EVENT_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_LT, 1 } } },
+	{ "absence eq 0", CORRELATION_EVENT_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_EQ, 0 } } },
+	{ "event_count lt 3", CORRELATION_EVENT_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_LT, 3 } } },
+	{ "event_count lte 1", CORRELATION_EVENT_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_LTE, 1 } } },
+	{ "event_count eq 2", CORRELATION_EVENT_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_EQ, 2 } } },
+	{ "event_count gt 1, lte 3", CORRELATION_EVENT_COUNT, 2, .n_bounds = 2,
+	    .bounds = { { OP_GT, 1 }, { OP_LTE, 3 } } },
+	{ "value_count lt 2", CORRELATION_VALUE_COUNT, 2, .n_bounds = 1,
+	    .bounds = { { OP_LT, 2 } } },
+	{ "value_count eq 2", CORRELATION_VALUE_COUNT, 3, .n_bounds = 1,
+	    .bounds = { { OP_EQ, 2 } } },
+	{ "temporal lte 1", CORRELATION_TEMPORAL, 3, .n_bounds = 1,
+	    .bounds = { { OP_LTE, 1 } } },
+	{ "single matches", CORRELATION_EVENT_COUNT, 2, .single = true },
+};
 
 static unsigned
 log_of_rules(struct step *log, unsigned n, unsigned n_rules)
@@ -347,7 +430,7 @@ int
 main(void)
 {
 	for (unsigned i = 0; i < sizeof(specs) / sizeof(specs[0]); i++)
-		for (unsigned shape = 0; shape < 4; shape++)
+		for (unsigned shape = 0; shape < N_SHAPES; shape++)
 			the_oracle_agrees(&specs[i], shape);
 	return tap_done();
 }

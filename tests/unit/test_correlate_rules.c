@@ -76,6 +76,21 @@ static const struct scenario scenarios[] = {
 	    { { 'a', 0, "u", "e1", 0 }, { 'a', 0, "u", "e1", 0 },
 		{ 'a', 0, "v", "", 0 }, { 'a', 0, "v", "", 0 } },
 	    "Many {\"user.name\":\"v\"} 0..0 2 at 3 [2,3]\n" },
+	{ "a timespan without a hit ends what one event fulfils",
+	    CORRELATION("Any",
+		"  type: event_count\n  rules: [a]\n  group-by: [user.name]\n"
+		"  condition: {gte: 1}\n"),
+	    { { 'a', 0, "u", "", 0 }, { 'a', 59, "u", "", 0 },
+		{ 'a', 119, "u", "", 0 }, { 'a', 120, "u", "", 0 } },
+	    "Any {\"user.name\":\"u\"} 0..59 2 at 0 [0,1]\n"
+	    "Any {\"user.name\":\"u\"} 119..120 2 at 2 [2,3]\n" },
+	{ "two firings with the same event first are one incident",
+	    CORRELATION("Odd",
+		"  type: event_count\n  rules: [a]\n  group-by: [user.name]\n"
+		"  condition: {neq: 2}\n"),
+	    { { 'a', 0, "u", "", 0 }, { 'a', 1, "u", "", 0 },
+		{ 'a', 2, "u", "", 0 } },
+	    "Odd {\"user.name\":\"u\"} 0..2 3 at 0 [0,1,2]\n" },
 	{ "it fires again only after it was false",
 	    CORRELATION("Many",
 		"  type: event_count\n  rules: [a]\n  group-by: [user.name]\n"
