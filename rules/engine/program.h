@@ -102,6 +102,9 @@ struct slot_name {
 	uint32_t next; /* of the same name: index + 1 */
 };
 
+/* What of a slot decides about units. */
+enum routing { ROUTING_NOTHING, ROUTING_PRESENCE, ROUTING_VALUE };
+
 struct program {
 	struct slot *slots;
 	uint32_t n_slots;
@@ -122,9 +125,7 @@ struct program {
 	uint32_t n_leaves;
 	struct unit *units;
 	uint32_t n_units;
-	const uint16_t *route_slots; /* what decides about units; ascending */
-	const bool *route_presence;  /* parallel: only whether it is there */
-	uint32_t n_route_slots;
+	const uint8_t *routing;          /* by slot: enum routing */
 	const struct sigma_node **trees; /* by rule; NULL: a correlation */
 	uint32_t n_rules;
 
