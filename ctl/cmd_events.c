@@ -4,12 +4,14 @@
 #include "command.h"
 #include "query.h"
 
-static void
-row(const struct event *ev, bool colour)
+const char event_header[] =
+    "TIME                 HOST             PROGRAM          MESSAGE";
+
+void
+print_event_row(const struct event *ev)
 {
 	const char *program = "process.name";
 
-	(void)colour;
 	print_time(ev->time_ns);
 	print_field(ev,
 	    event_get(ev, FIELD_HOST_NAME) != NULL ? "host.name"
@@ -21,6 +23,13 @@ row(const struct event *ev, bool colour)
 	print_field(ev,
 	    event_get(ev, FIELD_MESSAGE) != NULL ? "message" : "event.original",
 	    0);
+}
+
+static void
+row(const struct event *ev, bool colour)
+{
+	(void)colour;
+	print_event_row(ev);
 }
 
 static const struct query_spec spec = {
@@ -42,8 +51,7 @@ static const struct query_spec spec = {
 	    "  --json               one JSON object a line\n\n"
 	    "T is RFC 3339 (2026-11-22T01:02:03Z), a date, now, or a span back\n"
 	    "from now: 30s 15m 2h 30d 8w.\n",
-	.header = "TIME                 HOST             PROGRAM          "
-		  "MESSAGE",
+	.header = event_header,
 	.row = row,
 };
 

@@ -35,5 +35,6 @@ extern const struct command cmd_normalizers;
 extern const struct command cmd_parse;
 extern const struct command cmd_rules;
 extern const struct command cmd_agent;
+extern const struct command cmd_search;
 extern const struct command cmd_status;
 extern const struct command cmd_store;

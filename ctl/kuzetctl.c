@@ -9,6 +9,7 @@ const struct command *const commands[] = {
 	&cmd_status,
 	&cmd_agent,
 	&cmd_events,
+	&cmd_search,
 	&cmd_incidents,
 	&cmd_detections,
 	&cmd_parse,

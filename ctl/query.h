@@ -40,6 +40,9 @@ void print_field(const struct event *ev, const char *name, int width);
 void print_level(const struct event *ev, bool colour);
 /* "source.ip=203.0.113.7 user.name=root": members below `name` */
 void print_members(const struct event *ev, const char *name);
+/* An event as a line of a table, and what stands above; in cmd_events.c. */
+extern const char event_header[];
+void print_event_row(const struct event *ev);
 /* @timestamp, or another time, to the second */
 void print_time(int64_t time_ns);
 /* As above, of a field that holds an RFC 3339 text. */

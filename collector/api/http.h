@@ -89,6 +89,9 @@ void http_header(struct http_reply *reply, const char *name, const char *value);
  * last line of the answer.
  */
 void http_fail(struct http_reply *reply, int status, const char *message);
+/* The same with "column":N, where the message is about a text's character. */
+void http_fail_at(struct http_reply *reply, int status, const char *message,
+    size_t column);
 
 /* The status that the peer gets, or got. */
 int http_status(const struct http_reply *reply);

@@ -412,6 +412,13 @@ http_header(struct http_reply *r, const char *name, const char *value)
 void
 http_fail(struct http_reply *r, int status, const char *message)
 {
+	http_fail_at(r, status, message, 0);
+}
+
+void
+http_fail_at(struct http_reply *r, int status, const char *message,
+    size_t column)
+{
 	struct json_writer w;
 
 	/* what was not sent yet is no answer any more */
@@ -423,6 +430,10 @@ http_fail(struct http_reply *r, int status, const char *message)
 	json_open(&w, '{');
 	json_key(&w, "error");
 	json_str(&w, message);
+	if (column > 0) {
+		json_key(&w, "column");
+		json_uint(&w, column);
+	}
 	json_close(&w, '}');
 	(void)buf_add_char(&r->chunk, '\n');
 }

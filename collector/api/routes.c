@@ -29,6 +29,10 @@ const struct route routes[] = {
 
 	{ "GET", "/v1/events", "events.list", MAY_EVENTS, QUERY "count flat",
 	  get_events },
+	{ "GET", "/v1/search", "search", MAY_EVENTS,
+	  "query since until limit sort after next tail count flat by every "
+	  "distinct measure percentiles",
+	  get_search },
 	{ "GET", "/v1/detections", "detections.list", MAY_EVENTS,
 	  QUERY "rule", get_detections },
 	{ "GET", "/v1/incidents", "incidents.list", MAY_INCIDENTS,
@@ -174,7 +178,8 @@ route_check_params(const struct route *route, const struct http_request *r,
 			    name.ptr);
 		for (size_t j = 0; j < i; j++)
 			if (slice_eq(r->params[j].name, name) &&
-			    !slice_eq(name, SLICE("where")))
+			    !slice_eq(name, SLICE("where")) &&
+			    !slice_eq(name, SLICE("by")))
 				return error_set(err, RC_INVALID,
 				    "%.*s stands twice", shown, name.ptr);
 	}

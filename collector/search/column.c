@@ -66,15 +66,15 @@ test_at(struct columns *c, const struct leaf *leaf,
 {
 	switch (col->form) {
 	case COLUMN_INTEGERS:
-		return match_integer(&c->matching, leaf, col->ints[k]);
+		return leaf_match_integer(&c->matching, leaf, col->ints[k]);
 	case COLUMN_VALUES:
 		if (leaf->kind == LEAF_EXISTS)
 			return col->values[k].kind != VALUE_NULL &&
 			    (col->values[k].kind != VALUE_LIST ||
 				col->values[k].n > 0);
-		return match_value(&c->matching, leaf, &col->values[k]);
+		return leaf_match_value(&c->matching, leaf, &col->values[k]);
 	default:
-		return match_text(&c->matching, leaf, text_at(col, k));
+		return leaf_match_text(&c->matching, leaf, text_at(col, k));
 	}
 }
 
@@ -107,8 +107,8 @@ test_dictionary(struct columns *c, const struct leaf *leaf,
 		if (!in[row])
 			continue;
 		if (verdict[i] == UNKNOWN)
-			verdict[i] =
-			    match_text(&c->matching, leaf, col->entries[i]);
+			verdict[i] = leaf_match_text(&c->matching, leaf,
+			    col->entries[i]);
 		out[row] |= verdict[i];
 	}
 	free(verdict);
@@ -187,9 +187,9 @@ test_lowered(struct columns *c, const struct leaf *leaf,
 {
 	if (leaf->kind == LEAF_TERM && leaf->pattern.ascii &&
 	    c->lowered_of == original)
-		return match_lowered(leaf, s,
+		return leaf_match_lowered(leaf, s,
 		    c->lowered + (s.ptr - original->text));
-	return match_text(&c->matching, leaf, s);
+	return leaf_match_text(&c->matching, leaf, s);
 }
 
 /* `col` has texts of its own, or pieces of `original`. */
@@ -276,7 +276,7 @@ test_id(struct columns *c, const struct leaf *leaf, const struct store_ids *ids,
 		return own->offset == leaf->id.offset &&
 		    memcmp(own->stream, leaf->id.stream, 16) == 0;
 	text = id_at(ids, named, row, room);
-	return text.ptr != NULL && match_text(&c->matching, leaf, text);
+	return text.ptr != NULL && leaf_match_text(&c->matching, leaf, text);
 }
 
 /* The event.id that an event brought along, by row; all NULL without one. */
@@ -357,7 +357,7 @@ test_fields(struct columns *c, const struct leaf *leaf, const uint8_t *in,
 		if (leaf->target == TARGET_FREE
 			? fields[i] == FIELD_EVENT_ORIGINAL ||
 			    fields[i] == FIELD_MESSAGE
-			: !match_name(&c->matching, &leaf->names,
+			: !pattern_match_name(&c->matching, &leaf->names,
 			      field_name(fields[i])))
 			continue;
 		if (test_field(c, leaf, fields[i], in, out, err) != RC_OK)

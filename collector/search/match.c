@@ -259,7 +259,8 @@ equals_folded(struct slice literal, struct slice s)
 }
 
 bool
-match_name(struct matching *m, const struct pattern *p, struct slice name)
+pattern_match_name(struct matching *m, const struct pattern *p,
+    struct slice name)
 {
 	return match_pattern(p, ENDS_WHOLE, folded(m, name));
 }
@@ -284,7 +285,7 @@ match_net(const struct leaf *leaf, struct slice s)
 }
 
 bool
-match_lowered(const struct leaf *leaf, struct slice s, const char *lower)
+leaf_match_lowered(const struct leaf *leaf, struct slice s, const char *lower)
 {
 	return match_folded(leaf, (struct slice){ lower, s.len }) ||
 	    match_net(leaf, s);
@@ -385,7 +386,7 @@ in_range(struct matching *m, const struct leaf *leaf, struct slice s)
 }
 
 bool
-match_text(struct matching *m, const struct leaf *leaf, struct slice s)
+leaf_match_text(struct matching *m, const struct leaf *leaf, struct slice s)
 {
 	switch (leaf->kind) {
 	case LEAF_EXISTS:
@@ -402,7 +403,7 @@ match_text(struct matching *m, const struct leaf *leaf, struct slice s)
 }
 
 bool
-match_integer(struct matching *m, const struct leaf *leaf, int64_t i)
+leaf_match_integer(struct matching *m, const struct leaf *leaf, int64_t i)
 {
 	struct value v = { .kind = VALUE_INT, .i = i };
 	char room[SCALAR_TEXT_MAX];
@@ -416,7 +417,7 @@ match_integer(struct matching *m, const struct leaf *leaf, int64_t i)
 		    ? leaf->integer == i
 		    : leaf->number <= (double)i && leaf->number >= (double)i))
 		return true;
-	return match_text(m, leaf, scalar_text(&v, room));
+	return leaf_match_text(m, leaf, scalar_text(&v, room));
 }
 
 static bool
@@ -429,26 +430,27 @@ match_double(struct matching *m, const struct leaf *leaf, const struct value *v)
 	if (leaf->kind == LEAF_TERM && leaf->is_number &&
 	    leaf->number <= v->d && leaf->number >= v->d)
 		return true;
-	return match_text(m, leaf, scalar_text(v, room));
+	return leaf_match_text(m, leaf, scalar_text(v, room));
 }
 
 bool
-match_value(struct matching *m, const struct leaf *leaf, const struct value *v)
+leaf_match_value(struct matching *m, const struct leaf *leaf,
+    const struct value *v)
 {
 	switch (v->kind) {
 	case VALUE_BOOL:
-		return match_text(m, leaf,
+		return leaf_match_text(m, leaf,
 		    v->b ? SLICE("true") : SLICE("false"));
 	case VALUE_INT:
-		return match_integer(m, leaf, v->i);
+		return leaf_match_integer(m, leaf, v->i);
 	case VALUE_DOUBLE:
 		return match_double(m, leaf, v);
 	case VALUE_STRING:
 	case VALUE_JSON:
-		return match_text(m, leaf, v->s);
+		return leaf_match_text(m, leaf, v->s);
 	case VALUE_LIST:
 		for (uint32_t i = 0; i < v->n; i++)
-			if (match_value(m, leaf, &v->list[i]))
+			if (leaf_match_value(m, leaf, &v->list[i]))
 				return true;
 		return false;
 	default:

@@ -18,14 +18,17 @@ struct matching {
 void matching_init(struct matching *m);
 void matching_fini(struct matching *m);
 
-bool match_text(struct matching *m, const struct leaf *leaf, struct slice s);
+bool leaf_match_text(struct matching *m, const struct leaf *leaf,
+    struct slice s);
 /* The same of a LEAF_TERM with an ASCII pattern; `lower` is s in lower case. */
-bool match_lowered(const struct leaf *leaf, struct slice s, const char *lower);
-bool match_integer(struct matching *m, const struct leaf *leaf, int64_t i);
+bool leaf_match_lowered(const struct leaf *leaf, struct slice s,
+    const char *lower);
+bool leaf_match_integer(struct matching *m, const struct leaf *leaf, int64_t i);
 /* Any kind; of a list: any item. */
-bool match_value(struct matching *m, const struct leaf *leaf,
+bool leaf_match_value(struct matching *m, const struct leaf *leaf,
     const struct value *v);
-bool match_name(struct matching *m, const struct pattern *p, struct slice name);
+bool pattern_match_name(struct matching *m, const struct pattern *p,
+    struct slice name);
 
 /* An instant against a RANGE_TIME. */
 static inline bool

@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status agent events incidents detections parse rules normalizers store'
+	local commands='status agent events search incidents detections parse rules normalizers store'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -35,7 +35,16 @@ _kuzetctl() {
 		mapfile -t COMPREPLY < <(compgen -W '7d 30d 90d 365d' -- "$cur")
 		return
 		;;
-	--where | --rule | --limit | --disk | --dataset | --program | --year | \
+	--sort)
+		mapfile -t COMPREPLY < <(compgen -W 'time -time arrival' -- "$cur")
+		return
+		;;
+	--every)
+		mapfile -t COMPREPLY < <(compgen -W '1m 15m 1h 1d' -- "$cur")
+		return
+		;;
+	--by | --distinct | --measure | --percentiles | --after | --where | \
+	    --rule | --limit | --disk | --dataset | --program | --year | \
 	    --timezone | --logsource)
 		return
 		;;
@@ -46,6 +55,10 @@ _kuzetctl() {
 	agent/) word='list show --help' ;;
 	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;
+	search/*)
+		word='--since --until --limit --sort --after --count --follow --by'
+		word+=' --every --distinct --measure --percentiles --flat --json --help'
+		;;
 	incidents/* | detections/*)
 		word='--since --until --rule --limit --json --help'
 		;;

@@ -32,6 +32,7 @@ MATRIX = {
     "me.tokens.remove": ALL,
     "openapi": ALL,
     "events.list": READERS,
+    "search": READERS,
     "detections.list": READERS,
     "incidents.list": ALL,
     "incidents.show": ALL,

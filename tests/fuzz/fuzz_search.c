@@ -26,8 +26,8 @@ try_leaves(struct matching *m, const struct node *n)
 	if (n->kind != NODE_LEAF)
 		return;
 	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++)
-		(void)match_text(m, n->leaf, texts[i]);
-	(void)match_integer(m, n->leaf, 404);
+		(void)leaf_match_text(m, n->leaf, texts[i]);
+	(void)leaf_match_integer(m, n->leaf, 404);
 	for (uint32_t i = 0; i < n->leaf->n_needs; i++)
 		assert(n->leaf->needs[i].len == 0 ||
 		    n->leaf->needs[i].ptr != NULL);

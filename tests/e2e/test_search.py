@@ -1,0 +1,173 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""kuzetctl search against a running collector."""
+
+import json
+import subprocess
+from collections import Counter
+
+from harness import BUILD, World, main, wait_for
+
+LINES = [
+    "Nov 22 01:02:{:02} web-1 sshd[{}]: Failed password for {} from {} "
+    "port {} ssh2\n".format(i % 60, 4000 + i, ("root", "admin", "Serik")[i % 3],
+                            f"192.0.2.{i % 7}" if i % 2 else
+                            f"198.51.100.{i % 5}", 30000 + i)
+    for i in range(300)]
+
+
+def filled(w):
+    """A collector with the lines above, and what it stored of them."""
+    w.start_collector()
+    w.log("auth.log").write_text("".join(LINES))
+    w.start_agent(inputs=f"""\
+  - type: file
+    paths: ["{w.log('auth.log')}"]
+    dataset: system.auth
+    year: 2026
+    timezone: UTC
+""")
+    w.wait_stored(len(LINES))
+    return w.events("--flat")
+
+
+def ids(events):
+    return [e["event.id"] for e in events]
+
+
+def queries_find_what_they_name():
+    """queries find what they name, in the order asked for"""
+    with World() as w:
+        stored = filled(w)
+        cases = {
+            "user.name:root": lambda e: e.get("user.name") == "root",
+            "user.name:ROOT": lambda e: e.get("user.name") == "root",
+            "source.ip:192.0.2.0/24":
+                lambda e: e.get("source.ip", "").startswith("192.0.2."),
+            "source.port >= 30290": lambda e: e.get("source.port", 0) >= 30290,
+            "source.port:[30010 TO 30020}":
+                lambda e: 30010 <= e.get("source.port", 0) < 30020,
+            '"Failed password" AND NOT serik':
+                lambda e: "Serik" not in e["event.original"],
+            "sshd[4017]": lambda e: "sshd[4017]" in e["event.original"],
+            "/port 3000[0-4] /":
+                lambda e: any(f"port 3000{k} " in e["event.original"]
+                              for k in range(5)),
+            "*": lambda e: True,
+            "user.name:(root or adm*)":
+                lambda e: e.get("user.name") in ("root", "admin"),
+            "no.such.field:1": lambda e: False,
+        }
+        for query, wanted in cases.items():
+            expected = [e for e in stored if wanted(e)]
+            got = w.ctl_json("search", query, "--flat", "--sort", "arrival")
+            assert ids(got) == ids(expected), query
+            assert w.ctl_json("search", query, "--count") == [
+                {"count": len(expected)}], query
+        by_time = w.ctl_json("search", "*", "--flat")
+        assert sorted(ids(by_time)) == sorted(ids(stored))
+        times = [e["@timestamp"] for e in by_time]
+        assert times == sorted(times)
+        newest = w.ctl_json("search", "*", "--flat", "--sort", "-time")
+        assert newest == by_time[::-1]
+
+
+def where_and_search_agree():
+    """events --where and search find the same events"""
+    with World() as w:
+        filled(w)
+        a = w.ctl_json("events", "--where", "user.name=root")
+        b = w.ctl_json("search", "user.name:root", "--sort", "arrival")
+        assert a == b and len(a) == 100, (len(a), len(b))
+
+
+def pages_follow_each_other():
+    """a limit ends with a cursor, and the next page begins behind it"""
+    with World() as w:
+        filled(w)
+        whole = w.ctl_json("search", "user.name:admin", "--flat")
+        got, after = [], []
+        while True:
+            r = w.ctl("search", "user.name:admin", "--flat", "--json",
+                      "--limit", "37", *after)
+            got += [json.loads(line) for line in r.stdout.splitlines()]
+            if "more: --after" not in r.stderr:
+                break
+            after = r.stderr.split()[1:3]
+        assert got == whole and len(got) == 100, len(got)
+
+
+def groups_count():
+    """groups, histograms and figures agree with a count by hand"""
+    with World() as w:
+        stored = filled(w)
+        rows = w.ctl_json("search", "*", "--by", "user.name", "source.ip")
+        counted = Counter((e["user.name"], e["source.ip"]) for e in stored)
+        assert {tuple(r["key"]): r["count"] for r in rows} == counted
+        counts = [r["count"] for r in rows]
+        assert counts == sorted(counts, reverse=True)
+        rows = w.ctl_json("search", "*", "--every", "10s")
+        assert [r["count"] for r in rows] == [50] * 6, rows
+        assert rows[0]["key"] == ["2026-11-22T01:02:00.000Z"], rows
+        rows = w.ctl_json("search", "*", "--by", "user.name", "--distinct",
+                          "source.port", "--measure", "source.port",
+                          "--percentiles", "0,100", "--limit", "2")
+        assert len(rows) == 2 and rows[0]["distinct"] == 100, rows
+        assert rows[0]["key"] == ["Serik"], rows
+        assert rows[0]["percentiles"] == {"0": 30002, "100": 30299}, rows
+        assert w.ctl("search", "*", "--by", "user.name").stdout.split(
+        )[:4] == ["COUNT", "KEY", "100", "Serik"]
+
+
+def mistakes_are_shown():
+    """a mistake is shown with a caret, or a column, and is wrong usage"""
+    with World() as w:
+        w.start_collector()
+        r = w.ctl("search", "user.name:root AND (a", check=False)
+        assert r.returncode == 2 and r.stdout == "", r
+        lines = r.stderr.splitlines()
+        assert lines[1].startswith(" " * 19 + "^ column 20"), r.stderr
+        r = w.ctl("search", "a OR", "--json", check=False)
+        assert r.returncode == 2 and json.loads(r.stderr)["column"] == 5, r
+        r = w.ctl("search", "a", "--since", "never", check=False)
+        assert r.returncode == 2 and "--since" in r.stderr, r
+        r = w.ctl("search", check=False)
+        assert r.returncode == 2, r
+        r = w.ctl("search", "a b", "c", check=False)
+        assert r.returncode == 2 and "quote the query" in r.stderr, r
+        assert w.ctl("search", "a").stderr == "none\n"
+
+
+def what_comes_in_is_followed():
+    """--follow prints what comes in from then on, once"""
+    with World() as w:
+        filled(w)
+        out = open(w.dir / "follow", "wb")
+        tail = subprocess.Popen(
+            [BUILD / "kuzetctl", "--socket", w.dir / "collector.sock",
+             "search", "user.name:late", "--follow", "--json", "--flat"],
+            stdout=out, env=w.env)
+        try:
+            def seen():
+                text = (w.dir / "follow").read_text()
+                return [json.loads(x) for x in text.splitlines()]
+
+            def one_more():
+                with open(w.log("auth.log"), "a") as f:
+                    f.write(LINES[0].replace("root", "late"))
+                return len(seen()) >= 5
+
+            # some come before kuzetctl has begun to look
+            wait_for("the follower", one_more)
+            got = ids(seen())
+            assert len(got) == len(set(got)), got
+            assert tail.poll() is None
+        finally:
+            tail.kill()
+            tail.wait()
+            out.close()
+
+
+main([queries_find_what_they_name, where_and_search_agree,
+      pages_follow_each_other, groups_count, mistakes_are_shown,
+      what_comes_in_is_followed])
