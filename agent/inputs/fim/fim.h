@@ -92,13 +92,13 @@ struct fim_package {
 };
 
 struct fim_change {
-	enum fim_action action;
-	unsigned differences;           /* of MOVED too */
 	const struct fim_entry *before; /* NULL: CREATED */
 	const struct fim_entry *after;  /* NULL: DELETED */
+	enum fim_action action;
+	unsigned differences; /* of MOVED too */
 	struct fim_who who;
 	struct fim_package package;
-	struct slice diff; /* ptr NULL: none */
 	bool diff_cut;
+	struct slice diff; /* ptr NULL: none */
 	struct slice text; /* of `after`, to be kept; ptr NULL: not */
 };

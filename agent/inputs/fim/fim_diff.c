@@ -23,15 +23,15 @@ struct differ {
 static struct lines
 split(struct slice s)
 {
-	struct lines l = { 0 };
-	size_t cap = 0;
+	size_t cap = 64;
+	struct lines l = { xcalloc(cap, sizeof(*l.at)), 0 };
 
 	while (s.len > 0) {
 		const char *lf = memchr(s.ptr, '\n', s.len);
 		size_t len = lf == NULL ? s.len : (size_t)(lf - s.ptr);
 
 		if (l.n == cap) {
-			cap = cap == 0 ? 64 : 2 * cap;
+			cap *= 2;
 			l.at = xreallocarray(l.at, cap, sizeof(*l.at));
 		}
 		l.at[l.n++] = (struct slice){ s.ptr, len };

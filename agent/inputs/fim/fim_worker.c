@@ -58,6 +58,7 @@ struct fim_worker {
 	struct fim_dirty_path taken[LOOK_MAX]; /* being looked at */
 	size_t n_taken;
 	int64_t busy_since_ns; /* dpkg; 0: it is not */
+	bool held;             /* what is due waits for dpkg */
 	bool limit_said, looking;
 
 	pthread_t thread;
@@ -296,13 +297,15 @@ look_for_input(struct fim_worker *w, struct watched *in, struct error *err)
 static bool
 packages_at_work(struct fim_worker *w)
 {
+	w->held = false;
 	if (!fim_packages_busy(dpkg_dir)) {
 		w->busy_since_ns = 0;
 		return false;
 	}
 	if (w->busy_since_ns == 0)
 		w->busy_since_ns = loop_now();
-	return loop_now() - w->busy_since_ns < packages_ns;
+	w->held = loop_now() - w->busy_since_ns < packages_ns;
+	return w->held;
 }
 
 static void
@@ -426,8 +429,8 @@ until_next(struct fim_worker *w)
 {
 	int64_t due_ns = fim_dirty_due(w->dirty), now_ns = loop_now();
 
-	if (due_ns <= now_ns)
-		due_ns = now_ns + packages_look_ns; /* held back */
+	if (w->held && due_ns < now_ns + packages_look_ns)
+		due_ns = now_ns + packages_look_ns;
 	if (atomic_load(&w->feed->acked_id) > w->store.db.trimmed &&
 	    due_ns > now_ns + trim_ns)
 		due_ns = now_ns + trim_ns;
