@@ -15,6 +15,7 @@ struct rule_parser {
 	struct arena *arena; /* everything of the rule; borrowed */
 	const struct conf_map *placeholders; /* borrowed, may be NULL */
 	uint32_t n_matches;                  /* of this rule, so far */
+	uint64_t n_bytes;                    /* of their texts */
 	uint32_t n_places;                   /* of its regular expressions */
 	unsigned depth;
 

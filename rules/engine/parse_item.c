@@ -98,6 +98,11 @@ finish_value(struct chain *c, struct sigma_value *out)
 		return parse_fail(p, c->line,
 		    "the rule has more than %d alternatives: split it",
 		    RULE_MATCHES_MAX);
+	p->n_bytes += (uint64_t)n * c->node->text.len;
+	if (p->n_bytes > RULE_MATCH_BYTES)
+		return parse_fail(p, c->line,
+		    "the rule's alternatives have more than %d bytes: split it",
+		    RULE_MATCH_BYTES);
 	matches = arena_alloc(p->arena, n * sizeof(matches[0]));
 	for (uint32_t i = 0; i < n; i++) {
 		struct slice plain;

@@ -5,19 +5,28 @@
 
 enum { DASHES_MAX = 5 };
 
-/* Replaces the variants by `made`; takes the budget of the rule for them. */
+/* Whether a value may become so many variants: asked before they are made. */
 static bool
-set_variants(struct chain *c, const char *modifier, struct pattern *made,
-    uint32_t n)
+may_become(struct chain *c, const char *modifier, uint64_t n)
 {
 	if (n > RULE_VARIANTS_MAX)
 		return parse_fail(c->p, c->line,
-		    "modifier \"%s\" makes %u variants of one value; at most "
-		    "%d are allowed: write fewer into one value",
-		    modifier, n, RULE_VARIANTS_MAX);
+		    "modifier \"%s\" makes more than %d variants of one "
+		    "value: write fewer into one value",
+		    modifier, RULE_VARIANTS_MAX);
+	if (n * c->node->text.len > RULE_VARIANT_BYTES)
+		return parse_fail(c->p, c->line,
+		    "modifier \"%s\" makes more than %d bytes of variants of "
+		    "one value: write a shorter one",
+		    modifier, RULE_VARIANT_BYTES);
+	return true;
+}
+
+static void
+set_variants(struct chain *c, struct pattern *made, uint32_t n)
+{
 	c->variants = made;
 	c->n = n;
-	return true;
 }
 
 /* ---- windash ----------------------------------------------------------- */
@@ -121,8 +130,8 @@ apply_windash(struct chain *c, int argument)
 		return chain_fail(c, "windash", "works on text only");
 	for (uint32_t i = 0; i < c->n; i++)
 		total += count_dashed(&c->variants[i]);
-	if (total > RULE_VARIANTS_MAX)
-		return set_variants(c, "windash", NULL, total);
+	if (!may_become(c, "windash", total))
+		return false;
 	made = arena_alloc(arena, total * sizeof(made[0]));
 	total = 0;
 	for (uint32_t i = 0; i < c->n; i++) {
@@ -143,7 +152,8 @@ apply_windash(struct chain *c, int argument)
 		}
 		total += n;
 	}
-	return set_variants(c, "windash", made, total);
+	set_variants(c, made, total);
+	return true;
 }
 
 /* ---- encodings --------------------------------------------------------- */
@@ -213,6 +223,8 @@ apply_base64_offset(struct chain *c, int argument)
 	(void)argument;
 	if (!plain_variants(c, "base64offset"))
 		return false;
+	if (!may_become(c, "base64offset", 3 * (uint64_t)c->n))
+		return false;
 	made = arena_alloc(arena, 3 * (size_t)c->n * sizeof(made[0]));
 	for (uint32_t i = 0; i < c->n; i++) {
 		(void)pattern_is_plain(&c->variants[i], &text);
@@ -228,7 +240,8 @@ apply_base64_offset(struct chain *c, int argument)
 		}
 	}
 	c->stage = STAGE_TEXT;
-	return set_variants(c, "base64offset", made, n);
+	set_variants(c, made, n);
+	return true;
 }
 
 /* ---- expand ------------------------------------------------------------ */
@@ -276,8 +289,8 @@ append_values(struct chain *c, struct pattern **variants, uint32_t *n,
 		    "placeholder %%%.*s%% has no value: give it one in the "
 		    "configuration, or leave the rule out",
 		    SLICE_ARG(name));
-	if ((uint64_t)*n * values > RULE_VARIANTS_MAX)
-		return set_variants(c, "expand", NULL, UINT32_MAX);
+	if (!may_become(c, "expand", (uint64_t)*n * values))
+		return false;
 	made = arena_alloc(arena, (size_t)*n * values * sizeof(made[0]));
 	for (uint32_t i = 0; i < *n; i++) {
 		for (size_t k = 0; k < map->n; k++) {
@@ -366,8 +379,8 @@ apply_expand(struct chain *c, int argument)
 				made[j] = pattern_join(arena, made[j],
 				    (struct pattern){ &v->parts[k], 1 });
 		}
-		if (total + n > RULE_VARIANTS_MAX)
-			return set_variants(c, "expand", NULL, total + n);
+		if (!may_become(c, "expand", (uint64_t)total + n))
+			return false;
 		both = arena_alloc(arena, (total + n) * sizeof(both[0]));
 		if (total > 0)
 			memcpy(both, all, total * sizeof(both[0]));
@@ -375,5 +388,6 @@ apply_expand(struct chain *c, int argument)
 		all = both;
 		total += n;
 	}
-	return set_variants(c, "expand", all, total);
+	set_variants(c, all, total);
+	return true;
 }

@@ -17,11 +17,13 @@
 /* Bounds: rules are untrusted input. */
 enum {
 	RULE_SELECTIONS_MAX = 256,
-	RULE_MAPS_MAX = 4096,     /* of one selection */
-	RULE_ITEMS_MAX = 1024,    /* of one map */
-	RULE_VALUES_MAX = 16384,  /* of one item */
-	RULE_MATCHES_MAX = 65536, /* of one rule, variants included */
-	RULE_VARIANTS_MAX = 3125, /* of one value: 5^5 dashes */
+	RULE_MAPS_MAX = 4096,         /* of one selection */
+	RULE_ITEMS_MAX = 1024,        /* of one map */
+	RULE_VALUES_MAX = 16384,      /* of one item */
+	RULE_MATCHES_MAX = 65536,     /* of one rule, variants included */
+	RULE_VARIANTS_MAX = 3125,     /* of one value: 5^5 dashes */
+	RULE_VARIANT_BYTES = 1 << 20, /* of one value, all variants */
+	RULE_MATCH_BYTES = 16 << 20,  /* of one rule, variants included */
 	RULE_VALUE_BYTES = 16384,
 	RULE_REGEX_BYTES = 4096,
 	RULE_REGEX_PLACES = 8192, /* of one rule, counts written out */

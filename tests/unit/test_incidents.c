@@ -54,6 +54,13 @@ static const char rules_text[] =
     "detection: {sel: {event.action: shell}, condition: sel}\n"
     "level: critical\n";
 
+/* Moves the places of the others. */
+static const char another_rule[] =
+    "title: Another\n"
+    "id: 00000000-0000-4000-8000-000000000000\n"
+    "logsource: {product: linux}\n"
+    "detection: {sel: {event.action: another}, condition: sel}\n";
+
 struct world {
 	char dir[PATH_BYTES];
 	struct ruleset *rules;
@@ -266,17 +273,20 @@ print_all(struct world *w, struct buf *out)
 
 /*
  * Commits `n` lines; `alive` says before which of them the thread is there, and
- * `restarts` before which it is stopped and started; `reloads`: the same rules
- * are loaded anew before each.
+ * `restarts` before which it is stopped and started; `reloads`: the rules are
+ * loaded anew before each, now and then with another one before them.
  */
 static void
 play(bool (*alive)(unsigned i), bool (*restarts)(unsigned i), bool reloads,
     struct buf *out)
 {
+	char other_order[2 * sizeof(rules_text)];
 	struct world w;
 	struct incidents *in = NULL;
 	bool reached;
 
+	(void)snprintf(other_order, sizeof(other_order), "%s---\n%s",
+	    another_rule, rules_text);
 	open_world(&w);
 	for (unsigned i = 0; i < COMMITS; i++) {
 		struct log_record r;
@@ -288,7 +298,8 @@ play(bool (*alive)(unsigned i), bool (*restarts)(unsigned i), bool reloads,
 		if (in == NULL && alive(i))
 			in = start(&w);
 		if (reloads) {
-			struct ruleset *again = load_rules(w.dir, rules_text);
+			struct ruleset *again = load_rules(w.dir,
+			    i % 2 == 0 ? other_order : rules_text);
 
 			(void)incidents_set_rules(in, again);
 			ruleset_unref(again);
@@ -381,7 +392,7 @@ a_log_becomes_incidents(void)
 
 	play(always, never, true, &other);
 	CHECK(slice_eq(buf_slice(&straight), buf_slice(&other)),
-	    "neither does a reload of the same rules");
+	    "neither does a reload, nor other rules beside them");
 	buf_fini(&other);
 
 	play(never, never, false, &other);

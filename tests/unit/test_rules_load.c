@@ -204,6 +204,11 @@ test_deep(void)
 	ruleset_unref(rs);
 }
 
+#define TEXT_32 "0123456789abcdefghijklmnopqrstuv"
+#define LONG_TEXT                                                              \
+ TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32 TEXT_32       \
+     TEXT_32 TEXT_32 TEXT_32
+
 /* Rules of which one thing is too many. */
 static void
 test_bounds(void)
@@ -217,6 +222,14 @@ test_bounds(void)
 		    "      - '(.{0,30}a){15}%d'\n", "  condition: s\n",
 		    "23 error the rule's regular expressions have more than",
 		    40 },
+		{ "variants of long values",
+		    HEAD "detection:\n  s:\n    A|windash|contains:\n",
+		    "      - '" LONG_TEXT " -a -b -c -d -%dx'\n",
+		    "  condition: s\n", "bytes of variants of one value", 1 },
+		{ "variants in all",
+		    HEAD "detection:\n  s:\n    A|windash|contains:\n",
+		    "      - 'some text -a -b -c -d -e%d'\n",
+		    "  condition: s\n", "alternatives: split it", 30 },
 		{ "selections", HEAD "detection:\n", "  s%d: {A: 1}\n",
 		    "  condition: 1 of s*\n", "selections", 300 },
 		{ "rules of a temporal correlation",
@@ -248,7 +261,7 @@ test_bounds(void)
 		buf_init(&text, 1 << 20);
 		(void)buf_add_str(&text, rows[i].head);
 		for (int k = 0; k < rows[i].n; k++) {
-			char line[64];
+			char line[1024];
 			const char *number = strstr(rows[i].each, "%d");
 
 			(void)snprintf(line, sizeof(line), "%.*s%d%s",
