@@ -244,6 +244,16 @@ inputs:
             assert got == sorted(got), f"{name}: out of order"
 
 
+def write_failures(w, first, n):
+    """Log-ins that fail, of one address for each hundred lines."""
+    with open(w.log("auth.log"), "a") as f:
+        for i in range(first, first + n):
+            f.write(f"Nov 22 {i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02}"
+                    f" web-1 sshd[{i}]: Failed password for root from"
+                    f" 203.0.{i // 20000 % 100}.{1 + i // 100 % 200} port"
+                    f" {i % 9999 + 1} ssh2\n")
+
+
 def numbered(name, i):
     return (f"Nov 22 {i // 3600 % 24:02}:{i // 60 % 60:02}:{i % 60:02} "
             f"web-1 app[77]: {name} {i} the quick brown fox jumps\n")

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The store as its keeper and an auditor meet it: real programs only."""
 
+import contextlib
 import json
 import os
 import re
@@ -9,7 +10,7 @@ import sqlite3
 import subprocess
 import tarfile
 
-from harness import BUILD, World, main, wait_for
+from harness import BUILD, World, main, small_disk, wait_for, write_failures
 from lumberjack import batch, connect, read_ack
 
 LINES = 3000
@@ -195,6 +196,48 @@ def kept_by_command():
         assert collector.stop() == 0
 
 
+def fill(ballast, room):
+    """Takes all of the disk but so many bytes."""
+    with open(ballast, "wb", buffering=0) as f, \
+            contextlib.suppress(OSError):
+        while True:
+            f.write(bytes(4096))
+    os.truncate(ballast, max(ballast.stat().st_size - room, 0))
+
+
+ROOMS = (0, 40, 180, 600)  # KiB left of the disk, in turn
+
+
+def full_at_any_write():
+    """a disk that is full at any write stops ACKs, not reads, and recovers"""
+    with World() as w, small_disk(w.dir / "disk", "32m") as disk:
+        ballast = disk / "ballast"
+        lines = 200
+        write_failures(w, 0, lines)
+        collector = w.start_collector(
+            "store: {sign_every: 1s}", state="disk/state")
+        agent = w.start_agent()
+        wait_for("the first lines", lambda: w.stored() == lines)
+        for room in ROOMS:
+            fill(ballast, room << 10)
+            said = collector.text().count("is full")
+            write_failures(w, lines, 3000)
+            lines += 3000
+            wait_for("the full disk to be noticed",
+                     lambda: collector.text().count("is full") > said)
+            assert len(w.ctl_json("events", "--limit", "5")) == 5
+            assert w.ctl_json("incidents"), "reads go on"
+            ballast.unlink()
+            wait_for("every line", lambda: w.stored() == lines)
+            wait_for("correlation", w.correlated)
+        assert w.ctl_json("store", "verify")[-1]["damaged"] == 0
+        said = [json.dumps(i["group"]) for i in w.ctl_json("incidents")]
+        assert len(set(said)) == (lines + 99) // 100, len(set(said))
+        assert collector.stop() == 0 and agent.stop() == 0
+        last = ctl(w, "store", "verify", "--dir", disk / "state", check=0)[-1]
+        assert last["events"] == lines and last["unsigned"] == 0, last
+
+
 if __name__ == "__main__":
     main([verified_online_and_offline, damage_named, proven,
-          merged_while_it_runs, kept_by_command])
+          merged_while_it_runs, kept_by_command, full_at_any_write])

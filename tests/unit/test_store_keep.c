@@ -2,8 +2,10 @@
 /* Days are archived, removed and restored, and nothing is lost on the way. */
 #include <dirent.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -259,6 +261,45 @@ a_damaged_day_is_not_archived(void)
 		!exists(archive, "." DAY0 ".new"),
 	    "a damaged day is not archived: %s", err.text);
 	free(path);
+	free(archive);
+	remove_all(dir);
+}
+
+/* No file may grow over a kilobyte: as a disk that is full. */
+static int
+archive_without_room(const char *dir, const char *archive)
+{
+	const struct rlimit small = { 1024, 1024 };
+	int32_t day = (int32_t)(T0 / DAY);
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		(void)signal(SIGXFSZ, SIG_IGN);
+		if (setrlimit(RLIMIT_FSIZE, &small) != 0)
+			_exit(99);
+		_exit((int)store_archive(dir, day, archive, NULL, NULL, &err));
+	}
+	(void)waitpid(pid, &status, 0);
+	return WIFEXITED(status) ? WEXITSTATUS(status) : -1;
+}
+
+static void
+an_archive_without_room_is_none(void)
+{
+	char *dir = fixture_folder(), *archive = below(dir, "archive");
+	struct store *s = open_store(dir);
+	int32_t day = (int32_t)(T0 / DAY);
+
+	fill(s);
+	CHECK(archive_without_room(dir, archive) == RC_SYSTEM &&
+		!store_is_archived(archive, day) &&
+		!exists(archive, DAY0 ".jsonl.gz") &&
+		!exists(archive, "." DAY0 ".new"),
+	    "an archive without room is none, and leaves nothing");
+	CHECK(store_archive(dir, day, archive, NULL, NULL, &err) == RC_OK,
+	    "with room it is made");
+	store_close(s);
 	free(archive);
 	remove_all(dir);
 }
@@ -544,6 +585,7 @@ main(void)
 {
 	a_day_is_archived();
 	a_damaged_day_is_not_archived();
+	an_archive_without_room_is_none();
 	days_go_by_age_and_size();
 	an_archived_day_comes_back();
 	the_keeper_does_it_by_itself();
