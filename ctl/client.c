@@ -1,16 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "client.h"
 
-#include <errno.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
-#include <sys/socket.h>
-#include <unistd.h>
 
 #include "arena.h"
-#include "conf.h"
-#include "control.h"
+#include "connection.h"
 #include "json.h"
 #include "line_splitter.h"
 #include "xalloc.h"
@@ -21,9 +16,11 @@ enum {
 	LINE_BYTES_MAX = 64 * 1024 * 1024,
 	TARGET_MAX = 64 * 1024,
 	REQUEST_MAX = 2 * TARGET_MAX,
-	SILENCE_SECONDS = 300,
 	STATUS_OK = 200,
+	STATUS_NO_CONTENT = 204,
 	STATUS_CLIENT_ERROR = 400,
+	STATUS_UNAUTHORIZED = 401,
+	STATUS_NOT_FOUND = 404,
 	STATUS_SERVER_ERROR = 500,
 };
 
@@ -40,7 +37,7 @@ enum chunk_state {
 };
 
 struct answer {
-	int fd;
+	struct connection *connection;
 	int status;
 	bool chunked;
 	enum chunk_state state;
@@ -105,7 +102,7 @@ on_line(void *ctx, struct slice line, bool truncated)
 		keep_failure(a, line);
 		return;
 	}
-	if (a->status == STATUS_OK && !a->cb(a->ctx, line))
+	if (a->status < STATUS_CLIENT_ERROR && !a->cb(a->ctx, line))
 		a->stopped = true;
 }
 
@@ -189,32 +186,6 @@ take_body(struct answer *a, struct slice s)
 	return true;
 }
 
-/* Waits for bytes; 0: the end; -1: err says. */
-static ssize_t
-receive(struct answer *a, char *out, size_t room, struct error *err)
-{
-	struct pollfd p = { .fd = a->fd, .events = POLLIN };
-	int ready;
-	ssize_t n;
-
-	do
-		ready = poll(&p, 1, SILENCE_SECONDS * 1000);
-	while (ready < 0 && errno == EINTR);
-	if (ready == 0) {
-		(void)error_set(err, RC_SYSTEM,
-		    "the collector said nothing for %d seconds",
-		    (int)SILENCE_SECONDS);
-		return -1;
-	}
-	do
-		n = read(a->fd, out, room);
-	while (n < 0 && errno == EINTR);
-	if (n < 0)
-		(void)error_set_errno(err, errno,
-		    "cannot read the collector's answer");
-	return n;
-}
-
 /* The head, and what of the body came with it. */
 static enum rc
 read_head(struct answer *a, char *piece, struct error *err)
@@ -225,13 +196,13 @@ read_head(struct answer *a, char *piece, struct error *err)
 
 	buf_init(&head, HEAD_MAX);
 	while (end == NULL) {
-		ssize_t n = receive(a, piece, READ_BYTES, err);
+		size_t n = 0;
 
-		if (n < 0) {
-			rc = err->code;
+		rc = connection_receive(a->connection, piece, READ_BYTES, &n,
+		    err);
+		if (rc != RC_OK)
 			goto out;
-		}
-		if (n == 0 || !buf_add(&head, piece, (size_t)n)) {
+		if (n == 0 || !buf_add(&head, piece, n)) {
 			rc = error_set(err, RC_SYSTEM,
 			    "what answers there does not speak HTTP, or closed "
 			    "the connection");
@@ -263,19 +234,19 @@ read_answer(struct answer *a, struct error *err)
 {
 	char *piece = xzalloc(READ_BYTES);
 	enum rc rc = read_head(a, piece, err);
-	ssize_t n;
+	size_t n;
 
-	while (rc == RC_OK && !a->stopped && a->state != DONE) {
-		n = receive(a, piece, READ_BYTES, err);
-		if (n < 0)
-			rc = err->code;
-		else if (n == 0 && !a->chunked)
+	while (rc == RC_OK && !a->stopped && a->state != DONE &&
+	    a->status != STATUS_NO_CONTENT) {
+		rc = connection_receive(a->connection, piece, READ_BYTES, &n,
+		    err);
+		if (rc != RC_OK || (n == 0 && !a->chunked))
 			break;
-		else if (n == 0)
+		if (n == 0)
 			rc = error_set(err, RC_SYSTEM,
 			    "the collector's answer broke off; is it being "
 			    "stopped?");
-		else if (!take_body(a, (struct slice){ piece, (size_t)n }))
+		else if (!take_body(a, (struct slice){ piece, n }))
 			rc = error_set(err, RC_SYSTEM,
 			    "the collector's answer is malformed");
 	}
@@ -283,80 +254,71 @@ read_answer(struct answer *a, struct error *err)
 	if (rc != RC_OK || a->stopped)
 		return rc;
 	line_splitter_flush(a->lines);
-	if (a->status >= STATUS_CLIENT_ERROR && a->status < STATUS_SERVER_ERROR)
+	if (a->status == STATUS_UNAUTHORIZED)
+		return error_set(err, RC_DENIED,
+		    "the collector refuses: %s: kuzetctl login", a->failure);
+	if (a->status > STATUS_UNAUTHORIZED && a->status < STATUS_SERVER_ERROR)
+		return error_set(err,
+		    a->status == STATUS_NOT_FOUND ? RC_EOF : RC_DENIED,
+		    "the collector refuses: %s", a->failure);
+	if (a->status == STATUS_CLIENT_ERROR)
 		return error_set(err, RC_INVALID, "the collector refuses: %s",
 		    a->failure);
-	if (a->failure[0] != '\0' || a->status != STATUS_OK)
+	if (a->failure[0] != '\0' || a->status < STATUS_OK ||
+	    a->status >= STATUS_CLIENT_ERROR)
 		return error_set(err, RC_LIBRARY,
 		    "the collector could not answer: %s",
 		    a->failure[0] != '\0' ? a->failure : "no reason given");
 	return RC_OK;
 }
 
-/* The `control` key of a collector.yaml; *path is the caller's. */
 static enum rc
-path_from_config(const char *config, char **path, struct error *err)
+send_request(struct connection *c, const struct client_request *r,
+    struct error *err)
 {
-	struct yaml_file *yaml = NULL;
-	const struct yaml_node *root, *control;
-	const char *slash = strrchr(config, '/');
-	struct buf joined;
-
-	if (yaml_load(config, &yaml, err) != RC_OK)
-		return err->code = RC_INVALID;
-	root = yaml_documents(yaml) > 0 ? yaml_root(yaml, 0) : NULL;
-	control = root != NULL && root->kind == YAML_MAPPING
-	    ? yaml_get(root, "control")
-	    : NULL;
-	if (control == NULL || control->kind != YAML_SCALAR ||
-	    control->text.len == 0) {
-		yaml_file_free(yaml);
-		return error_set(err, RC_INVALID,
-		    "%s: no key `control` with the path of the socket", config);
-	}
-	buf_init(&joined, TARGET_MAX);
-	if (control->text.ptr[0] != '/' && slash != NULL)
-		(void)buf_add(&joined, config, (size_t)(slash + 1 - config));
-	(void)buf_add_slice(&joined, control->text);
-	*path = xmemdupz(joined.ptr, joined.len);
-	buf_fini(&joined);
-	yaml_file_free(yaml);
-	return RC_OK;
-}
-
-static enum rc
-socket_path(const struct global_options *global, char **path, struct error *err)
-{
-	if (global->socket != NULL)
-		*path = xstrdup(global->socket);
-	else if (global->config != NULL)
-		return path_from_config(global->config, path, err);
-	else
-		*path = xstrdup(CONTROL_DEFAULT_PATH);
-	return RC_OK;
-}
-
-static enum rc
-send_request(int fd, const char *target, struct error *err)
-{
+	const char *token = connection_token(c);
 	struct buf request;
-	enum rc rc = RC_OK;
+	enum rc rc;
 
 	buf_init(&request, REQUEST_MAX);
 	(void)buf_printf(&request,
-	    "GET %s HTTP/1.1\r\nHost: kuzet\r\nConnection: close\r\n\r\n",
-	    target);
-	for (size_t at = 0; at < request.len && rc == RC_OK;) {
-		ssize_t n =
-		    send(fd, request.ptr + at, request.len - at, MSG_NOSIGNAL);
-
-		if (n > 0)
-			at += (size_t)n;
-		else if (errno != EINTR)
-			rc = error_set_errno(err, errno,
-			    "cannot ask the collector");
-	}
+	    "%s %s HTTP/1.1\r\nHost: %s\r\nConnection: close\r\n", r->method,
+	    r->target, connection_host(c));
+	if (token[0] != '\0')
+		(void)buf_printf(&request, "Authorization: Bearer %s\r\n",
+		    token);
+	if (strcmp(r->method, "GET") != 0 && strcmp(r->method, "DELETE") != 0)
+		(void)buf_printf(&request,
+		    "Content-Type: application/json\r\n"
+		    "Content-Length: %zu\r\n",
+		    r->body.len);
+	(void)buf_add_str(&request, "\r\n");
+	if (r->body.ptr != NULL)
+		(void)buf_add_slice(&request, r->body);
+	rc = request.overflowed
+	    ? error_set(err, RC_INVALID, "the request is too long")
+	    : connection_send(c, buf_slice(&request), err);
 	buf_fini(&request);
+	return rc;
+}
+
+enum rc
+client_ask(const struct global_options *global,
+    const struct client_request *request, client_line_cb *cb, void *ctx,
+    struct error *err)
+{
+	struct answer a = { .cb = cb, .ctx = ctx };
+	enum rc rc = connection_open(global, &a.connection, err);
+
+	if (rc != RC_OK)
+		return rc;
+	a.trailer_empty = true;
+	a.lines = line_splitter_new(LINE_BYTES_MAX, on_line, &a);
+	rc = send_request(a.connection, request, err);
+	if (rc == RC_OK)
+		rc = read_answer(&a, err);
+	connection_close(a.connection);
+	line_splitter_free(a.lines);
 	return rc;
 }
 
@@ -364,31 +326,8 @@ enum rc
 client_get(const struct global_options *global, const char *target,
     client_line_cb *cb, void *ctx, struct error *err)
 {
-	struct answer a = { .fd = -1, .cb = cb, .ctx = ctx };
-	char *path = NULL;
-	enum rc rc = socket_path(global, &path, err);
+	const struct client_request request = { .method = "GET",
+		.target = target };
 
-	if (rc != RC_OK)
-		return rc;
-	a.trailer_empty = true;
-	a.lines = line_splitter_new(LINE_BYTES_MAX, on_line, &a);
-	rc = control_connect(path, &a.fd, err);
-	if (rc != RC_OK) {
-		struct error why = *err;
-
-		rc = error_set(err, RC_SYSTEM,
-		    "cannot reach the collector at %s: %s; is it running? "
-		    "use --socket or --config",
-		    path, why.text);
-		goto out;
-	}
-	rc = send_request(a.fd, target, err);
-	if (rc == RC_OK)
-		rc = read_answer(&a, err);
-out:
-	if (a.fd >= 0)
-		(void)close(a.fd);
-	line_splitter_free(a.lines);
-	free(path);
-	return rc;
+	return client_ask(global, &request, cb, ctx, err);
 }

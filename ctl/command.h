@@ -14,6 +14,7 @@ enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 struct global_options {
 	const char *socket; /* NULL: from `config`, else the default */
 	const char *config; /* collector.yaml, may be NULL */
+	const char *profile; /* of kuzetctl login, may be NULL */
 	bool json;          /* also accepted behind the command's name */
 };
 
@@ -28,9 +29,13 @@ struct command {
 extern const struct command *const commands[];
 
 /* Each in its cmd_NAME.c. */
+extern const struct command cmd_audit;
 extern const struct command cmd_detections;
 extern const struct command cmd_events;
+extern const struct command cmd_incident;
 extern const struct command cmd_incidents;
+extern const struct command cmd_login;
+extern const struct command cmd_logout;
 extern const struct command cmd_normalizers;
 extern const struct command cmd_parse;
 extern const struct command cmd_rules;
@@ -38,3 +43,5 @@ extern const struct command cmd_agent;
 extern const struct command cmd_search;
 extern const struct command cmd_status;
 extern const struct command cmd_store;
+extern const struct command cmd_token;
+extern const struct command cmd_user;

@@ -11,18 +11,25 @@ const struct command *const commands[] = {
 	&cmd_events,
 	&cmd_search,
 	&cmd_incidents,
+	&cmd_incident,
 	&cmd_detections,
 	&cmd_parse,
 	&cmd_normalizers,
 	&cmd_rules,
 	&cmd_store,
+	&cmd_login,
+	&cmd_logout,
+	&cmd_user,
+	&cmd_token,
+	&cmd_audit,
 	NULL,
 };
 
 static void
 usage(FILE *out)
 {
-	(void)fputs("usage: kuzetctl [--socket PATH | --config FILE] [--json] "
+	(void)fputs("usage: kuzetctl [--socket PATH | --config FILE |\n"
+		    "                 --profile NAME] [--json] "
 		    "COMMAND [ARGUMENT...]\n\ncommands:\n",
 	    out);
 	for (size_t i = 0; commands[i] != NULL; i++)
@@ -39,6 +46,7 @@ parse_globals(int argc, char *argv[], struct global_options *global)
 	static const struct option options[] = {
 		{ "socket", required_argument, NULL, 's' },
 		{ "config", required_argument, NULL, 'c' },
+		{ "profile", required_argument, NULL, 'p' },
 		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ "version", no_argument, NULL, 'V' },
@@ -54,6 +62,9 @@ parse_globals(int argc, char *argv[], struct global_options *global)
 			break;
 		case 'c':
 			global->config = optarg;
+			break;
+		case 'p':
+			global->profile = optarg;
 			break;
 		case 'j':
 			global->json = true;

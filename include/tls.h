@@ -17,7 +17,8 @@
 
 struct tls_files {
 	const char *ca;          /* PEM, one or more certificates */
-	const char *certificate; /* PEM chain, own first */
+	const char *certificate; /* PEM chain, own first; NULL: a client that
+				  * shows none */
 	const char *key;         /* PEM, must fit the certificate */
 	const char *crl;         /* PEM, NULL: none */
 };
@@ -82,4 +83,8 @@ void tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT]);
 
 /* Subject CN of a PEM certificate. */
 enum rc tls_certificate_name(const char *path, char *out, size_t room,
+    struct error *err);
+
+/* SHA-256 of a PEM certificate, as tls_server_certificate() tells a peer's. */
+enum rc tls_certificate_digest(const char *path, char out[SHA256_TEXT],
     struct error *err);

@@ -234,6 +234,11 @@ load_files(struct tls_context *ctx, const struct tls_files *files,
 
 	if (rc == RC_OK && files->crl != NULL)
 		rc = load_crl(ctx->ssl, files->crl, err);
+	if (rc == RC_OK && files->certificate == NULL)
+		return ctx->role == TLS_CLIENT
+		    ? RC_OK /* it shows none */
+		    : error_set(err, RC_INVALID,
+			  "a server needs a certificate");
 	if (rc == RC_OK)
 		rc = load_certificate(ctx, files->certificate, err);
 	if (rc == RC_OK)
@@ -366,4 +371,25 @@ tls_certificate_name(const char *path, char *out, size_t room,
 		    "%s: the certificate's subject has no usable CN", path);
 	X509_free(cert);
 	return rc;
+}
+
+enum rc
+tls_certificate_digest(const char *path, char out[SHA256_TEXT],
+    struct error *err)
+{
+	FILE *f = fopen(path, "rbe");
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+	X509 *cert;
+
+	if (f == NULL)
+		return error_set_errno(err, errno, "%s", path);
+	cert = PEM_read_X509(f, NULL, no_passphrase, NULL);
+	(void)fclose(f);
+	if (cert == NULL)
+		return fail_file(path, "no certificate", err);
+	if (X509_digest(cert, EVP_sha256(), digest, &len) == 1)
+		hex_text(digest, SHA256_BYTES, out);
+	X509_free(cert);
+	return len == SHA256_BYTES ? RC_OK : fail_file(path, "no digest", err);
 }

@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status agent events search incidents detections parse rules normalizers store'
+	local commands='status agent events search incidents detections parse rules normalizers store incident login logout user token audit'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -11,7 +11,7 @@ _kuzetctl() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		--socket | --config | -c) ((i++)) ;;
+		--socket | --config | --profile | -c) ((i++)) ;;
 		-*) ;;
 		*)
 			if [ -z "$command" ]; then
@@ -23,7 +23,23 @@ _kuzetctl() {
 		esac
 	done
 	case $prev in
-	--socket | --config | -c | --dir | --archive | --key | --out | --rules | --event | --events | --log | --taxonomy)
+	--role)
+		mapfile -t COMPREPLY < <(compgen -W 'owner analyst responder
+			auditor administrator national-centre' -- "$cur")
+		return
+		;;
+	--status)
+		mapfile -t COMPREPLY < <(compgen -W 'new open closed' -- "$cur")
+		return
+		;;
+	--profile)
+		mapfile -t COMPREPLY < <(
+			cd "${XDG_CONFIG_HOME:-$HOME/.config}/kuzet" 2>/dev/null &&
+				compgen -W "$(printf '%s\n' *.yaml | sed 's/\.yaml$//')" -- "$cur"
+		)
+		return
+		;;
+	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --out | --rules | --event | --events | --log | --taxonomy)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -45,13 +61,31 @@ _kuzetctl() {
 		;;
 	--by | --distinct | --measure | --percentiles | --after | --where | \
 	    --rule | --limit | --disk | --dataset | --program | --year | \
+	    --user | --name | --scope | --server | --expires-in | --note | \
+	    --reason | --assignee | --revision | --organization | \
 	    --timezone | --logsource)
 		return
 		;;
 	esac
 	case $command/$sub in
-	/) word="--socket --config --json --help --version $commands" ;;
+	/) word="--socket --config --profile --json --help --version $commands" ;;
 	status/*) word='--json --help' ;;
+	incident/) word='show update --help' ;;
+	incident/show) word='--json --help' ;;
+	incident/update) word='--status --reason --assignee --note --revision --json --help' ;;
+	login/*) word='--server --ca --user --certificate --key --help' ;;
+	logout/*) word='--help' ;;
+	user/) word='list show add update remove --help' ;;
+	user/add) word='--role --organization --certificate --no-password --json --help' ;;
+	user/update)
+		word='--role --organization --certificate --password --enable'
+		word+=' --disable --remove-totp --unlock --json --help'
+		;;
+	token/) word='list add remove --help' ;;
+	token/add) word='--user --name --scope --expires-in --json --help' ;;
+	token/*) word='--user --json --help' ;;
+	audit/) word='log --help' ;;
+	audit/log) word='--since --until --user --limit --json --help' ;;
 	agent/) word='list show --help' ;;
 	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;

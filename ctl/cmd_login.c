@@ -1,0 +1,258 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* kuzetctl login, logout: a profile with a session of a distant collector. */
+#include <getopt.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cmd_account.h"
+#include "json.h"
+#include "profile.h"
+#include "xalloc.h"
+
+enum { BODY_MAX = 8192, SECRET_MAX = 2048, ARENA_BLOCK = 4096 };
+
+static const char login_help[] =
+    "usage: kuzetctl [--profile NAME] login --server HOST:PORT --ca FILE\n"
+    "                --user NAME [--certificate FILE --key FILE]\n"
+    "       kuzetctl [--profile NAME] login\n\n"
+    "Begins a session with a collector's HTTPS API and keeps it in the\n"
+    "profile NAME (default: \"default\"), which other commands then use.  Only\n"
+    "certificates of --ca are believed.  The password, and a one-time code\n"
+    "where one is needed, are asked for, or read as lines of standard input.\n"
+    "Without --user nobody is logged in: the certificate says who it is.\n"
+    "The second form begins another session of a profile that is there.\n";
+
+static const char logout_help[] = "usage: kuzetctl [--profile NAME] logout\n\n"
+				  "Ends the session; the profile stays.\n";
+
+static const char *
+profile_name(const struct global_options *global)
+{
+	const char *name = profile_chosen(global);
+
+	return name != NULL ? name : "default";
+}
+
+/* The session's token out of the answer. */
+static bool
+take_token(void *ctx, struct slice line)
+{
+	char **token = ctx;
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct slice text;
+	struct event ev;
+	struct error err;
+
+	event_begin(&ev, arena);
+	if (json_read_event(line, &json_limits_default, &ev, &err) == RC_OK) {
+		text = event_get_string(&ev, field_intern(SLICE("token")));
+		if (text.len > 0)
+			*token = xmemdupz(text.ptr, text.len);
+	}
+	arena_free(arena);
+	return true;
+}
+
+static enum rc
+ask_session(const struct global_options *global, const char *user,
+    struct slice password, struct slice code, char **token, struct error *err)
+{
+	struct client_request request = { .method = "POST",
+		.target = "/v1/login" };
+	struct json_writer w;
+	struct buf body;
+	enum rc rc;
+
+	buf_init(&body, BODY_MAX);
+	json_begin(&w, &body);
+	json_open(&w, '{');
+	body_text(&w, "user", user);
+	json_key(&w, "password");
+	json_string(&w, password);
+	if (code.len > 0) {
+		json_key(&w, "code");
+		json_string(&w, code);
+	}
+	json_close(&w, '}');
+	request.body = buf_slice(&body);
+	rc = client_ask(global, &request, take_token, token, err);
+	explicit_bzero(body.ptr, body.len);
+	buf_fini(&body);
+	if (rc == RC_OK && *token == NULL)
+		rc = error_set(err, RC_LIBRARY, "the collector gave no token");
+	return rc;
+}
+
+/* A one-time code only where the collector wants one. */
+static enum rc
+begin_session(const struct global_options *global, const char *user,
+    char **token, struct error *err)
+{
+	struct buf password, code;
+	enum rc rc;
+
+	buf_init(&password, SECRET_MAX);
+	buf_init(&code, SECRET_MAX);
+	rc = read_secret("password", false, &password, err);
+	if (rc == RC_OK)
+		rc = ask_session(global, user, buf_slice(&password),
+		    (struct slice){ NULL, 0 }, token, err);
+	if (rc == RC_DENIED && strstr(err->text, "one-time code") != NULL) {
+		rc = read_secret("one-time code", false, &code, err);
+		if (rc == RC_OK)
+			rc = ask_session(global, user, buf_slice(&password),
+			    buf_slice(&code), token, err);
+	}
+	if (password.ptr != NULL)
+		explicit_bzero(password.ptr, password.len);
+	buf_fini(&password);
+	buf_fini(&code);
+	return rc;
+}
+
+static void
+replace(char **at, const char *value)
+{
+	if (value == NULL)
+		return;
+	free(*at);
+	*at = xstrdup(value);
+}
+
+static enum rc
+log_in(const struct global_options *global, const struct profile *given,
+    struct error *err)
+{
+	struct global_options own = { .profile = profile_name(global) };
+	struct profile p = { .server = NULL };
+	char *token = NULL;
+	enum rc rc = RC_OK;
+
+	if (given->server == NULL || given->ca == NULL)
+		rc = profile_load(own.profile, &p, err);
+	if (rc != RC_OK)
+		return rc;
+	replace(&p.server, given->server);
+	replace(&p.ca, given->ca);
+	replace(&p.user, given->user);
+	replace(&p.certificate, given->certificate);
+	replace(&p.key, given->key);
+	free(p.token);
+	p.token = NULL;
+	rc = profile_save(own.profile, &p, err);
+	if (rc == RC_OK && p.user != NULL)
+		rc = begin_session(&own, p.user, &token, err);
+	if (rc == RC_OK && token != NULL) {
+		p.token = token;
+		rc = profile_save(own.profile, &p, err);
+	}
+	profile_free(&p);
+	return rc;
+}
+
+static int
+run_login(const struct global_options *global, int argc, char *argv[])
+{
+	static const struct option options[] = {
+		{ "server", required_argument, NULL, 's' },
+		{ "ca", required_argument, NULL, 'a' },
+		{ "user", required_argument, NULL, 'u' },
+		{ "certificate", required_argument, NULL, 'c' },
+		{ "key", required_argument, NULL, 'k' },
+		{ "help", no_argument, NULL, 'h' },
+		{ NULL, 0, NULL, 0 },
+	};
+	struct profile given = { .server = NULL };
+	struct error err;
+	enum rc rc;
+	int c;
+
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
+		switch (c) {
+		case 's':
+			given.server = optarg;
+			break;
+		case 'a':
+			given.ca = optarg;
+			break;
+		case 'u':
+			given.user = optarg;
+			break;
+		case 'c':
+			given.certificate = optarg;
+			break;
+		case 'k':
+			given.key = optarg;
+			break;
+		case 'h':
+			(void)fputs(login_help, stdout);
+			return EXIT_GOOD;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc) {
+		(void)fputs(login_help, stderr);
+		return EXIT_USAGE;
+	}
+	rc = log_in(global, &given, &err);
+	if (rc != RC_OK)
+		(void)fprintf(stderr, "kuzetctl login: %s\n", err.text);
+	else
+		(void)fprintf(stderr, "logged in; the profile is \"%s\"\n",
+		    profile_name(global));
+	return rc == RC_OK     ? EXIT_GOOD
+	    : rc == RC_INVALID ? EXIT_USAGE
+			       : EXIT_FAILED;
+}
+
+static bool
+ignore_line(void *ctx, struct slice line)
+{
+	(void)ctx;
+	(void)line;
+	return true;
+}
+
+static int
+run_logout(const struct global_options *global, int argc, char *argv[])
+{
+	static const struct client_request request = { .method = "POST",
+		.target = "/v1/logout" };
+	struct global_options own = { .profile = profile_name(global) };
+	struct profile p;
+	struct error err;
+	enum rc rc;
+
+	if (argc > 1) {
+		bool asked = strcmp(argv[1], "--help") == 0 ||
+		    strcmp(argv[1], "-h") == 0;
+
+		(void)fputs(logout_help, asked ? stdout : stderr);
+		return asked ? EXIT_GOOD : EXIT_USAGE;
+	}
+	rc = profile_load(own.profile, &p, &err);
+	if (rc == RC_OK) {
+		rc = p.token != NULL
+		    ? client_ask(&own, &request, ignore_line, NULL, &err)
+		    : RC_OK;
+		free(p.token);
+		p.token = NULL;
+		/* one that is over already is no failure */
+		if (rc == RC_OK || rc == RC_DENIED)
+			rc = profile_save(own.profile, &p, &err);
+		profile_free(&p);
+	}
+	if (rc != RC_OK)
+		(void)fprintf(stderr, "kuzetctl logout: %s\n", err.text);
+	return rc == RC_OK     ? EXIT_GOOD
+	    : rc == RC_INVALID ? EXIT_USAGE
+			       : EXIT_FAILED;
+}
+
+const struct command cmd_login = { "login",
+	"begin a session over HTTPS and keep it", run_login };
+const struct command cmd_logout = { "logout", "end that session", run_logout };

@@ -1,0 +1,306 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "connection.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <netdb.h>
+#include <poll.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include "address.h"
+#include "conf.h"
+#include "control.h"
+#include "loop.h"
+#include "profile.h"
+#include "tls.h"
+#include "xalloc.h"
+
+enum { SILENCE_SECONDS = 300, CONNECT_SECONDS = 20, PATH_BYTES = 4096 };
+
+struct connection {
+	int fd; /* -1: it is the TLS connection's */
+	struct tls_context *context;
+	struct tls *tls; /* NULL: the control socket */
+	struct profile profile;
+	char host[ADDRESS_TEXT];
+};
+
+/* The `control` key of a collector.yaml; *path is the caller's. */
+static enum rc
+path_from_config(const char *config, char **path, struct error *err)
+{
+	struct yaml_file *yaml = NULL;
+	const struct yaml_node *root, *control;
+	const char *slash = strrchr(config, '/');
+	struct buf joined;
+
+	if (yaml_load(config, &yaml, err) != RC_OK)
+		return err->code = RC_INVALID;
+	root = yaml_documents(yaml) > 0 ? yaml_root(yaml, 0) : NULL;
+	control = root != NULL && root->kind == YAML_MAPPING
+	    ? yaml_get(root, "control")
+	    : NULL;
+	if (control == NULL || control->kind != YAML_SCALAR ||
+	    control->text.len == 0) {
+		yaml_file_free(yaml);
+		return error_set(err, RC_INVALID,
+		    "%s: no key `control` with the path of the socket", config);
+	}
+	buf_init(&joined, PATH_BYTES);
+	if (control->text.ptr[0] != '/' && slash != NULL)
+		(void)buf_add(&joined, config, (size_t)(slash + 1 - config));
+	(void)buf_add_slice(&joined, control->text);
+	*path = xmemdupz(joined.ptr, joined.len);
+	buf_fini(&joined);
+	yaml_file_free(yaml);
+	return RC_OK;
+}
+
+static enum rc
+open_socket(const struct global_options *global, struct connection *c,
+    struct error *err)
+{
+	char *path = NULL;
+	enum rc rc = RC_OK;
+
+	if (global->socket != NULL)
+		path = xstrdup(global->socket);
+	else if (global->config != NULL)
+		rc = path_from_config(global->config, &path, err);
+	else
+		path = xstrdup(CONTROL_DEFAULT_PATH);
+	if (rc != RC_OK)
+		return rc;
+	(void)snprintf(c->host, sizeof(c->host), "kuzet");
+	rc = control_connect(path, &c->fd, err);
+	if (rc != RC_OK) {
+		struct error why = *err;
+
+		rc = error_set(err, RC_SYSTEM,
+		    "cannot reach the collector at %s: %s; is it running? "
+		    "use --socket or --config",
+		    path, why.text);
+	}
+	free(path);
+	return rc;
+}
+
+/* ---- HTTPS -------------------------------------------------------------------- */
+
+static enum rc
+wait_for(int fd, unsigned what, int seconds, struct error *err)
+{
+	struct pollfd p = { .fd = fd,
+		.events = (short)(((what & LOOP_READ) != 0 ? POLLIN : 0) |
+		    ((what & LOOP_WRITE) != 0 ? POLLOUT : 0)) };
+	int ready;
+
+	do
+		ready = poll(&p, 1, seconds * 1000);
+	while (ready < 0 && errno == EINTR);
+	if (ready > 0)
+		return RC_OK;
+	return ready < 0
+	    ? error_set_errno(err, errno, "poll")
+	    : error_set(err, RC_SYSTEM,
+		  "the collector said nothing for %d seconds", seconds);
+}
+
+static int
+connect_one(const struct addrinfo *ai)
+{
+	int fd = socket(ai->ai_family,
+	    ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
+	socklen_t len = sizeof(int);
+	int errnum = 0;
+	struct error err;
+
+	if (fd == -1)
+		return -1;
+	if (connect(fd, ai->ai_addr, ai->ai_addrlen) != 0) {
+		errnum = errno;
+		if (errnum == EINPROGRESS) {
+			errnum = ETIMEDOUT;
+			if (wait_for(fd, LOOP_WRITE, CONNECT_SECONDS, &err) ==
+			    RC_OK)
+				(void)getsockopt(fd, SOL_SOCKET, SO_ERROR,
+				    &errnum, &len);
+		}
+	}
+	if (errnum == 0)
+		return fd;
+	(void)close(fd);
+	errno = errnum;
+	return -1;
+}
+
+static enum rc
+connect_tcp(const char *server, char host[ADDRESS_HOST], int *fd,
+    struct error *err)
+{
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+		.ai_socktype = SOCK_STREAM };
+	struct addrinfo *list = NULL;
+	char service[16];
+	uint16_t port;
+	int status;
+
+	*fd = -1;
+	if (!address_split(server, host, &port))
+		return error_set(err, RC_INVALID, "%s: no HOST:PORT", server);
+	(void)snprintf(service, sizeof(service), "%u", port);
+	status = getaddrinfo(host, service, &hints, &list);
+	if (status != 0)
+		return error_set(err, RC_SYSTEM, "%s: %s", server,
+		    gai_strerror(status));
+	for (const struct addrinfo *ai = list; ai != NULL && *fd == -1;
+	     ai = ai->ai_next)
+		*fd = connect_one(ai);
+	status = errno;
+	freeaddrinfo(list);
+	return *fd != -1 ? RC_OK
+			 : error_set_errno(err, status,
+			       "cannot reach the collector at %s", server);
+}
+
+static enum rc
+open_https(const char *name, struct connection *c, struct error *err)
+{
+	struct tls_files files;
+	char host[ADDRESS_HOST];
+	int fd;
+	enum rc rc = profile_load(name, &c->profile, err);
+
+	if (rc != RC_OK)
+		return rc;
+	files = (struct tls_files){ .ca = c->profile.ca,
+		.certificate = c->profile.certificate,
+		.key = c->profile.key };
+	(void)snprintf(c->host, sizeof(c->host), "%s", c->profile.server);
+	rc = tls_context_new(TLS_CLIENT, &files, true, &c->context, err);
+	if (rc == RC_OK)
+		rc = connect_tcp(c->profile.server, host, &fd, err);
+	if (rc != RC_OK)
+		return rc;
+	c->tls = tls_new(c->context, fd, host);
+	while ((rc = tls_handshake(c->tls, err)) == RC_AGAIN)
+		if (wait_for(fd, tls_wants(c->tls), CONNECT_SECONDS, err) !=
+		    RC_OK)
+			return RC_SYSTEM;
+	return rc == RC_OK ? RC_OK : error_prefix(err, "%s", c->profile.server);
+}
+
+enum rc
+connection_open(const struct global_options *global, struct connection **out,
+    struct error *err)
+{
+	const char *profile = profile_chosen(global);
+	struct connection *c = xzalloc(sizeof(*c));
+	enum rc rc;
+
+	c->fd = -1;
+	rc = profile != NULL ? open_https(profile, c, err)
+			     : open_socket(global, c, err);
+	if (rc != RC_OK) {
+		connection_close(c);
+		c = NULL;
+	}
+	*out = c;
+	return rc;
+}
+
+void
+connection_close(struct connection *c)
+{
+	if (c == NULL)
+		return;
+	if (c->tls != NULL)
+		tls_shutdown(c->tls);
+	tls_free(c->tls);
+	tls_context_free(c->context);
+	profile_free(&c->profile);
+	if (c->fd >= 0)
+		(void)close(c->fd);
+	free(c);
+}
+
+const char *
+connection_host(const struct connection *c)
+{
+	return c->host;
+}
+
+const char *
+connection_token(const struct connection *c)
+{
+	return c->profile.token != NULL ? c->profile.token : "";
+}
+
+enum rc
+connection_send(struct connection *c, struct slice bytes, struct error *err)
+{
+	enum rc rc = RC_OK;
+
+	while (bytes.len > 0 && rc == RC_OK) {
+		size_t n = 0;
+
+		if (c->tls != NULL) {
+			rc = tls_write(c->tls, bytes.ptr, bytes.len, &n, err);
+			if (rc == RC_AGAIN)
+				rc = wait_for(tls_fd(c->tls), tls_wants(c->tls),
+				    SILENCE_SECONDS, err);
+		} else {
+			ssize_t sent =
+			    send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+
+			if (sent < 0 && errno != EINTR)
+				rc = error_set_errno(err, errno,
+				    "cannot ask the collector");
+			n = sent > 0 ? (size_t)sent : 0;
+		}
+		bytes.ptr += n;
+		bytes.len -= n;
+	}
+	return rc;
+}
+
+static enum rc
+receive_tls(struct connection *c, char *out, size_t room, size_t *n,
+    struct error *err)
+{
+	enum rc rc;
+
+	while ((rc = tls_read(c->tls, out, room, n, err)) == RC_AGAIN)
+		if (wait_for(tls_fd(c->tls), tls_wants(c->tls), SILENCE_SECONDS,
+			err) != RC_OK)
+			return RC_SYSTEM;
+	if (rc == RC_EOF) {
+		*n = 0;
+		return RC_OK;
+	}
+	return rc;
+}
+
+enum rc
+connection_receive(struct connection *c, char *out, size_t room, size_t *n,
+    struct error *err)
+{
+	ssize_t got;
+
+	if (c->tls != NULL)
+		return receive_tls(c, out, room, n, err);
+	if (wait_for(c->fd, LOOP_READ, SILENCE_SECONDS, err) != RC_OK)
+		return err->code;
+	do
+		got = read(c->fd, out, room);
+	while (got < 0 && errno == EINTR);
+	if (got < 0)
+		return error_set_errno(err, errno,
+		    "cannot read the collector's answer");
+	*n = (size_t)got;
+	return RC_OK;
+}
