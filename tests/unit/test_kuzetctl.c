@@ -88,13 +88,28 @@ get_nothing(void *ctx, const struct http_request *r, struct http_reply *reply)
 	(void)reply;
 }
 
-static const struct http_route routes[] = {
-	{ "GET", "/v1/status", get_status },
-	{ "GET", "/v1/events", get_events },
-	{ "GET", "/v1/incidents", get_incidents },
-	{ "GET", "/v1/detections", get_nothing },
-	{ NULL, NULL, NULL },
-};
+static void
+dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	static const struct {
+		const char *path;
+		http_handler *handler;
+	} routes[] = {
+		{ "/v1/status", get_status },
+		{ "/v1/events", get_events },
+		{ "/v1/incidents", get_incidents },
+		{ "/v1/detections", get_nothing },
+	};
+
+	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
+		if (slice_eq(r->path,
+			(struct slice){ routes[i].path,
+			    strlen(routes[i].path) })) {
+			routes[i].handler(ctx, r, reply);
+			return;
+		}
+	http_fail(reply, 404, "no such resource");
+}
 
 /* The exit status of `kuzetctl --socket ... ARGUMENTS`. */
 static int
@@ -273,7 +288,7 @@ broken_answers_are_failures(void)
 int
 main(void)
 {
-	struct http_options options = { .routes = routes,
+	struct http_options options = { .handler = dispatch,
 		.query_threads = 2,
 		.timeout_ns = 60000000000 };
 	struct http *h;
@@ -288,6 +303,7 @@ main(void)
 	h = http_start(&options);
 	if (http_serve_unix(h, fd, geteuid(), &err) != RC_OK)
 		return 1;
+	http_run(h);
 	commands_print_answers();
 	failures_are_told();
 	configuration_names_the_socket();
