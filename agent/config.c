@@ -24,7 +24,7 @@
 enum { TEXT_MAX = 256 }; /* of what goes into each event */
 
 static const char *const input_types[] = { "file", "fim", "journal", "audit",
-	NULL };
+	"inventory", "policy", NULL };
 static const char *const spool_drops[] = { "newest", "oldest", NULL };
 static const char *const seeks[] = { "head", "tail", NULL };
 static const char *const priorities[] = { "emerg", "alert", "crit", "err",
@@ -90,7 +90,7 @@ static const struct conf_option input_options[] = {
 	{ .key = "interval", .type = CONF_DURATION, .def = "12h",
 	    .min = 1 * S, .max = INT64_MAX,
 	    .offset = offsetof(struct agent_input, interval),
-	    .help = "fim: between two full scans." },
+	    .help = "fim, inventory, policy: between two looks at all." },
 	{ .key = "rescan", .type = CONF_CHOICE, .choices = rescan_kinds,
 	    .def = "metadata", .offset = offsetof(struct agent_input, rescan),
 	    .help = "fim: what makes a file be hashed again." },

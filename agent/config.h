@@ -18,6 +18,8 @@ enum agent_input_type {
 	AGENT_INPUT_FIM,
 	AGENT_INPUT_JOURNAL,
 	AGENT_INPUT_AUDIT,
+	AGENT_INPUT_INVENTORY,
+	AGENT_INPUT_POLICY,
 };
 
 struct agent_input {

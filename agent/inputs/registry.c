@@ -3,11 +3,13 @@
 
 extern const struct input_kind input_file;
 extern const struct input_kind input_fim;
+extern const struct input_kind input_inventory;
 extern const struct input_kind input_journal;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
 	&input_fim,
+	&input_inventory,
 #ifdef HAVE_LIBSYSTEMD
 	&input_journal,
 #endif

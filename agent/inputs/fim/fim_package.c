@@ -8,11 +8,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/inputs/slurp.h"
 #include "xalloc.h"
 
 enum {
 	LIST_MAX = 32 * 1024 * 1024, /* bytes of one file of dpkg's */
-	CHUNK = 65536,               /* bytes of one read */
 	HEX = MD5_TEXT - 1,
 	NAMES_PER_CHANGE = 2 /* "usr/bin/x", and "bin/x" where these are one */
 };
@@ -106,42 +106,6 @@ listed(struct search *s, struct slice path, struct slice md5,
 	w->change->package.verified = has_md5(s, w->change, md5);
 }
 
-static bool
-slurp(struct search *s, const char *path)
-{
-	struct opener_stat st;
-	struct error err;
-	ssize_t n = 1;
-	char *room;
-	int fd;
-
-	buf_clear(&s->list);
-	if (opener_open(s->opener, path, &fd, &st, &err) != RC_OK)
-		return false;
-	while (n > 0) {
-		room = buf_reserve(&s->list, CHUNK);
-		n = room == NULL ? -1 : read(fd, room, CHUNK);
-		s->list.len += n > 0 ? (size_t)n : 0;
-	}
-	(void)close(fd);
-	return n == 0;
-}
-
-static bool
-next_line(struct slice *rest, struct slice *line)
-{
-	const char *lf;
-
-	if (rest->len == 0)
-		return false;
-	lf = memchr(rest->ptr, '\n', rest->len);
-	line->ptr = rest->ptr;
-	line->len = lf == NULL ? rest->len : (size_t)(lf - rest->ptr);
-	rest->len -= line->len + (lf != NULL);
-	rest->ptr += line->len + (lf != NULL);
-	return true;
-}
-
 /* "0123...cdef  usr/bin/x"; the package is the file's name up to '.' or ':' */
 static void
 read_md5sums(void *ctx, const char *path, const struct opener_stat *st)
@@ -154,9 +118,9 @@ read_md5sums(void *ctx, const char *path, const struct opener_stat *st)
 	(void)st;
 	if (package.len == strlen(base))
 		package.len -= sizeof(".md5sums") - 1;
-	if (!slurp(s, path))
+	if (!slurp(s->opener, path, &s->list))
 		return;
-	for (rest = buf_slice(&s->list); next_line(&rest, &line);) {
+	for (rest = buf_slice(&s->list); slurp_line(&rest, &line);) {
 		if (line.len > HEX + 2)
 			listed(s,
 			    (struct slice){ line.ptr + HEX + 2,
@@ -187,9 +151,9 @@ read_status(struct search *s, const char *path)
 	struct slice package = SLICE(""), rest, line;
 	bool within = false;
 
-	if (!slurp(s, path))
+	if (!slurp(s->opener, path, &s->list))
 		return;
-	for (rest = buf_slice(&s->list); next_line(&rest, &line);) {
+	for (rest = buf_slice(&s->list); slurp_line(&rest, &line);) {
 		if (line.len > name.len &&
 		    memcmp(line.ptr, name.ptr, name.len) == 0)
 			package = (struct slice){ line.ptr + name.len,
