@@ -32,6 +32,9 @@ usage(FILE *out)
 	for (size_t i = 0; i < N_SUBCOMMANDS; i++)
 		(void)fprintf(out, "  %-8s %s\n", subcommands[i].name,
 		    subcommands[i].summary);
+	(void)fputs("\nCompiled rules are kept in KUZET_CACHEDIR, else in "
+		    "~/.cache/kuzet; set it empty to keep none.\n",
+	    out);
 }
 
 static int

@@ -52,8 +52,9 @@ def check(ok, name, remark=''):
             print('#', line)
 
 
-def kuzetctl(*arguments):
+def kuzetctl(*arguments, more=None):
     env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
+    env.update(more or {'KUZET_CACHEDIR': ''})
     run = subprocess.run([os.path.join(BUILD, 'kuzetctl'), 'rules', *arguments], capture_output=True, text=True, env=env, check=False)
     return run.returncode, run.stdout, run.stderr
 
@@ -337,9 +338,31 @@ def test_scenarios(folder):
     check(status == 0 and ' 0 failed' in out, 'those of the packs pass', out + err)
 
 
+def test_cache(folder):
+    rules = write(folder, 'cached/rules.yml', '---\n'.join(
+        f'title: r{i}\nlogsource: {{product: x}}\ndetection: {{s: {{F{i}|contains: word}}, condition: s}}\n' for i in range(40)))
+    event = write(folder, 'cached/event.jsonl', '{"F7": "a Word"}\n')
+    base, home, own = (os.path.join(folder, 'cached', name) for name in ('base', 'home', 'own'))
+    os.mkdir(home)
+    environment = {'XDG_CACHE_HOME': base, 'HOME': home}
+    for name, more, made in (('XDG_CACHE_HOME', {}, base + '/kuzet'), ('HOME', {'XDG_CACHE_HOME': 'relative'}, home + '/.cache/kuzet'),
+                             ('KUZET_CACHEDIR', {'KUZET_CACHEDIR': own}, own), ('no folder', {'KUZET_CACHEDIR': ''}, None)):
+        found = set()
+        for _ in range(2):
+            saved = os.environ.pop('KUZET_CACHEDIR', None)
+            status, out, err = kuzetctl('match', '--json', '--rules', rules, '--logsource', 'product=x', '--events', event,
+                                        more=dict(environment, **more))
+            if saved is not None:
+                os.environ['KUZET_CACHEDIR'] = saved
+            found.add((status, out, err))
+        files = os.listdir(made) if made and os.path.isdir(made) else []
+        check(len(found) == 1 and '"r7"' in out and len(files) == (1 if made else 0) and all(f.endswith('.hsdb') for f in files),
+              f'compiled rules are kept where the environment says: {name}', f'{found} {files}')
+
+
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios):
+        for test in (test_check, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios, test_cache):
             test(folder)
     for command in ('check', 'coverage', 'explain', 'match', 'test'):
         status, out, _ = kuzetctl(command, '--help')
