@@ -80,7 +80,7 @@ file_set_assign(struct file_set *s, struct tail *t,
 
 	line_shape_fini(&t->shape);
 	t->spec = spec;
-	t->pending_bytes = 0; /* another entry joins otherwise */
+	t->pending.bytes = 0; /* another entry joins otherwise */
 	if (spec == NULL)
 		return;
 	uuid_text(t->stream, stream);

@@ -96,25 +96,32 @@ put_tail(struct buf *b, const struct tail *t)
 	(void)buf_add_char(b, '\n');
 }
 
-enum rc
-file_state_save(const char *dir, const struct tail_list *tails,
-    struct error *err)
+void
+file_state_write(struct buf *b, const struct tail_list *tails)
 {
 	uint8_t digest[SHA256_BYTES];
 	char hex[SHA256_TEXT];
 	const struct tail *t;
+
+	(void)buf_add_str(b, first_line);
+	TAILQ_FOREACH (t, tails, all) {
+		if (!t->dead)
+			put_tail(b, t);
+	}
+	sha256_of(buf_slice(b), digest);
+	hex_text(digest, sizeof(digest), hex);
+	(void)buf_printf(b, "sha256 %s\n", hex);
+}
+
+enum rc
+file_state_save(const char *dir, const struct tail_list *tails,
+    struct error *err)
+{
 	struct buf b;
 	enum rc rc;
 
 	buf_init(&b, STATE_BYTES_MAX);
-	(void)buf_add_str(&b, first_line);
-	TAILQ_FOREACH (t, tails, all) {
-		if (!t->dead)
-			put_tail(&b, t);
-	}
-	sha256_of(buf_slice(&b), digest);
-	hex_text(digest, sizeof(digest), hex);
-	(void)buf_printf(&b, "sha256 %s\n", hex);
+	file_state_write(&b, tails);
 	rc = b.overflowed
 	    ? error_set(err, RC_LIMIT, "%s: too large", dir)
 	    : state_file_replace(dir, "files.state", buf_slice(&b), err);
@@ -303,6 +310,26 @@ check_digest(struct buf *b, struct error *err)
 	return RC_OK;
 }
 
+enum rc
+file_state_parse(struct buf *text, file_state_cb *cb, void *ctx,
+    struct error *err)
+{
+	struct tail_list tails = TAILQ_HEAD_INITIALIZER(tails);
+	enum rc rc = check_digest(text, err);
+	struct tail *t;
+
+	if (rc == RC_OK)
+		rc = parse(text->ptr, &tails, err);
+	while ((t = TAILQ_FIRST(&tails)) != NULL) {
+		TAILQ_REMOVE(&tails, t, all);
+		if (rc == RC_OK)
+			cb(ctx, t);
+		else
+			tail_free(t);
+	}
+	return rc;
+}
+
 static void
 put_aside(const char *path)
 {
@@ -316,9 +343,7 @@ enum rc
 file_state_load(const char *dir, file_state_cb *cb, void *ctx,
     struct error *err)
 {
-	struct tail_list tails = TAILQ_HEAD_INITIALIZER(tails);
 	char path[PATH_MAX];
-	struct tail *t;
 	struct buf b;
 	enum rc rc;
 
@@ -326,19 +351,10 @@ file_state_load(const char *dir, file_state_cb *cb, void *ctx,
 	buf_init(&b, STATE_BYTES_MAX);
 	rc = state_file_read(path, &b, err);
 	if (rc == RC_OK)
-		rc = check_digest(&b, err);
-	if (rc == RC_OK)
-		rc = parse(b.ptr, &tails, err);
+		rc = file_state_parse(&b, cb, ctx, err);
 	if (rc == RC_INVALID) {
 		(void)error_prefix(err, "%s is damaged", path);
 		put_aside(path);
-	}
-	while ((t = TAILQ_FIRST(&tails)) != NULL) {
-		TAILQ_REMOVE(&tails, t, all);
-		if (rc == RC_OK)
-			cb(ctx, t);
-		else
-			tail_free(t);
 	}
 	buf_fini(&b);
 	return rc;

@@ -31,3 +31,8 @@ enum rc file_state_load(const char *dir, file_state_cb *cb, void *ctx,
     struct error *err);
 enum rc file_state_save(const char *dir, const struct tail_list *tails,
     struct error *err);
+
+/* The same from and to memory; parsing changes the text. */
+enum rc file_state_parse(struct buf *text, file_state_cb *cb, void *ctx,
+    struct error *err);
+void file_state_write(struct buf *b, const struct tail_list *tails);

@@ -127,7 +127,7 @@ static void
 flush_in_time(struct file_set *s, struct tail *t, int64_t idle_ns)
 {
 	if (t->spec == NULL || t->spec->multiline == NULL ||
-	    t->pending_bytes == 0 || t->ready ||
+	    t->pending.bytes == 0 || t->ready ||
 	    idle_ns < t->spec->config->multiline.timeout_ns)
 		return;
 	t->flush = true;
@@ -140,7 +140,8 @@ look_after(struct file_set *s, struct tail *t, bool *wake)
 	int64_t now_ns = loop_now();
 	int64_t idle_ns;
 
-	if (t->fd != -1 && !t->ready)
+	/* also what waits for the collector: its rest may be in a copy now */
+	if (t->fd != -1)
 		file_refresh(s, t);
 	idle_ns = now_ns - t->quiet_since_ns;
 	if (t->fd != -1)

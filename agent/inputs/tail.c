@@ -210,7 +210,7 @@ tail_load_last(struct tail *t)
 						 : (size_t)PRINT_LAST_BYTES;
 
 	t->last_len = 0;
-	t->pending_bytes = 0;
+	t->pending.bytes = 0;
 	if (t->fd == -1 || t->is_gzip)
 		return;
 	if (pread(t->fd, t->last, n, (off_t)(t->read_at - n)) == (ssize_t)n)

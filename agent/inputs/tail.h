@@ -62,8 +62,10 @@ struct tail {
 	bool acked_mid_line;
 	uint32_t unacked; /* receipts that are out */
 	/* Of a joined event that is not whole: looked at, from read_at on. */
-	size_t pending_bytes;
-	uint32_t pending_lines;
+	struct {
+		size_t bytes, text;
+		uint32_t lines;
+	} pending;
 	struct file_counts counts;
 
 	/* How it is read. */

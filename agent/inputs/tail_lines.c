@@ -26,6 +26,7 @@ struct raw_line {
 /* What becomes one event. */
 struct piece {
 	struct slice raw; /* all of it, with its ends */
+	size_t text;      /* bytes in UTF-8, where lines are joined */
 	uint32_t lines;
 	bool has_end; /* a LF is its last */
 	bool split;   /* a bound ended it */
@@ -37,16 +38,29 @@ struct cutter {
 	const struct tail_turn_args *args;
 	const struct encoding *encoding;
 	size_t unit;
-	size_t max;
-	bool final; /* no more will come: what there is, is a line */
-	bool flush; /* whole lines at the end are an event */
+	size_t max;     /* bytes of text */
+	size_t max_raw; /* a line of so many bytes is longer, in any case */
+	bool final;     /* no more will come: what there is, is a line */
+	bool flush;     /* whole lines at the end are an event */
 };
+
+enum { BOM_TEXT = 3 };
+
+/* With CR, LF and a byte order mark: more than max_line bytes of text. */
+static size_t
+longest(const struct encoding *e, size_t max_line)
+{
+	return (max_line + 2) * encoding_unit(e) + BOM_TEXT;
+}
 
 size_t
 tail_longest(const struct tail *t)
 {
-	/* with CR and LF, of the widest encoding */
-	return t->spec->config->max_line + 4;
+	const struct encoding *e =
+	    t->spec->encoding != NULL ? t->spec->encoding : t->encoding;
+
+	return e == NULL ? (size_t)BOM_TEXT
+			 : longest(e, t->spec->config->max_line);
 }
 
 /* False: it is not whole yet. */
@@ -62,7 +76,7 @@ next_line(const struct cutter *c, struct slice data, struct raw_line *line)
 		return true;
 	}
 	line->used = data.len;
-	return data.len > 0 && (c->final || data.len >= c->max + 2 * c->unit);
+	return data.len > 0 && (c->final || data.len >= c->max_raw);
 }
 
 static void
@@ -92,31 +106,18 @@ text_of(const struct cutter *c, const struct raw_line *line)
 	if (!encoding_is_utf8(c->encoding)) {
 		buf_clear(b);
 		encoding_decode(c->encoding, text, b);
-		text = buf_slice(b);
+		text = b->len > 0 ? buf_slice(b) : SLICE("");
 	}
 	if (line->has_end)
 		drop_cr(&text);
 	return text;
 }
 
-static bool
-begins_event(const struct cutter *c, struct slice data,
-    const struct raw_line *line, uint64_t offset)
-{
-	const char *lf = memchr(data.ptr, '\n', data.len);
-	struct slice first = { data.ptr,
-		lf == NULL ? data.len : (size_t)(lf - data.ptr) };
-	struct slice text = text_of(c, line);
-
-	skip_bom(&text, offset);
-	return multiline_begins(c->t->spec->multiline, first, text);
-}
-
 /* A line that does not end within what can be taken: by its beginning. */
 static bool
 goes_beyond(const struct cutter *c, struct slice data, size_t end)
 {
-	return data.len >= c->max + 2 * c->unit && end < data.len;
+	return data.len >= c->max_raw && end < data.len;
 }
 
 static void
@@ -135,25 +136,30 @@ join(struct cutter *c, struct slice data, size_t end, struct piece *p)
 {
 	struct tail *t = c->t;
 	uint32_t most = t->spec->config->multiline.max_lines;
+	const struct multiline *how = t->spec->multiline;
+	const char *lf = memchr(data.ptr, '\n', data.len);
+	struct slice first = { data.ptr,
+		lf == NULL ? data.len : (size_t)(lf - data.ptr) };
 
 	for (;;) {
-		struct slice rest = { data.ptr + end, data.len - end };
+		struct slice rest = { data.ptr + end, data.len - end }, text;
 		struct raw_line line;
 		bool whole = next_line(c, rest, &line), begins;
 
 		if (!whole && !goes_beyond(c, data, end))
 			break;
-		begins = begins_event(c, data, &line, t->read_at + end);
+		text = text_of(c, &line);
+		begins = multiline_begins(how, first, text);
 		if (begins || p->lines >= most || !whole ||
-		    end + line.used > c->max) {
+		    p->text + 1 + text.len > c->max) {
 			end_piece(p, data, end, !begins);
 			return true;
 		}
 		end += line.used;
+		p->text += 1 + text.len;
 		p->lines++;
 		p->has_end = line.has_end;
-		if (line.has_end &&
-		    multiline_ends(t->spec->multiline, text_of(c, &line))) {
+		if (line.has_end && multiline_ends(how, text)) {
 			end_piece(p, data, end, false);
 			return true;
 		}
@@ -162,8 +168,9 @@ join(struct cutter *c, struct slice data, size_t end, struct piece *p)
 		end_piece(p, data, end, false);
 		return true;
 	}
-	t->pending_bytes = end;
-	t->pending_lines = p->lines;
+	t->pending.bytes = end;
+	t->pending.lines = p->lines;
+	t->pending.text = p->text;
 	return false;
 }
 
@@ -173,22 +180,22 @@ next_piece(struct cutter *c, struct slice data, struct piece *p)
 {
 	struct tail *t = c->t;
 	struct raw_line line;
-	size_t pending = t->pending_bytes;
 
 	*p = (struct piece){ .lines = 1 };
-	if (pending > 0 && pending <= data.len) {
-		p->lines = t->pending_lines;
+	if (t->pending.bytes > 0 && t->pending.bytes <= data.len) {
+		p->lines = t->pending.lines;
+		p->text = t->pending.text;
 		p->has_end = true;
-		return join(c, data, pending, p);
+		return join(c, data, t->pending.bytes, p);
 	}
 	if (!next_line(c, data, &line))
 		return false;
 	p->raw = (struct slice){ data.ptr, line.used };
 	p->has_end = line.has_end;
-	if (t->spec->multiline == NULL || line.text.len > c->max ||
-	    !line.has_end)
+	if (t->spec->multiline == NULL || !line.has_end)
 		return true;
-	return join(c, data, line.used, p);
+	p->text = text_of(c, &line).len;
+	return p->text > c->max || join(c, data, line.used, p);
 }
 
 /* All lines of a joined event, each in UTF-8 and without its CR. */
@@ -318,6 +325,7 @@ tail_take_lines(struct tail *t, const struct tail_lines *lines,
 	if (c.encoding == NULL)
 		return 0;
 	c.unit = encoding_unit(c.encoding);
+	c.max_raw = longest(c.encoding, c.max);
 	while (rest.len > 0) {
 		if (t->mid_line) {
 			used = skip_rest(&c, rest);
@@ -329,7 +337,7 @@ tail_take_lines(struct tail *t, const struct tail_lines *lines,
 		}
 		if (used == 0)
 			break;
-		t->pending_bytes = 0;
+		t->pending.bytes = 0;
 		t->read_at += used;
 		rest.ptr += used;
 		rest.len -= used;
