@@ -285,3 +285,31 @@ bloom_has_all(struct slice bloom, const struct tokens *t)
 			return false;
 	return true;
 }
+
+bool
+tokens_each(struct slice text, token_hash_cb *cb, void *ctx)
+{
+	const uint8_t *at = (const uint8_t *)text.ptr;
+	const uint8_t *end = at + text.len;
+	uint64_t h;
+
+	if (text.len == 0)
+		return true;
+	while ((h = next_token(&at, end)) != 0)
+		if (!cb(ctx, h))
+			return false;
+	return true;
+}
+
+void
+tokens_visit(const struct tokens *t, token_hash_cb *cb, void *ctx)
+{
+	for (size_t i = 0; i < t->n; i++)
+		(void)cb(ctx, t->slots[t->used[i]]);
+}
+
+uint64_t
+token_of_whole(struct slice bytes)
+{
+	return whole_hash(bytes);
+}

@@ -34,3 +34,9 @@ bool bloom_may_have_text(struct slice bloom, struct slice text);
 bool bloom_may_have_whole(struct slice bloom, struct slice bytes);
 /* Whether it knows every token; true for a filter of unknown form. */
 bool bloom_has_all(struct slice bloom, const struct tokens *t);
+
+/* Hashes of tokens, for filters of another form; false ends it, and is told. */
+typedef bool token_hash_cb(void *ctx, uint64_t hash);
+bool tokens_each(struct slice text, token_hash_cb *cb, void *ctx);
+void tokens_visit(const struct tokens *t, token_hash_cb *cb, void *ctx);
+uint64_t token_of_whole(struct slice bytes);

@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* store_scan(): blocks in the order asked for, columns as they are asked for. */
 #include "collector/store/block_decoder.h"
+#include "collector/store/region.h"
 #include "collector/store/scan.h"
 
 enum { REFS_MAX = 1 << 20, DAYS_OPEN = 8 };
 
+/* Of a block, or of a region. */
 struct store_words {
 	struct slice bloom;
+	struct sql *day;
+	const struct region *region; /* NULL: a block's */
 };
 
 struct store_block {
@@ -32,6 +36,7 @@ struct walk {
 	struct days days;
 	struct sql *open[DAYS_OPEN]; /* by day % DAYS_OPEN */
 	uint32_t open_day[DAYS_OPEN];
+	struct regions regions[DAYS_OPEN];
 	struct ref *refs;
 	size_t n_refs, cap_refs;
 	struct store_block block;
@@ -40,14 +45,18 @@ struct walk {
 bool
 store_may_have(const struct store_words *w, struct slice text)
 {
-	return bloom_may_have_text(w->bloom, text);
+	return w->region != NULL ? region_may_have_text(w->day, w->region, text)
+				 : bloom_may_have_text(w->bloom, text);
 }
 
 bool
 store_may_have_stream(const struct store_words *w, const uint8_t stream[16])
 {
-	return bloom_may_have_whole(w->bloom,
-	    (struct slice){ (const char *)stream, 16 });
+	struct slice whole = { (const char *)stream, 16 };
+
+	return w->region != NULL
+	    ? region_may_have_whole(w->day, w->region, whole)
+	    : bloom_may_have_whole(w->bloom, whole);
 }
 
 /* ---- one block ------------------------------------------------------------ */
@@ -182,12 +191,30 @@ open_day(struct walk *w, uint32_t at, struct sql **day, struct error *err)
 	}
 	sql_close(*slot);
 	*slot = NULL;
+	regions_fini(&w->regions[at % DAYS_OPEN]);
 	rc = days_open(&w->days, at, day, err);
 	if (rc == RC_OK) {
 		*slot = *day;
 		w->open_day[at % DAYS_OPEN] = at;
+		rc = regions_read(*day, &w->regions[at % DAYS_OPEN], err);
 	}
 	return rc;
+}
+
+/* Whether the region of the block, if it lies in one, says no. */
+static bool
+region_excludes(struct walk *w, struct sql *day, const struct ref *ref)
+{
+	struct region *r = regions_find(&w->regions[ref->day % DAYS_OPEN],
+	    ref->commit, ref->last_commit);
+	const struct store_words words = { .day = day, .region = r };
+
+	if (r == NULL)
+		return false;
+	if (r->verdict < 0)
+		r->verdict =
+		    (signed char)w->scan->may_match(w->scan->ctx, &words);
+	return r->verdict == 0;
 }
 
 static enum rc
@@ -244,13 +271,15 @@ static enum rc
 may_match(struct walk *w, struct sql *day, const struct ref *ref, bool *out,
     struct error *err)
 {
-	struct store_words words;
-	struct slice bloom;
+	struct store_words words = { .region = NULL };
 	sqlite3_stmt *q;
 	enum rc rc;
 
 	*out = true;
 	if (w->scan->may_match == NULL)
+		return RC_OK;
+	*out = !region_excludes(w, day, ref);
+	if (!*out)
 		return RC_OK;
 	q = sql_prepare(day, "SELECT bloom FROM live WHERE id = ?1", err);
 	if (q == NULL)
@@ -261,8 +290,7 @@ may_match(struct walk *w, struct sql *day, const struct ref *ref, bool *out,
 		return gone(day, ref->id, err);
 	if (rc != RC_OK)
 		return rc;
-	bloom = sql_blob(q, 0);
-	words.bloom = bloom;
+	words.bloom = sql_blob(q, 0);
 	*out = w->scan->may_match(w->scan->ctx, &words);
 	(void)sqlite3_reset(q);
 	return RC_OK;
@@ -281,9 +309,9 @@ visit_if_wanted(struct walk *w, struct sql *day, const struct ref *ref,
 /* ---- order of arrival ------------------------------------------------------ */
 
 static enum rc
-walk_day(struct walk *w, struct sql *day, struct error *err)
+walk_day(struct walk *w, struct sql *day, uint32_t at, struct error *err)
 {
-	struct ref ref = { 0 };
+	struct ref ref = { .day = at };
 	bool wanted;
 	enum rc rc = concerns(w, day, &wanted, err);
 
@@ -308,7 +336,7 @@ walk_arrival(struct walk *w, struct error *err)
 		if (rc == RC_EOF)
 			continue;
 		if (rc == RC_OK)
-			rc = walk_day(w, day, err);
+			rc = walk_day(w, day, i, err);
 		if (rc != RC_OK)
 			return rc;
 	}
@@ -409,8 +437,10 @@ store_scan(struct store *s, const struct store_scan *scan, struct error *err)
 	if (rc == RC_OK)
 		rc = scan->order == STORE_ARRIVAL ? walk_arrival(&w, err)
 						  : walk_time(&w, err);
-	for (unsigned i = 0; i < DAYS_OPEN; i++)
+	for (unsigned i = 0; i < DAYS_OPEN; i++) {
 		sql_close(w.open[i]);
+		regions_fini(&w.regions[i]);
+	}
 	days_end(&w.days);
 	block_decoder_free(w.block.decoder);
 	free(w.refs);

@@ -6,6 +6,7 @@
 #include <time.h>
 
 #include "collector/store/merge.h"
+#include "collector/store/region.h"
 #include "timestamp.h"
 
 #define LOOK_NS   NS_PER_SEC
@@ -21,6 +22,7 @@ struct keeper {
 
 	/* the thread's alone */
 	struct merger *merger;
+	struct region_builder *regions;
 	uint64_t events; /* when it looked last */
 	int64_t looked_ns;
 	int64_t retained_ns; /* when days were looked at last; 0: never */
@@ -102,6 +104,10 @@ merge_days(struct keeper *k, struct error *err)
 			rc = merge_step(k->merger, days[i], ended, &done, err);
 		if (rc == RC_OK)
 			rc = merge_purge(k->merger, days[i], err);
+		done = true;
+		while (rc == RC_OK && done && !stopped(k) && !is_busy(k))
+			rc =
+			    region_step(k->regions, days[i], ended, &done, err);
 	}
 	free(days);
 	count(k);
@@ -234,6 +240,7 @@ keeper_new(const struct keeper_options *options)
 
 	k->o = *options;
 	k->merger = merger_new(options->store);
+	k->regions = region_builder_new(options->store);
 	k->looked_ns = monotonic();
 	(void)pthread_mutex_init(&k->lock, NULL);
 	(void)pthread_condattr_init(&attr);
@@ -256,6 +263,7 @@ keeper_free(struct keeper *k)
 	(void)pthread_mutex_unlock(&k->lock);
 	(void)pthread_join(k->thread, NULL);
 	merger_free(k->merger);
+	region_builder_free(k->regions);
 	(void)pthread_mutex_destroy(&k->lock);
 	(void)pthread_cond_destroy(&k->wake);
 	free(k);

@@ -2,7 +2,7 @@
 /*
  * How many events a second one core appends, and what they take on disk:
  *   bench_store [EVENTS [EVENTS_A_COMMIT]]
- * Events are of web and ssh logs, 20 fields each, made before the clock runs.
+ * then how fast that is verified, and small blocks are merged.  Events are of web and ssh logs, 20 fields each, made before the clock runs.
  */
 #include <dirent.h>
 #include <stdarg.h>
@@ -11,9 +11,12 @@
 #include <sys/stat.h>
 #include <time.h>
 
+#include "collector/store/merge.h"
+#include "collector/store/region.h"
 #include "json.h"
 #include "store.h"
 #include "store_fixture.h"
+#include "store_verify.h"
 #include "xalloc.h"
 
 enum { EVENTS = 1000000, A_COMMIT = 10000, KINDS = 40 };
@@ -259,6 +262,95 @@ ask(struct store *s, const char *name, const struct store_query *q, bool count)
 	    (unsigned long long)n, 1e3 * (clock_of(CLOCK_MONOTONIC) - wall));
 }
 
+/* ---- what the keeper and an auditor do ----------------------------------- */
+
+static bool
+on_finding(void *ctx, const struct store_finding *f)
+{
+	(void)ctx;
+	(void)fprintf(stderr, "block %llu %s: %s\n",
+	    (unsigned long long)f->block, f->problem, f->message);
+	return true;
+}
+
+static void
+verify(struct store *s)
+{
+	struct store_verify what = { .store = s, .on_finding = on_finding };
+	double cpu = clock_of(CLOCK_THREAD_CPUTIME_ID);
+	struct store_verified v;
+	struct error err;
+
+	if (store_verify(&what, &v, &err) != RC_OK || v.damaged > 0)
+		abort();
+	cpu = clock_of(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	(void)printf("verify: %llu events in %llu blocks, %.0f events/cpu-s\n",
+	    (unsigned long long)v.events, (unsigned long long)v.blocks,
+	    (double)v.events / cpu);
+}
+
+static void
+make_regions(struct store *s, int32_t day, uint64_t events)
+{
+	struct region_builder *b = region_builder_new(s);
+	double cpu = clock_of(CLOCK_THREAD_CPUTIME_ID);
+	struct error err;
+	bool done = true;
+
+	while (done)
+		if (region_step(b, day, true, &done, &err) != RC_OK)
+			abort();
+	cpu = clock_of(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	(void)printf("filters of long ranges: %.0f events/cpu-s\n",
+	    (double)events / cpu);
+	region_builder_free(b);
+}
+
+/* Commits of eight events, and what becomes of them. */
+static void
+merge_small(uint64_t n)
+{
+	char *dir = fixture_folder();
+	struct merge_counters counters;
+	struct merger *m;
+	struct error err;
+	struct store *s;
+	double cpu, before;
+	bool done = true;
+
+	if (store_open(dir, &s, &err) != RC_OK)
+		abort();
+	for (uint64_t i = 0; i < n / 8; i++) {
+		struct log_record r;
+
+		if (fixture_append(s,
+			&(struct fixture_batch){ .stream = 1,
+			    .offset = i * 1000,
+			    .n = 8,
+			    .arrival_ns = T0,
+			    .time_ns = T0 - 60 * SECOND },
+			&r, &err) != RC_OK)
+			abort();
+		log_record_fini(&r);
+	}
+	before = folder_bytes(dir);
+	m = merger_new(s);
+	cpu = clock_of(CLOCK_THREAD_CPUTIME_ID);
+	while (done)
+		if (merge_step(m, day_of(T0), true, &done, &err) != RC_OK)
+			abort();
+	cpu = clock_of(CLOCK_THREAD_CPUTIME_ID) - cpu;
+	merger_counters(m, &counters);
+	(void)printf("merge: %llu blocks to %llu, %.0f events/cpu-s, of %.0f "
+		     "bytes each in small ones\n",
+	    (unsigned long long)counters.blocks_before,
+	    (unsigned long long)counters.blocks_after, (double)n / cpu,
+	    before / (double)n);
+	merger_free(m);
+	store_close(s);
+	fixture_remove(dir);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -294,6 +386,8 @@ main(int argc, char **argv)
 	ask(s, "events, a rare port", &q, false);
 	q.n_filters = 0;
 	ask(s, "events, all", &q, false);
+	verify(s);
+	make_regions(s, day_of(T0), n);
 	store_close(s);
 	(void)printf("on disk: %.3f of the JSON, %.3f of the lines\n",
 	    folder_bytes(dir) / b.json_bytes, folder_bytes(dir) / b.line_bytes);
@@ -301,5 +395,6 @@ main(int argc, char **argv)
 		batch_free(b.batches[i]);
 	free(b.batches);
 	fixture_remove(dir);
+	merge_small(n / 25);
 	return 0;
 }

@@ -6,6 +6,7 @@
 #include <unistd.h>
 
 #include "collector/store/merge.h"
+#include "collector/store/region.h"
 #include "faulty_vfs.h"
 #include "json.h"
 #include "store_fixture.h"
@@ -480,6 +481,104 @@ a_full_disk_is_waited_out(void)
 	fixture_remove(dir);
 }
 
+/* ---- the second level of filters ----------------------------------------- */
+
+struct visits {
+	struct slice text;
+	unsigned blocks;
+	uint64_t events;
+};
+
+static bool
+may_have(void *ctx, const struct store_words *w)
+{
+	const struct visits *v = ctx;
+
+	return store_may_have(w, v->text);
+}
+
+static enum rc
+visit_block(void *ctx, struct store_block *b, struct error *e)
+{
+	struct visits *v = ctx;
+
+	(void)e;
+	v->blocks++;
+	v->events += store_block_info(b).n;
+	return RC_OK;
+}
+
+static struct visits
+visits_for(struct store *s, const char *text)
+{
+	struct visits v = { .text = { text, strlen(text) } };
+	struct store_scan scan = { .since_ns = INT64_MIN,
+		.until_ns = INT64_MAX,
+		.may_match = may_have,
+		.on_block = visit_block,
+		.ctx = &v };
+
+	if (store_scan(s, &scan, &err) != RC_OK)
+		(void)printf("# %s\n", err.text);
+	return v;
+}
+
+static void
+build_regions(struct store *s, uint64_t size)
+{
+	struct region_builder *b = region_builder_new(s);
+	bool done = true;
+
+	region_builder_size(b, size);
+	while (done)
+		if (region_step(b, the_day, true, &done, &err) != RC_OK) {
+			(void)printf("# %s\n", err.text);
+			break;
+		}
+	region_builder_free(b);
+}
+
+/* What is in a block is in its region: each port, and each stream. */
+static bool
+nothing_is_hidden(struct store *s)
+{
+	char text[32];
+
+	for (unsigned i = 0; i < SMALL; i += 7) {
+		(void)snprintf(text, sizeof(text), "%u", 2000 * i + 3);
+		if (visits_for(s, text).events == 0) {
+			(void)printf("# %s is hidden\n", text);
+			return false;
+		}
+	}
+	return visits_for(s, "root").events == 900 &&
+	    visits_for(s, "FAILED password").events == 900;
+}
+
+static void
+regions_pass_over_long_ranges(void)
+{
+	char *dir = fixture_folder();
+	struct store *s = open_store(dir);
+	struct merger *m = merger_new(s);
+
+	fill(s);
+	build_regions(s, 250);
+	CHECK(number_in(dir, "SELECT count(*) FROM regions") == 4,
+	    "regions cover the day");
+	CHECK(nothing_is_hidden(s), "what is there is not passed over");
+	CHECK(number_in(dir, "UPDATE blocks SET bloom = x'00' RETURNING 1") ==
+		    1 &&
+		visits_for(s, "root").blocks == 90 &&
+		visits_for(s, "nowhere-to-be-found").blocks == 0,
+	    "what is not there is, without the blocks' own filters");
+	CHECK(merge_all(m, true) && nothing_is_hidden(s) && verifies(dir, 900),
+	    "blocks that are merged over their bounds are looked at");
+	merger_free(m);
+	store_close(s);
+	fixture_remove(dir);
+}
+
 int
 main(void)
 {
@@ -493,5 +592,6 @@ main(void)
 	every_death_is_survived(FAULTY_TORN,
 	    "death in the middle of a write is survived");
 	a_full_disk_is_waited_out();
+	regions_pass_over_long_ranges();
 	return tap_done();
 }
