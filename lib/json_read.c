@@ -9,6 +9,7 @@ enum {
 	/* up to so many fields doubles are looked for one by one */
 	LINEAR_FIELDS = 16,
 	INDEX_SLOTS = 2 * EVENT_FIELDS_MAX,
+	FIRST_SLOTS = 256, /* of them, until they are half full */
 	/* items of an event's lists: what is beyond stays JSON text */
 	LIST_ITEMS_MAX = 65536,
 	LIST_FIRST = 64,
@@ -20,7 +21,7 @@ const struct json_limits json_limits_default = { .depth = 64,
 /*
  * `index` finds the place of a field by its id in constant time: open
  * addressing, 0 is free, else the place plus one.  It is made when an event has
- * more than LINEAR_FIELDS; half full at most.
+ * more than LINEAR_FIELDS, small at first; half full at most.
  */
 struct reading {
 	const char *at, *end;
@@ -28,7 +29,7 @@ struct reading {
 	struct event *ev;
 	const struct json_limits *limits;
 	bool cut;
-	bool indexed;
+	uint32_t mask; /* slots of the index, less 1; 0: there is none */
 	uint32_t list_items;
 	struct value spare;
 	uint16_t index[INDEX_SLOTS];
@@ -37,21 +38,21 @@ struct reading {
 static uint16_t *
 slot_of(struct reading *r, uint32_t id)
 {
-	uint32_t at = (id * UINT32_C(2654435761)) >> 21;
+	uint32_t at = (id * UINT32_C(2654435761)) >> 16 & r->mask;
 
-	_Static_assert(INDEX_SLOTS == 1 << 11, "the hash gives 11 bits");
 	while (r->index[at] != 0 && r->ev->fields[r->index[at] - 1].id != id)
-		at = (at + 1) % INDEX_SLOTS;
+		at = (at + 1) & r->mask;
 	return &r->index[at];
 }
 
+/* Of so many slots, a power of two. */
 static void
-make_index(struct reading *r)
+make_index(struct reading *r, uint32_t slots)
 {
-	memset(r->index, 0, sizeof(r->index));
+	memset(r->index, 0, slots * sizeof(r->index[0]));
+	r->mask = slots - 1;
 	for (uint32_t i = 0; i < r->ev->n; i++)
 		*slot_of(r, r->ev->fields[i].id) = (uint16_t)(i + 1);
-	r->indexed = true;
 }
 
 /*
@@ -70,8 +71,12 @@ place(struct reading *r, uint32_t id)
 			if (ev->fields[i].id == id)
 				return &ev->fields[i].value;
 	} else {
-		if (!r->indexed)
-			make_index(r);
+		if (r->mask == 0)
+			make_index(r,
+			    ev->n < FIRST_SLOTS / 2 ? FIRST_SLOTS
+						    : INDEX_SLOTS);
+		else if (ev->n >= FIRST_SLOTS / 2 && r->mask < FIRST_SLOTS)
+			make_index(r, INDEX_SLOTS);
 		slot = slot_of(r, id);
 		if (*slot != 0)
 			return &ev->fields[*slot - 1].value;
@@ -413,7 +418,7 @@ json_read_event(struct slice text, const struct json_limits *limits,
 	r.ev = ev;
 	r.limits = &l;
 	r.cut = false;
-	r.indexed = false;
+	r.mask = 0;
 	r.list_items = 0;
 	json_scan_bom(&r.at, r.end);
 	json_scan_space(&r.at, r.end);
