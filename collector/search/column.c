@@ -116,10 +116,11 @@ test_dictionary(struct columns *c, const struct leaf *leaf,
 
 /* ---- texts ------------------------------------------------------------------ */
 
+/* Empty: a text may match that does not have the leaf's. */
 static struct slice
 anchor_of(const struct leaf *leaf)
 {
-	if (leaf->kind == LEAF_TERM)
+	if (leaf->kind == LEAF_TERM && (leaf->words || leaf->net.family == 0))
 		return leaf->pattern.anchor;
 	return leaf->kind == LEAF_REGEX ? leaf->anchor : SLICE("");
 }

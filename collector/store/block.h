@@ -118,6 +118,10 @@ enum rc block_decoder_form(struct block_decoder *d, uint32_t field,
 /* The fields of the block; *out is in the decoder's memory. */
 uint32_t block_decoder_fields(struct block_decoder *d, const uint32_t **out);
 
+/* The events of `rows`, ascending; *out is in the decoder's memory. */
+enum rc block_decoder_rows(struct block_decoder *d, const uint32_t *rows,
+    uint32_t n, struct event **out, struct error *err);
+
 /* Unpacks every column: block_event() needs it. */
 enum rc block_decoder_all(struct block_decoder *d, struct error *err);
 /* The event at `index`, below block_events(). */

@@ -180,21 +180,11 @@ static enum rc
 read_any(struct block_decoder *d, struct part *p, struct store_column *c,
     struct error *err)
 {
-	const struct value *all;
-	struct value *to;
-	enum rc rc = block_decoder_column(d, p->field, &all, err);
+	struct value *to = arena_alloc(d->arena, (c->n + 1) * sizeof(to[0]));
 
-	if (rc != RC_OK)
-		return rc;
-	if (all == NULL)
-		return block_damaged(err, "a column is missing");
+	if (block_part_values(d, p, true, to, err) != RC_OK)
+		return err->code;
 	c->form = COLUMN_VALUES;
-	c->values = all;
-	if (c->rows == NULL)
-		return RC_OK;
-	to = arena_alloc(d->arena, (c->n + 1) * sizeof(to[0]));
-	for (uint32_t i = 0; i < c->n; i++)
-		to[i] = all[c->rows[i]];
 	c->values = to;
 	return RC_OK;
 }
@@ -270,4 +260,112 @@ block_decoder_fields(struct block_decoder *d, const uint32_t **out)
 			list[n++] = d->parts[i].field;
 	*out = list;
 	return n;
+}
+
+/* ---- events ------------------------------------------------------------- */
+
+static struct value
+value_at(const struct store_column *c, uint32_t k)
+{
+	struct value v = { .kind = VALUE_STRING };
+
+	switch (c->form) {
+	case COLUMN_DICTIONARY:
+		v.s = c->entries[c->index[k]];
+		return v;
+	case COLUMN_TEXT:
+		v.s = (struct slice){ c->text + c->offsets[k],
+			c->offsets[k + 1] - c->offsets[k] };
+		return v;
+	case COLUMN_PIECES:
+		v.s = c->strings[k];
+		return v;
+	case COLUMN_INTEGERS:
+		return (struct value){ .kind = VALUE_INT, .i = c->ints[k] };
+	default:
+		return c->values[k];
+	}
+}
+
+/* The first of the column's places that is not before `row`, from k on. */
+static uint32_t
+place_of(const struct store_column *c, uint32_t k, uint32_t row)
+{
+	if (c->rows == NULL)
+		return row;
+	while (k < c->n && c->rows[k] < row)
+		k++;
+	return k;
+}
+
+static bool
+has_place(const struct store_column *c, uint32_t k, uint32_t row)
+{
+	return k < c->n && (c->rows == NULL || c->rows[k] == row);
+}
+
+/* Adds the column to those of the events that have it; or only counts it. */
+static void
+add_column(const struct store_column *c, uint32_t field, const uint32_t *rows,
+    uint32_t n, struct event *events, bool count)
+{
+	uint32_t k = 0;
+
+	for (uint32_t i = 0; i < n; i++) {
+		struct event *ev = &events[i];
+
+		k = place_of(c, k, rows[i]);
+		if (!has_place(c, k, rows[i]))
+			continue;
+		if (count)
+			ev->cap++;
+		else
+			ev->fields[ev->n++] =
+			    (struct field){ field, value_at(c, k) };
+	}
+}
+
+static enum rc
+add_columns(struct block_decoder *d, const uint32_t *rows, uint32_t n,
+    struct event *events, bool count, struct error *err)
+{
+	for (uint32_t i = 0; i < d->n_parts; i++) {
+		const struct part *p = &d->parts[i];
+		const struct store_column *c;
+
+		if (p->kind != COLUMN_FIELD || p->field == FIELD_NONE)
+			continue;
+		if (block_decoder_form(d, p->field, &c, err) != RC_OK)
+			return err->code;
+		/* a name that comes twice is read once */
+		if (c != NULL && block_part(d, COLUMN_FIELD, p->field) == p)
+			add_column(c, p->field, rows, n, events, count);
+	}
+	return RC_OK;
+}
+
+enum rc
+block_decoder_rows(struct block_decoder *d, const uint32_t *rows, uint32_t n,
+    struct event **out, struct error *err)
+{
+	struct event *events = arena_alloc(d->arena, n * sizeof(events[0]));
+	struct block_heads heads;
+
+	if (block_decoder_heads(d, &heads, err) != RC_OK)
+		return err->code;
+	for (uint32_t i = 0; i < n; i++) {
+		event_begin(&events[i], d->arena);
+		events[i].time_ns = heads.times[rows[i]];
+		events[i].arrival_ns = heads.arrivals[rows[i]];
+		events[i].id = heads.ids[rows[i]];
+		events[i].foreign = heads.foreign[rows[i]];
+		events[i].cap = 0;
+	}
+	if (add_columns(d, rows, n, events, true, err) != RC_OK)
+		return err->code;
+	for (uint32_t i = 0; i < n; i++)
+		events[i].fields = arena_alloc(d->arena,
+		    events[i].cap * sizeof(events[i].fields[0]));
+	*out = events;
+	return add_columns(d, rows, n, events, false, err);
 }

@@ -20,6 +20,7 @@ struct walk {
 	uint8_t width;
 	struct arena *arena;
 	const struct value *originals; /* for references; may be NULL */
+	bool packed; /* values one behind the other, not by row */
 };
 
 struct block_decoder *
@@ -434,7 +435,8 @@ read_values(struct block_decoder *d, struct walk *w, struct reader *r,
 				return false;
 			row += gap;
 		}
-		if (row >= d->n || !next_value(w, (uint32_t)row, &values[row]))
+		if (row >= d->n ||
+		    !next_value(w, (uint32_t)row, &values[w->packed ? i : row]))
 			return false;
 	}
 	return true;
@@ -446,15 +448,16 @@ column_has_references(const struct part *p)
 	return p->kind == COLUMN_FIELD && p->field == FIELD_MESSAGE;
 }
 
-static enum rc
-read_column(struct block_decoder *d, struct part *p, struct error *err)
+static enum rc read_column(struct block_decoder *d, struct part *p,
+    struct error *err);
+
+enum rc
+block_part_values(struct block_decoder *d, struct part *p, bool packed,
+    struct value *values, struct error *err)
 {
-	struct walk w = { .arena = d->arena };
-	struct value *values;
+	struct walk w = { .arena = d->arena, .packed = packed };
 	struct reader r = { 0 };
 
-	if (p->values != NULL)
-		return RC_OK;
 	if (column_has_references(p)) {
 		struct part *o =
 		    block_part(d, COLUMN_FIELD, FIELD_EVENT_ORIGINAL);
@@ -465,11 +468,23 @@ read_column(struct block_decoder *d, struct part *p, struct error *err)
 	}
 	if (block_unpack(d, p, &r, err) != RC_OK)
 		return err->code;
+	if (!read_values(d, &w, &r, values))
+		return block_damaged(err, "a column's values");
+	return RC_OK;
+}
+
+static enum rc
+read_column(struct block_decoder *d, struct part *p, struct error *err)
+{
+	struct value *values;
+
+	if (p->values != NULL)
+		return RC_OK;
 	values = arena_alloc(d->arena, (d->n + 1) * sizeof(values[0]));
 	for (uint32_t i = 0; i < d->n; i++)
 		values[i].kind = (enum value_kind)BLOCK_ABSENT;
-	if (!read_values(d, &w, &r, values))
-		return block_damaged(err, "a column's values");
+	if (block_part_values(d, p, false, values, err) != RC_OK)
+		return err->code;
 	p->values = values;
 	return RC_OK;
 }

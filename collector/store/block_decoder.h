@@ -37,3 +37,6 @@ struct part *block_part(struct block_decoder *d, enum column_kind kind,
 /* The part's bytes as they were before they were packed. */
 enum rc block_unpack(struct block_decoder *d, struct part *p, struct reader *r,
     struct error *err);
+/* All values, by row, or those that there are one behind the other. */
+enum rc block_part_values(struct block_decoder *d, struct part *p, bool packed,
+    struct value *values, struct error *err);

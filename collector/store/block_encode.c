@@ -10,7 +10,7 @@ enum {
 	PACK_FROM = 48,      /* bytes: shorter columns stay as they are */
 	COLUMNS_KEPT = 2048, /* more are given back after the block */
 	DICT_MAX = 4096,     /* distinct values */
-	DICT_TRIAL = 256,    /* values before a dictionary may be given up */
+	DICT_TRIAL = 1024,   /* values before a dictionary may be given up */
 	DICT_RETRY = 64,     /* blocks until a plain column is tried again */
 	FIRST_SLOTS = 64,
 	STREAM_SLOTS = 1024,

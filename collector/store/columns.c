@@ -504,16 +504,14 @@ enum rc
 store_block_events(struct store_block *b, const uint32_t *rows, uint32_t n,
     store_row_cb *cb, void *ctx, struct error *err)
 {
-	struct event ev;
+	struct event *events;
 
 	if (ready(b, err) != RC_OK ||
-	    block_decoder_all(b->decoder, err) != RC_OK)
+	    block_decoder_rows(b->decoder, rows, n, &events, err) != RC_OK)
 		return err->code;
 	close_blob(b); /* whoever takes the events may take long */
-	for (uint32_t i = 0; i < n; i++) {
-		block_event(b->decoder, rows[i], &ev);
-		if (!cb(ctx, rows[i], &ev))
+	for (uint32_t i = 0; i < n; i++)
+		if (!cb(ctx, rows[i], &events[i]))
 			return RC_EOF;
-	}
 	return RC_OK;
 }

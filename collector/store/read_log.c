@@ -103,8 +103,8 @@ read_values(struct log_reader *x, struct arena *arena, uint32_t row,
 		    RC_OK)
 			return err->code;
 		ids[i] = fields[i];
-		values[i] =
-		    column_value_copy(arena, column != NULL ? &column[row] : NULL);
+		values[i] = column_value_copy(arena,
+		    column != NULL ? &column[row] : NULL);
 	}
 	hit->fields = ids;
 	hit->values = values;

@@ -14,7 +14,8 @@
 #include "utf8.h"
 #include "xalloc.h"
 
-enum { EVENTS = 1200, COMMITS = 7, QUERIES = 100, TEXT_MAX = 4096 };
+/* as many in a commit as columns need to give up their dictionaries */
+enum { EVENTS = 1500, COMMITS = 3, QUERIES = 80, TEXT_MAX = 4096 };
 
 static struct error err;
 static uint64_t seed = 88172645463325252U;
@@ -63,6 +64,9 @@ sentence(struct arena *arena)
 	for (unsigned k = 1 + dice(6); k > 0; k--)
 		n += (size_t)snprintf(text + n, sizeof(text) - n, "%s%s",
 		    words[dice(N_WORDS)], k > 1 ? " " : "");
+	if (dice(4) > 0)
+		n += (size_t)snprintf(text + n, sizeof(text) - n, " %u",
+		    dice(100000));
 	return arena_copy(arena, (struct slice){ text, n });
 }
 
@@ -103,9 +107,11 @@ fill(struct event *ev, unsigned i)
 	if (dice(3) > 0)
 		event_set_string(ev, FIELD_USER_NAME,
 		    slice_of(users[dice(N_USERS)]));
-	if (dice(3) > 0)
+	(void)snprintf(text, sizeof(text), "192.0.%u.%u", dice(4), dice(256));
+	if (dice(5) > 0)
 		event_set_string(ev, FIELD_SOURCE_IP,
-		    slice_of(addresses[dice(N_ADDRESSES)]));
+		    dice(3) > 0 ? arena_copy(ev->arena, slice_of(text))
+				: slice_of(addresses[dice(N_ADDRESSES)]));
 	if (dice(2) > 0)
 		event_set_int(ev, FIELD_SOURCE_PORT, (int64_t)dice(500) - 20);
 	if (dice(3) == 0)
