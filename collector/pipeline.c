@@ -18,6 +18,7 @@
 
 #include "agents.h"
 #include "api/api.h"
+#include "audit_feed.h"
 #include "budget.h"
 #include "incidents/incidents.h"
 #include "listeners/listener.h"
@@ -72,6 +73,7 @@ struct pipeline {
 	struct incidents *incidents;
 	struct publish *publish; /* NULL: no Kafka is configured */
 	struct api *api;
+	struct audit_feed *audit;
 
 	/* For the API's threads: __atomic. */
 	bool ready;
@@ -177,8 +179,11 @@ deliver_reply(void *ctx)
 static void
 post_reply(struct pipeline *p, uint64_t connection, uint32_t count)
 {
-	struct reply *r = xzalloc(sizeof(*r));
+	struct reply *r;
 
+	if (audit_feed_reply(p->audit, connection, count))
+		return;
+	r = xzalloc(sizeof(*r));
 	*r = (struct reply){ p, connection, count };
 	loop_post(p->loop, deliver_reply, r);
 }
@@ -546,6 +551,25 @@ on_reload_asked(void *ctx)
 	loop_post(p->loop, begin_reload, p);
 }
 
+/* In the auditor's thread. */
+static void
+on_audited(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	audit_feed_wake(p->audit);
+}
+
+static enum rc
+start_audit(struct pipeline *p, struct error *err)
+{
+	const struct audit_feed_options options = { .store = p->store,
+		.submit = on_piece,
+		.ctx = p };
+
+	return audit_feed_new(&options, &p->audit, err);
+}
+
 static enum rc
 start_api(struct pipeline *p, struct error *err)
 {
@@ -562,6 +586,7 @@ start_api(struct pipeline *p, struct error *err)
 		.status = on_status,
 		.agent = on_agent,
 		.reload = on_reload_asked,
+		.audited = on_audited,
 		.ctx = p,
 	};
 	enum rc rc = api_start(&options, &p->api, err);
@@ -689,6 +714,7 @@ drain(struct pipeline *p)
 	if (p->syslog != NULL)
 		listener_stop_accepting(p->syslog);
 	api_stop(p->api); /* it asks the stages that end now */
+	audit_feed_stop(p->audit);
 	/* workers wait for the writer, and it for the correlator */
 	writer_wait_no_more(p->writer);
 	incidents_wait_no_more(p->incidents);
@@ -736,6 +762,8 @@ pipeline_new(const char *path, const struct collector_config *config,
 		rc = watch_signals(p, err);
 	}
 	if (rc == RC_OK)
+		rc = start_audit(p, err);
+	if (rc == RC_OK)
 		rc = start_api(p, err);
 	if (rc == RC_OK)
 		tell_rules(p);
@@ -767,6 +795,7 @@ pipeline_free(struct pipeline *p)
 	if (p == NULL)
 		return;
 	api_stop(p->api);
+	audit_feed_stop(p->audit);
 	listener_free(p->beats);
 	listener_free(p->syslog);
 	workers_free(p->workers);
@@ -775,6 +804,7 @@ pipeline_free(struct pipeline *p)
 	incidents_free(p->incidents);
 	publish_free(p->publish);
 	api_free(p->api);
+	audit_feed_free(p->audit);
 	store_close(p->store);
 	reload_free(p->reload);
 	stages_unref(p->stages);

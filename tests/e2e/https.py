@@ -49,8 +49,8 @@ class Answer:
 class Site:
     """A World whose collector serves the API on `api_port`."""
 
-    def __init__(self, world, port):
-        self.world, self.port = world, port
+    def __init__(self, world, port, extra):
+        self.world, self.port, self.extra = world, port, extra
         self.tokens = {}
         self.streams = {}
 
@@ -163,13 +163,14 @@ def site(api="", agents=("web-1", "web-2")):
         (w.dir / "rules").mkdir()
         (w.dir / "rules/intruder.yml").write_text(RULES)
         w.rules = w.dir / "rules"
-        w.start_collector(f"""\
+        extra = f"""\
 organizations: {{web-2: plant}}
 api:
   address: "127.0.0.1:{port}"
 {api}
-""")
-        yield Site(w, port)
+"""
+        w.start_collector(extra)
+        yield Site(w, port, extra)
 
 
 def operations():
