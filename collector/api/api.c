@@ -63,6 +63,7 @@ static bool
 fails_too_often(const struct ask *a)
 {
 	return !a->request->peer.local &&
+	    strcmp(a->route->action, "login") == 0 &&
 	    !limiter_has(a->api->by_failure, address_key(a), loop_now());
 }
 
@@ -80,14 +81,15 @@ know_caller(struct ask *a)
 	struct error err;
 	enum rc rc;
 
-	if (fails_too_often(a)) {
+	if (a->route != NULL && a->route->need == 0) {
+		/* a secret cannot be guessed, a password can */
+		if (!fails_too_often(a))
+			return true;
 		http_header(a->reply, "Retry-After", "10");
 		http_fail(a->reply, TOO_MANY,
 		    "too many failures; wait a while");
 		return false;
 	}
-	if (a->route != NULL && a->route->need == 0)
-		return true;
 	rc = auth_caller(a, &err);
 	if (rc == RC_DENIED)
 		refuse_caller(a, &err);
@@ -183,11 +185,8 @@ write_audit(struct ask *a)
 static void
 count_failure(struct ask *a)
 {
-	bool tried = a->request->headers.authorization.ptr != NULL ||
-	    a->request->headers.cookie.ptr != NULL ||
-	    (a->route != NULL && a->route->need == 0);
-
-	if (http_status(a->reply) == UNAUTHORIZED && tried)
+	if (http_status(a->reply) == UNAUTHORIZED && a->route != NULL &&
+	    a->route->need == 0)
 		(void)limiter_take(a->api->by_failure, address_key(a),
 		    loop_now());
 }

@@ -176,6 +176,10 @@ route_check_params(const struct route *route, const struct http_request *r,
 			return error_set(err, RC_INVALID,
 			    "%s has no parameter \"%.*s\"", route->path, shown,
 			    name.ptr);
+		if (r->params[i].value.len == 0 &&
+		    !slice_eq(name, SLICE("query")))
+			return error_set(err, RC_INVALID, "%.*s is empty",
+			    shown, name.ptr);
 		for (size_t j = 0; j < i; j++)
 			if (slice_eq(r->params[j].name, name) &&
 			    !slice_eq(name, SLICE("where")) &&
