@@ -22,12 +22,16 @@ static void
 lint_metadata(struct rule_parser *p, const struct sigma_rule *rule)
 {
 	if (rule->author.len == 0)
-		parse_warn(p, rule->line, "there is no author");
+		parse_warn(p, rule->line,
+		    "there is no author: add it, each match names the author");
 	if (!rule->has_level)
-		parse_warn(p, rule->line, "there is no level: medium is taken");
+		parse_warn(p, rule->line,
+		    "there is no level: medium is taken; add informational, "
+		    "low, medium, high or critical");
 	if (!has_attack_tag(rule))
 		parse_warn(p, rule->line,
-		    "no tag says what of ATT&CK it detects, as attack.t1110");
+		    "no tag says what of ATT&CK it detects: add one, as "
+		    "attack.t1110");
 }
 
 /* ---- fields ------------------------------------------------------------ */
@@ -36,14 +40,24 @@ static void
 lint_field(struct rule_parser *p, const struct taxonomy *t,
     const struct sigma_logsource *ls, const struct sigma_item *item)
 {
+	struct slice near;
+
 	/* dotted names are the event's own, not Sigma's */
 	if (item->field.len == 0 ||
 	    memchr(item->field.ptr, '.', item->field.len) != NULL ||
 	    item->field.ptr[0] == '@' || taxonomy_has_field(t, ls, item->field))
 		return;
-	parse_warn(p, item->line,
-	    "events of this logsource have no field \"%.*s\"",
-	    SLICE_ARG(item->field));
+	near = taxonomy_near_field(t, ls, item->field);
+	if (near.len > 0)
+		parse_warn(p, item->line,
+		    "events of this logsource have no field \"%.*s\": is "
+		    "\"%.*s\" meant?",
+		    SLICE_ARG(item->field), SLICE_ARG(near));
+	else
+		parse_warn(p, item->line,
+		    "events of this logsource have no field \"%.*s\": if yours "
+		    "do, add it to a taxonomy of your own under \"common\"",
+		    SLICE_ARG(item->field));
 }
 
 /* ---- regular expressions ----------------------------------------------- */

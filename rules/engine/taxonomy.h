@@ -73,3 +73,6 @@ bool taxonomy_is_complete(const struct taxonomy *t,
 /* Whether events of such a logsource have the field, derived ones too. */
 bool taxonomy_has_field(const struct taxonomy *t,
     const struct sigma_logsource *ls, struct slice field);
+/* The field of such a logsource that is spelt most like it; empty: none is. */
+struct slice taxonomy_near_field(const struct taxonomy *t,
+    const struct sigma_logsource *ls, struct slice field);

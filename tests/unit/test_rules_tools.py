@@ -80,7 +80,7 @@ detection:
         Imphash: abc
         CommandLine: x
     t:
-        QueryName|re: 'plain.*'
+        QueryNmae|re: 'plain.*'
         winlog.event_data.Other: x
         Image: y
         Query Status: 1
@@ -102,7 +102,8 @@ detection: {s: {Imphash: x}, condition: s}
 """
 WARNINGS = [
     (1, 'author'), (1, 'level'), (1, 'ATT&CK'), (5, 'slow: the regular expression counts far'),
-    (6, 'slow: the regular expression looks around'), (7, 'no field "Imphash"'), (8, 'no field "CommandLine"')]
+    (6, 'slow: the regular expression looks around'), (7, 'no field "Imphash"'), (8, 'no field "CommandLine": if yours do'),
+    (10, 'no field "QueryNmae": is "QueryName" meant?')]
 
 
 def test_check(folder):
