@@ -316,7 +316,100 @@ def any_order_of_arrival():
         assert found == expected, found
 
 
+ONE = """\
+title: Word {0}
+name: {0}
+logsource: {{product: linux}}
+level: low
+detection: {{s: {{message|contains: "word {0}"}}, condition: s}}
+---
+"""
+EVERY = """\
+title: {1}
+id: 5e1b7c1e-0c0a-4b8e-9a44-0000000001{0:02}
+name: c{0}
+level: high
+correlation: {{timespan: 1m, {2}}}
+---
+"""
+BY = "group-by: [labels.from], "
+BYTES = "field: http.response.body.bytes"
+TYPES = [
+    ("event_count", f"type: event_count, rules: [a, b], {BY}"
+     "condition: {gte: 4}"),
+    ("a single event", f"type: event_count, rules: [c], {BY}"
+     "condition: {gte: 1}"),
+    ("not two", f"type: event_count, rules: [a], {BY}condition: {{neq: 2}}"),
+    ("value_count", f"type: value_count, rules: [a, b], {BY}"
+     f"condition: {{gte: 3, {BYTES}}}"),
+    ("temporal", f"type: temporal, rules: [a, b, c], {BY}"),
+    ("temporal_ordered", f"type: temporal_ordered, rules: [a, c], {BY}"),
+    ("extended", f"type: temporal, rules: [a, b], {BY}"
+     "condition: a and not b"),
+    ("value_sum", f"type: value_sum, rules: [a], {BY}"
+     f"condition: {{gt: 25, {BYTES}}}"),
+    ("value_avg", f"type: value_avg, rules: [b], {BY}"
+     f"condition: {{gte: 6, {BYTES}}}"),
+    ("value_median", f"type: value_median, rules: [c], {BY}"
+     f"condition: {{lt: 3, {BYTES}}}"),
+    ("value_percentile", f"type: value_percentile, rules: [a], {BY}"
+     f"condition: {{gte: 9, percentile: 90, {BYTES}}}"),
+    ("absence", f"type: event_count, rules: [b], {BY}condition: {{lt: 1}}"),
+    ("a range", f"type: event_count, rules: [b], {BY}"
+     "condition: {gt: 1, lte: 3}"),
+    ("a chain", "type: event_count, rules: [c0], generate: true, "
+     "condition: {gte: 2}"),
+    ("aliases", "type: event_count, rules: [a, b], group-by: [who], "
+     "condition: {gte: 6}, aliases: {who: {a: labels.from, b: labels.to}}"),
+]
+
+
+def some_events(sender):
+    rng = random.Random(11)
+    events, second = [], 0
+    for i in range(500):
+        second += rng.randrange(12)
+        late = rng.randrange(50) if rng.random() < 0.2 else 0
+        when = max(0, second - late)
+        e = sender.event(at(60 + when // 60, when % 60),
+                         f"word {rng.choice('abc')}", f"h{rng.randrange(3)}")
+        e["labels"]["to"] = f"h{rng.randrange(3)}"
+        e["http"] = {"response": {"body": {"bytes": rng.randrange(10)}}}
+        events.append(e)
+    return events
+
+
+def any_number_of_workers():
+    """incidents are the same however many workers run, wherever it is cut"""
+    stream, results = str(uuid.uuid4()), []
+    for workers, cut in ((1, None), (2, 3), (4, 7)):
+        with world() as w:
+            (w.rules / "test.yml").write_text(
+                "".join(ONE.format(x) for x in "abc") +
+                "".join(EVERY.format(i, *t) for i, t in enumerate(TYPES)))
+            collector = w.start_collector(f"workers: {workers}\n")
+            sender = Sender(w)
+            sender.stream = stream
+            events = some_events(sender)
+            for n, i in enumerate(range(0, len(events), 50)):
+                sender.send(events[i:i + 50])
+                if n == cut:
+                    collector.kill()
+                    collector = w.start_collector(f"workers: {workers}\n")
+            found = [{k: i[k] for k in ("id", "group", "first_seen",
+                                        "last_seen", "events", "status")} |
+                     {"rule": i["rule"]["title"]} for i in incidents(w)]
+            results.append(sorted(found, key=lambda i: i["id"]))
+            assert collector.stop() == 0
+    silent = {t for t, _ in TYPES} - {i["rule"] for i in results[0]}
+    assert not silent, f"these never fire: {silent}"
+    for found in results[1:]:
+        assert found == results[0], [i for i in found + results[0]
+                                     if (i in found) != (i in results[0])][:4]
+
+
 if __name__ == "__main__":
     main([another_order_after_a_crash, one_agent_far_behind,
           late_hits_keep_the_id, old_logs, future_is_clamped, absence,
-          idle_source, silent_source, any_order_of_arrival])
+          idle_source, silent_source, any_order_of_arrival,
+          any_number_of_workers])
