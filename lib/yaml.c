@@ -41,6 +41,7 @@ struct builder {
 	yaml_parser_t parser;
 	struct yaml_file *file;
 	const char *name;
+	struct slice text;
 	size_t nodes;
 	struct error *err;
 };
@@ -76,15 +77,38 @@ fail(struct builder *b, enum rc rc, size_t line, const char *what)
 	return error_set(b->err, rc, "%s:%zu: %s", b->name, line + 1, what);
 }
 
+/* Of bytes that are no text the parser knows the place, not the line. */
+static size_t
+line_of_problem(const struct builder *b)
+{
+	const yaml_parser_t *p = &b->parser;
+	size_t line = 0;
+
+	if (p->error != YAML_READER_ERROR)
+		return p->problem_mark.line;
+	for (size_t i = 0; i < p->problem_offset && i < b->text.len; i++)
+		line += b->text.ptr[i] == '\n' ? 1 : 0;
+	return line;
+}
+
 static enum rc
 next_event(struct builder *b, yaml_event_t *event)
 {
 	const yaml_parser_t *p = &b->parser;
+	size_t line;
 
 	if (yaml_parser_parse(&b->parser, event) == 1)
 		return RC_OK;
-	return fail(b, RC_INVALID, p->problem_mark.line,
-	    p->problem != NULL ? p->problem : "not YAML");
+	line = line_of_problem(b);
+	if (p->problem == NULL || p->context == NULL ||
+	    p->context_mark.line == line)
+		return fail(b, RC_INVALID, line,
+		    p->problem != NULL ? p->problem : "not YAML");
+	/* what was begun, and where: mostly that is what must be mended */
+	return error_set(b->err, RC_INVALID,
+	    "%s:%zu: %s (%s from line %zu on): close it, or quote the text",
+	    b->name, line + 1, p->problem, p->context,
+	    p->context_mark.line + 1);
 }
 
 static struct yaml_node *
@@ -319,7 +343,7 @@ enum rc
 yaml_parse(const char *name, struct slice text, struct yaml_file **out,
     struct error *err)
 {
-	struct builder b = { .name = name, .err = err };
+	struct builder b = { .name = name, .text = text, .err = err };
 	enum rc rc;
 
 	*out = NULL;

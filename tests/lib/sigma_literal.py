@@ -3,7 +3,7 @@
 
 Deliberately simple and its own: it reads the YAML of rules and of rules/taxonomy itself and shares no line of code with
 rules/engine.  No index, no automaton: every selection of every rule is looked at, value by value.  What it decides where the
-specification (v2.1.0) is open is what kuzetctl(1) and doc/rules.md say.
+specification (v2.1.0) is open is what kuzet-rules(5) says.
 """
 import base64
 import datetime

@@ -146,6 +146,21 @@ def test_load(folders):
     check(not strange and len(warnings) == 12, 'lint is quiet on good rules: it finds 10 slow ones and 2 without a tag', '\n'.join(map(str, strange)))
 
 
+def test_correlation_samples(tmp):
+    """Correlation rules of others load; of the specification's samples those whose rules are there."""
+    archive = os.path.join(SHARED, 'sigma/correlation-samples.tar.gz')
+    with tarfile.open(archive) as tar:
+        tar.extractall(tmp)
+    for folder, rules in (('mdecrevoisier+SIGMA-detection-rules', 28), ('Yamato-Security+hayabusa-rules', 8)):
+        status, lines, errors = kuzetctl('check', '--json', os.path.join(tmp, folder))
+        check(status == 0 and lines[-1] == {'loaded': rules, 'refused': 0}, f'all rules of {folder} load', errors)
+    status, lines, _ = kuzetctl('check', '--json', os.path.join(tmp, 'sigma-specification/tests/schema'))
+    refused = [line['message'] for line in lines if line.get('severity') == 'error']
+    known = ('is not there: load it too', 'is taken by', 'needs "percentile"')
+    check(refused and all(any(why in message for why in known) for message in refused), "the specification's samples lack what is said",
+          '\n'.join(refused))
+
+
 def test_cases(matches):
     for info in sorted(glob.glob(os.path.join(SHARED, 'corpora/sigma-regression/*/*/info.yml'))):
         folder = os.path.dirname(info)
@@ -201,6 +216,7 @@ def main():
             tar.extractall(tmp)
         folders = [os.path.join(tmp, name) for name in ACTIVE]
         test_load(folders)
+        test_correlation_samples(os.path.join(tmp, 'samples'))
         test_matches(folders, tmp)
     print(f'1..{number}')
     return 1 if failed else 0
