@@ -10,6 +10,7 @@
 #include "address.h"
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/input.h"
+#include "agent/inputs/probe/probe.h"
 #include "agent/output/sender.h"
 #include "agent/spool/spool.h"
 #include "timestamp.h"
@@ -24,8 +25,10 @@
 enum { TEXT_MAX = 256 }; /* of what goes into each event */
 
 static const char *const input_types[] = { "file", "fim", "journal", "audit",
-	"inventory", "policy", NULL };
+	"inventory", "policy", "probe", NULL };
 static const char *const spool_drops[] = { "newest", "oldest", NULL };
+static const char *const probe_checks[] = { "dns", "tcp", "http", "tls", "ntp",
+	NULL };
 static const char *const seeks[] = { "head", "tail", NULL };
 static const char *const priorities[] = { "emerg", "alert", "crit", "err",
 	"warning", "notice", "info", "debug", NULL };
@@ -126,6 +129,43 @@ static const struct conf_option input_options[] = {
 	    .min = 1, .max = INT64_C(256) * 1024,
 	    .offset = offsetof(struct agent_input, diff_max),
 	    .help = "fim: changes of larger files are not shown." },
+	{ .key = "check", .type = CONF_CHOICE, .choices = probe_checks,
+	    .def = "tcp", .offset = offsetof(struct agent_input, check),
+	    .help = "probe: what is looked at." },
+	{ .key = "targets", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, targets),
+	    .help = "probe: zones, HOST:PORT or URLs." },
+	{ .key = "servers", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, servers),
+	    .help = "probe: addresses of the zone's servers; by default found." },
+	{ .key = "every", .type = CONF_DURATION, .def = "60s",
+	    .min = 1 * S, .max = 86400 * S,
+	    .offset = offsetof(struct agent_input, every),
+	    .help = "probe: between two looks at a target." },
+	{ .key = "timeout", .type = CONF_DURATION, .def = "10s",
+	    .min = 100 * MS, .max = 60 * S,
+	    .offset = offsetof(struct agent_input, timeout),
+	    .help = "probe: for one look." },
+	{ .key = "status", .type = CONF_INT, .min = 100, .max = 599,
+	    .offset = offsetof(struct agent_input, status),
+	    .help = "probe: HTTP status that is good; by default below 400." },
+	{ .key = "sha256", .type = CONF_STRING,
+	    .offset = offsetof(struct agent_input, sha256),
+	    .help = "probe: digest that an HTTP body must have." },
+	{ .key = "ca", .type = CONF_PATH,
+	    .offset = offsetof(struct agent_input, ca),
+	    .help = "probe: certificates to trust; by default the system's." },
+	{ .key = "certificate_days", .type = CONF_INT, .def = "14",
+	    .min = 0, .max = 3650,
+	    .offset = offsetof(struct agent_input, certificate_days),
+	    .help = "probe: a certificate must be good for so long." },
+	{ .key = "offset_max", .type = CONF_DURATION, .def = "1s",
+	    .min = 1 * MS, .max = 86400 * S,
+	    .offset = offsetof(struct agent_input, offset_max),
+	    .help = "probe: how far the clock may be from the NTP server's." },
+	{ .key = "maintenance", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_input, maintenance),
+	    .help = "probe: windows in which results are marked." },
 	{ .key = NULL },
 };
 
@@ -259,6 +299,7 @@ name_input(struct agent_input *in)
 	const char *type = input_types[in->type];
 	const struct conf_strings *what = in->paths.n > 0 ? &in->paths
 	    : in->files.n > 0                             ? &in->files
+	    : in->targets.n > 0                           ? &in->targets
 							  : &in->units;
 	const char *first = what->n > 0 ? what->items[0] : in->directory;
 	size_t room = strlen(type) + (first == NULL ? 0 : strlen(first)) + 2;
@@ -350,7 +391,7 @@ static const struct {
 	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
 		TYPE(AGENT_INPUT_AUDIT) },
 	{ "dataset", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_JOURNAL) },
-	{ "timezone", TYPE(AGENT_INPUT_FILE) },
+	{ "timezone", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_PROBE) },
 	{ "year", TYPE(AGENT_INPUT_FILE) },
 	{ "encoding", TYPE(AGENT_INPUT_FILE) },
 	{ "multiline.first", TYPE(AGENT_INPUT_FILE) },
@@ -358,6 +399,12 @@ static const struct {
 	{ "directory", TYPE(AGENT_INPUT_JOURNAL) },
 	{ "files", TYPE(AGENT_INPUT_JOURNAL) },
 	{ "units", TYPE(AGENT_INPUT_JOURNAL) },
+	{ "targets", TYPE(AGENT_INPUT_PROBE) },
+	{ "servers", TYPE(AGENT_INPUT_PROBE) },
+	{ "status", TYPE(AGENT_INPUT_PROBE) },
+	{ "sha256", TYPE(AGENT_INPUT_PROBE) },
+	{ "ca", TYPE(AGENT_INPUT_PROBE) },
+	{ "maintenance", TYPE(AGENT_INPUT_PROBE) },
 };
 enum { N_KEYS_OF_TYPES = sizeof(keys_of_types) / sizeof(keys_of_types[0]) };
 
@@ -369,6 +416,36 @@ types_of(const char *key)
 	while (i < N_KEYS_OF_TYPES && strcmp(keys_of_types[i].key, key) != 0)
 		i++;
 	return i == N_KEYS_OF_TYPES ? ~0u : keys_of_types[i].types;
+}
+
+static enum rc
+check_probe(const char *file, unsigned line, const struct agent_input *in,
+    struct error *err)
+{
+	if (in->type != AGENT_INPUT_PROBE)
+		return RC_OK;
+	if (in->targets.n == 0 || in->targets.n > PROBE_TARGETS_MAX)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: inputs.targets: 1 to %d are needed", file, line,
+		    PROBE_TARGETS_MAX);
+	for (size_t i = 0; i < in->targets.n; i++) {
+		if (!probe_target_valid(in->check, in->targets.items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.targets: \"%s\" is no target of %s: "
+			    "%s",
+			    file, line, in->targets.items[i],
+			    probe_checks[in->check],
+			    probe_target_help(in->check));
+	}
+	for (size_t i = 0; i < in->maintenance.n; i++) {
+		if (!probe_window_valid(in->maintenance.items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.maintenance: \"%s\" is no window: "
+			    "02:00-03:00, Sun 02:00-04:00, or two times of RFC "
+			    "3339 with / between them",
+			    file, line, in->maintenance.items[i]);
+	}
+	return RC_OK;
 }
 
 static void
@@ -415,6 +492,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 			? ": it was configured without libsystemd"
 			: "");
 	rc = check_keys(file, line, in, err);
+	if (rc == RC_OK)
+		rc = check_probe(file, line, in, err);
 	if (rc != RC_OK)
 		return rc;
 	if (in->type == AGENT_INPUT_AUDIT)
@@ -560,6 +639,27 @@ agent_config_check(const char *path, const struct agent_config *c,
 	return RC_OK;
 }
 
+static struct probe_config
+probe_config(const struct agent_input *in)
+{
+	return (struct probe_config){
+		.check = (enum probe_check)in->check,
+		.targets = (const char *const *)in->targets.items,
+		.n_targets = in->targets.n,
+		.servers = (const char *const *)in->servers.items,
+		.n_servers = in->servers.n,
+		.every_ns = in->every,
+		.timeout_ns = in->timeout,
+		.status = (int)in->status,
+		.sha256 = in->sha256,
+		.ca = in->ca,
+		.certificate_days = (int)in->certificate_days,
+		.offset_max_ns = in->offset_max,
+		.maintenance = (const char *const *)in->maintenance.items,
+		.n_maintenance = in->maintenance.n,
+	};
+}
+
 struct input_config
 agent_input_config(const struct agent_input *in)
 {
@@ -586,6 +686,7 @@ agent_input_config(const struct agent_input *in)
 		    .n_units = in->units.n,
 		    .priority = in->priority,
 		    .from_tail = in->seek == 1 },
+		.probe = probe_config(in),
 		.fim = { .realtime = in->realtime,
 		    .interval_ns = in->interval,
 		    .full = in->rescan == 1,

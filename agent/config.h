@@ -20,6 +20,7 @@ enum agent_input_type {
 	AGENT_INPUT_AUDIT,
 	AGENT_INPUT_INVENTORY,
 	AGENT_INPUT_POLICY,
+	AGENT_INPUT_PROBE,
 };
 
 struct agent_input {
@@ -51,6 +52,15 @@ struct agent_input {
 	struct conf_strings units;
 	int priority;
 	int seek; /* 0: head, 1: tail */
+	/* of `probe` */
+	int check; /* enum probe_check */
+	struct conf_strings targets, servers, maintenance;
+	int64_t every, timeout;
+	int64_t status;
+	char *sha256;
+	char *ca;
+	int64_t certificate_days;
+	int64_t offset_max;
 };
 
 struct agent_config {

@@ -57,6 +57,25 @@ struct journal_config {
 	bool from_tail; /* a first start begins at the end */
 };
 
+enum probe_check { PROBE_DNS, PROBE_TCP, PROBE_HTTP, PROBE_TLS, PROBE_NTP };
+
+/* What the `probe` input looks at; everything is borrowed. */
+struct probe_config {
+	enum probe_check check;
+	const char *const *targets;
+	size_t n_targets;
+	const char *const *servers; /* dns; none: those of the zone */
+	size_t n_servers;
+	int64_t every_ns, timeout_ns;
+	int status;            /* http; 0: below 400 */
+	const char *sha256;    /* http; NULL: any content */
+	const char *ca;        /* PEM; NULL: the system's */
+	int certificate_days;  /* that it must be good for */
+	int64_t offset_max_ns; /* ntp */
+	const char *const *maintenance;
+	size_t n_maintenance;
+};
+
 /* One `inputs` entry of agent.yaml; everything is borrowed. */
 struct input_config {
 	const char *name; /* unique; the watermark's name at the collector */
@@ -75,6 +94,7 @@ struct input_config {
 		int64_t timeout_ns;
 	} multiline;
 	struct journal_config journal;
+	struct probe_config probe;
 	struct fim_config {
 		bool realtime;
 		int64_t interval_ns;

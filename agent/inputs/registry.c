@@ -5,6 +5,7 @@ extern const struct input_kind input_file;
 extern const struct input_kind input_fim;
 extern const struct input_kind input_inventory;
 extern const struct input_kind input_journal;
+extern const struct input_kind input_probe;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
@@ -13,6 +14,7 @@ const struct input_kind *const input_kinds[] = {
 #ifdef HAVE_LIBSYSTEMD
 	&input_journal,
 #endif
+	&input_probe,
 	&input_spool,
 	NULL,
 };

@@ -79,6 +79,10 @@ def agent():
         refused(w, a, good + "    units: [ssh]\n", "units", "file")
         refused(w, a, good.replace("type: file", "type: journal"),
                 "wrong.yaml:", "journal")
+        refused(w, a, good + "  - {type: probe, targets: [x]}\n", "targets",
+                "HOST:PORT")
+        refused(w, a, good + "  - {type: probe, targets: ['x:1'], "
+                "maintenance: [noon]}\n", "maintenance", "noon")
         refused(w, a, good + "spool: {max_size: 1KiB}\n", "spool.max_size")
         refused(w, a, good.replace("web-1.pem", "other.pem"), "other.pem")
         refused(w, a, good.replace(f"127.0.0.1:{w.port}", "nowhere"),

@@ -30,6 +30,7 @@ PLACES = {
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
     "libaudit.h": ("collector/normalize/audit_value.c",),
+    "ares.h": ("agent/inputs/probe/", "agent/inputs/input_probe.c"),
     "systemd/": ("agent/inputs/journal.c",),
 }
 
@@ -60,6 +61,7 @@ NEIGHBOURS = {
         "agent/spool/spool.h",
         "agent/inputs/",
     ),
+    "agent/inputs/probe": ("agent/inputs/",),
     "agent/inputs/policy": (
         "agent/roles/opener",
         "agent/spool/spool.h",
