@@ -105,6 +105,11 @@ const struct conf_option collector_options[] = {
 	  .offset = AT(store_sign_every_ns), .def = "1h",
 	  .min = 1000000000, .max = INT64_C(86400000000000),
 	  .help = "how often the store's head is signed" },
+	{ .key = "store.tsa.url", .type = CONF_STRING,
+	  .offset = AT(store_tsa_url),
+	  .help = "authority that stamps signed heads (RFC 3161 over HTTP)" },
+	{ .key = "store.tsa.ca", .type = CONF_PATH, .offset = AT(store_tsa_ca),
+	  .help = "PEM file of who certifies that authority" },
 	{ .key = "store.merge", .type = CONF_BOOL, .offset = AT(store_merge),
 	  .def = "true",
 	  .help = "merge small blocks while there is little to do" },
@@ -169,6 +174,9 @@ collector_config_load(const char *path, struct collector_config *out,
 		    "%s: listeners.beats.address and listeners.syslog.address "
 		    "are both %s: each needs its own port",
 		    path, out->beats_address);
+	if ((out->store_tsa_url == NULL) != (out->store_tsa_ca == NULL))
+		return error_set(err, RC_INVALID,
+		    "%s: store.tsa.url and store.tsa.ca go together", path);
 	return RC_OK;
 }
 

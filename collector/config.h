@@ -38,6 +38,8 @@ struct collector_config {
 	int64_t silent_after_ns;
 	char *store_key; /* NULL: state_dir/store.key */
 	int64_t store_sign_every_ns;
+	char *store_tsa_url; /* NULL: none */
+	char *store_tsa_ca;
 	bool store_merge;
 	int64_t store_keep_ns;    /* 0: for ever */
 	int64_t store_disk_bytes; /* 0: no bound */

@@ -369,6 +369,8 @@ start_keeper(struct pipeline *p)
 	const struct keeper_options options = {
 		.store = p->store,
 		.no_merge = !p->config->store_merge,
+		.tsa_url = p->config->store_tsa_url,
+		.tsa_ca = p->config->store_tsa_ca,
 		.retention = {
 		    .keep_ns = p->config->store_keep_ns,
 		    .disk_bytes = (uint64_t)p->config->store_disk_bytes,

@@ -7,10 +7,12 @@
 
 #include "collector/store/merge.h"
 #include "collector/store/region.h"
+#include "collector/store/stamp.h"
 #include "timestamp.h"
 
 #define LOOK_NS   NS_PER_SEC
 #define RETAIN_NS (60 * NS_PER_SEC)
+#define STAMP_NS  (60 * NS_PER_SEC) /* after a failure */
 
 struct keeper {
 	struct keeper_options o;
@@ -26,6 +28,7 @@ struct keeper {
 	uint64_t events; /* when it looked last */
 	int64_t looked_ns;
 	int64_t retained_ns; /* when days were looked at last; 0: never */
+	int64_t stamp_ns;    /* not before this */
 	int32_t told_kept;   /* the day that had to stay, said once */
 	bool troubled;
 };
@@ -194,6 +197,30 @@ keep_days(struct keeper *k, struct error *err)
 	return rc;
 }
 
+/* Heads of the two newest days. */
+static enum rc
+stamp_heads(struct keeper *k, struct error *err)
+{
+	int32_t *days;
+	size_t n;
+	enum rc rc;
+
+	if (k->o.tsa_url == NULL || monotonic() < k->stamp_ns)
+		return RC_OK;
+	rc = day_list(k->o.store->dir, &days, &n, err);
+	for (size_t i = n > 2 ? n - 2 : 0; rc == RC_OK && i < n; i++) {
+		bool done = true;
+
+		while (rc == RC_OK && done && !stopped(k))
+			rc = stamp_step(k->o.store, days[i], k->o.tsa_url,
+			    k->o.tsa_ca, &done, err);
+	}
+	free(days);
+	if (rc != RC_OK)
+		k->stamp_ns = monotonic() + STAMP_NS;
+	return rc;
+}
+
 static void
 look(struct keeper *k)
 {
@@ -206,6 +233,8 @@ look(struct keeper *k)
 		rc = merge_days(k, &err);
 	if (rc == RC_OK)
 		rc = keep_days(k, &err);
+	if (rc == RC_OK)
+		rc = stamp_heads(k, &err);
 	trouble(k, rc == RC_OK ? "" : err.text);
 }
 

@@ -20,6 +20,8 @@ struct keeper_options {
 	struct store *store; /* borrowed */
 	bool no_merge;
 	struct store_retention retention; /* its texts are borrowed */
+	/* of the authority that stamps signed heads (RFC 3161); NULL: none */
+	const char *tsa_url, *tsa_ca; /* borrowed */
 	/* in the keeper's thread; "" when over */
 	void (*on_trouble)(void *ctx, const char *message);
 	/* what became of a day: "archived", "removed", or why it stays */

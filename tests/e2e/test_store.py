@@ -3,12 +3,14 @@
 """The store as its keeper and an auditor meet it: real programs only."""
 
 import contextlib
+import http.server
 import json
 import os
 import re
 import sqlite3
 import subprocess
 import tarfile
+import threading
 
 from harness import BUILD, World, main, small_disk, wait_for, write_failures
 from lumberjack import batch, connect, read_ack
@@ -93,9 +95,18 @@ def follow_recipe(folder):
     readme = (folder / "README.txt").read_text()
     steps = re.findall(r"^\d\. .*\n((?:     .*\n)+)", readme, re.M)
     assert len(steps) == 5, readme
-    return [subprocess.run(["sh", "-c", step], cwd=folder, check=False,
-                           capture_output=True).returncode
-            for step in steps[:4]]
+    return [run_step(folder, step) for step in steps[:4]]
+
+
+def run_step(folder, step):
+    return subprocess.run(["sh", "-c", step], cwd=folder, check=False,
+                          capture_output=True).returncode
+
+
+def recipe_step(folder, number):
+    readme = (folder / "README.txt").read_text()
+    return run_step(folder, re.search(
+        rf"^{number}\. .*\n((?:     .*\n)+)", readme, re.M).group(1))
 
 
 def unpack(proof, folder):
@@ -196,6 +207,117 @@ def kept_by_command():
         assert collector.stop() == 0
 
 
+def make_authority(folder):
+    """An RFC 3161 authority of openssl's own, and its CA."""
+    folder.mkdir()
+    (folder / "tsa.cnf").write_text(f"""\
+[req]
+distinguished_name = dn
+prompt = no
+[dn]
+CN = Test authority
+[ca]
+basicConstraints = critical, CA:true
+[stamping]
+extendedKeyUsage = critical, timeStamping
+[tsa]
+default_tsa = here
+[here]
+serial = {folder}/serial
+signer_cert = {folder}/tsa.pem
+signer_key = {folder}/tsa.key
+certs = {folder}/ca.pem
+default_policy = 1.2.3.4.1
+other_policies = 1.2.3.4.1
+signer_digest = sha256
+digests = sha256
+ess_cert_id_alg = sha256
+""")
+    (folder / "serial").write_text("01\n")
+
+    def openssl(*args):
+        subprocess.run(["openssl", *map(str, args)], check=True, cwd=folder,
+                       capture_output=True)
+    openssl("req", "-x509", "-newkey", "rsa:2048", "-nodes", "-days", 2,
+            "-config", "tsa.cnf", "-extensions", "ca", "-keyout", "ca.key",
+            "-out", "ca.pem")
+    openssl("req", "-newkey", "rsa:2048", "-nodes", "-config", "tsa.cnf",
+            "-subj", "/CN=stamps", "-keyout", "tsa.key", "-out", "tsa.csr")
+    openssl("x509", "-req", "-in", "tsa.csr", "-CA", "ca.pem", "-CAkey",
+            "ca.key", "-CAcreateserial", "-days", 2, "-extfile", "tsa.cnf",
+            "-extensions", "stamping", "-out", "tsa.pem")
+
+
+class Authority(http.server.BaseHTTPRequestHandler):
+    folder = None
+    lies = 0  # answers that are of another request
+
+    def do_POST(self):  # pylint: disable=invalid-name
+        query = self.rfile.read(int(self.headers["Content-Length"]))
+        (self.folder / "query").write_bytes(query)
+        if type(self).lies > 0:
+            type(self).lies -= 1
+            subprocess.run(["openssl", "ts", "-query", "-data", "tsa.cnf",
+                            "-sha256", "-cert", "-out", "query"], check=True,
+                           cwd=self.folder, capture_output=True)
+        r = subprocess.run(["openssl", "ts", "-reply", "-config", "tsa.cnf",
+                            "-queryfile", "query", "-out", "answer"],
+                           cwd=self.folder, capture_output=True, check=False)
+        self.send_response(200 if r.returncode == 0 else 500)
+        self.end_headers()
+        if r.returncode == 0:
+            self.wfile.write((self.folder / "answer").read_bytes())
+
+    def log_message(self, *args):  # pylint: disable=arguments-differ
+        pass
+
+
+@contextlib.contextmanager
+def authority(folder, lies=0):
+    make_authority(folder)
+    handler = type("Here", (Authority,), {"folder": folder, "lies": lies})
+    with http.server.HTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}/"
+        server.shutdown()
+
+
+def stamps(w):
+    with sqlite3.connect(day_files(w)[0]) as db:
+        n = db.execute("SELECT count(*) FROM heads WHERE timestamp IS NOT NULL"
+                       ).fetchone()[0]
+    db.close()
+    return n
+
+
+def stamped():
+    """an authority stamps the heads, and openssl checks its stamp"""
+    with World() as w, authority(w.dir / "tsa") as url:
+        collector = filled(w, f"store: {{sign_every: 1s, tsa: {{url: '{url}',"
+                           f" ca: {w.dir / 'tsa/ca.pem'}}}}}", 500)
+        wait_for("a stamp", lambda: stamps(w) > 0)
+        proof = w.dir / "proof.tar"
+        w.ctl("store", "verify", "--event", "id-7", "--out", proof)
+        folder = unpack(proof, w.dir / "proof")
+        assert follow_recipe(folder) == [0] * 4
+        (folder / "tsa-ca.pem").write_bytes((w.dir / "tsa/ca.pem").read_bytes())
+        assert recipe_step(folder, 5) == 0
+        (folder / "head.sig").write_bytes(bytes(64))
+        assert recipe_step(folder, 5) != 0
+        assert collector.stop() == 0
+
+
+def false_stamps_refused():
+    """a stamp of something else is refused, and said"""
+    with World() as w, authority(w.dir / "tsa", lies=100) as url:
+        collector = filled(w, f"store: {{sign_every: 1s, tsa: {{url: '{url}',"
+                           f" ca: {w.dir / 'tsa/ca.pem'}}}}}", 500)
+        wait_for("the refusal", lambda: "wait for their time stamps" in
+                 collector.text())
+        assert stamps(w) == 0
+        assert collector.stop() == 0
+
+
 def fill(ballast, room):
     """Takes all of the disk but so many bytes."""
     with open(ballast, "wb", buffering=0) as f, \
@@ -240,4 +362,5 @@ def full_at_any_write():
 
 if __name__ == "__main__":
     main([verified_online_and_offline, damage_named, proven,
-          merged_while_it_runs, kept_by_command, full_at_any_write])
+          merged_while_it_runs, kept_by_command, full_at_any_write,
+          stamped, false_stamps_refused])
