@@ -141,7 +141,7 @@ atom_weight(const struct atom *a)
 }
 
 /*
- * What many rules name beside something else (GET, \\svchost.exe, SetValue)
+ * What many rules name beside something else (GET, \svchost.exe, SetValue)
  * is what happens all day.
  */
 static float

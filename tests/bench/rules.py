@@ -35,12 +35,14 @@ sys.path.insert(0, os.path.join(TOP, 'tests/unit'))
 import test_sigma_corpus as corpus  # noqa: E402  pylint: disable=wrong-import-position
 
 SECONDS = 2  # of CPU that a measurement takes, about
-LOGS = {  # what `kuzetctl parse` makes of it, and what the rules call it
+LOGS = {  # of which `kuzetctl parse` makes events
     'web': ['logs/elastic-examples/web_apache/apache_access_combined.log',
             'logs/opensearch-catalog/web_nginx/nginx_access.log'],
     'linux': ['logs/beats-filebeat/sshd_auth/system_auth_auth-ubuntu1204.log',
               'logs/beats-filebeat/auditd/audit-rhel7.log', 'logs/audit-userspace/auditd/test.log'],
 }
+
+TAGS = {'web': {'category': 'webserver'}, 'linux': {'product': 'linux'}}  # what the peer routes them by
 
 
 def run(*command, env=None):
@@ -144,12 +146,21 @@ def has_peer():
     return shutil.which(os.environ.get('RSIGMA', 'rsigma')) is not None
 
 
-def measure_peer(rules, events):
+def measure_peer(rules, events, tags):
+    """By its own script, which takes events of Windows; others in the same way, tagged for its routing."""
     if not has_peer():
         return 'skipped: no peer'
-    script = os.path.join(SHARED, 'sigma/peer/rsigma-bench')
-    lines = [json.loads(line) for line in run(script, rules, events, '1')[0].splitlines()]
-    return f'{lines[-1]["cpu_seconds_per_million"]:.1f} s, {lines[-1]["rss_mb"]} MB'
+    if tags is None:
+        script = os.path.join(SHARED, 'sigma/peer/rsigma-bench')
+        last = json.loads(run(script, rules, events, '1')[0].splitlines()[-1])
+        return f'{last["cpu_seconds_per_million"]:.1f} s, {last["rss_mb"]} MB'
+    with open(events, encoding='utf-8') as lines, open(events + '.tagged', 'w', encoding='utf-8') as out:
+        n = sum(1 for line in lines if out.write(json.dumps(dict(json.loads(line), **tags)) + '\n'))
+    with open(events + '.none', 'w', encoding='utf-8'):
+        pass
+    used = [run(os.environ.get('RSIGMA', 'rsigma'), 'engine', 'eval', '-r', rules, '--logsource-routing', '--input-format', 'json',
+                '--output-format', 'ndjson', '-o', events + '.out', '-e', '@' + events + end) for end in ('.none', '.tagged')]
+    return f'{(used[1][1] - used[0][1]) / n * 1e6:.1f} s, {used[1][2]:.0f} MB'
 
 
 def compare_matches(folders, tmp):
@@ -165,7 +176,7 @@ def compare_matches(folders, tmp):
     with open(os.path.join(SHARED, 'sigma/peer/matches.tsv'), encoding='utf-8') as tsv:
         peer = {(f, int(i), r) for f, i, r in (line.rstrip('\n').split('\t') for line in tsv)}
     begin = dict(zip(names, starts))
-    explained = {m for m in ours - peer if corpus.explained(json.loads(events[begin[m[0]] + m[1]]), m[2])}
+    explained = {m for m in ours - peer if corpus.reason(json.loads(events[begin[m[0]] + m[1]]), m[2])}
     missing = {m for m in peer - ours if m[2] not in corpus.DATABASE}
     print(f'matches over {len(events)} Windows events: {len(ours & peer)} as the peer, {len(explained)} more that '
           f'are explained, {len(ours - peer - explained)} that are not, {len(missing)} missing', flush=True)
@@ -179,7 +190,7 @@ def measure_load(folders, tmp):
         text, cpu, rss = run(*command, env=cache)
         took = json.loads(text.splitlines()[-1])['load_seconds']
         row(f'load of the whole corpus, {what}', f'{took:.2f} s, {cpu:.2f} CPU s', '', wanted)
-        row(f'memory, whole corpus loaded {what}', f'{rss:.0f} MB', '', '120 MB')
+        row(f'memory, whole corpus loaded, {what}', f'{rss:.0f} MB', '', '120 MB')
 
 
 def measure_correlation():
@@ -190,11 +201,11 @@ def measure_correlation():
 
 
 def measure_events(folders, rules, tmp, windows):
-    def both(what, chosen, events, wanted):
+    def both(what, chosen, events, wanted, tags=None):
         got = measure(chosen, events)
         row(f'{what} ({got["rules"]} rules, {got["bytes_per_event"]} B)',
             f'{got["cpu_seconds_per_million"]:.2f} s ({got["parsed_cpu_seconds_per_million"]:.2f})',
-            measure_peer(chosen, events), wanted)
+            measure_peer(chosen, events, tags), wanted)
 
     everything = os.path.join(tmp, 'all')
     os.mkdir(everything)
@@ -207,8 +218,8 @@ def measure_events(folders, rules, tmp, windows):
     both('all rules, Sysmon events', everything, sysmon, 'as above')
     for name in LOGS:
         events = log_events(os.path.join(tmp, name + '.jsonl'), name)
-        both(f'Linux, web, proxy, firewall rules, {name} events', other_rules, events, '1 s')
-        both(f'all rules, {name} events', everything, events, 'as above')
+        both(f'Linux, web, proxy, firewall rules, {name} events', other_rules, events, '1 s', TAGS[name])
+        both(f'all rules, {name} events', everything, events, 'as above', TAGS[name])
     return sysmon
 
 
