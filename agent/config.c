@@ -10,9 +10,11 @@
 #include "address.h"
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/input.h"
+#include "agent/inputs/policy/policy_event.h"
 #include "agent/inputs/probe/probe.h"
 #include "agent/output/sender.h"
 #include "agent/spool/spool.h"
+#include "datadir.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -386,7 +388,7 @@ static const struct {
 } keys_of_types[] = {
 	{ "paths",
 	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
-		TYPE(AGENT_INPUT_AUDIT) },
+		TYPE(AGENT_INPUT_AUDIT) | TYPE(AGENT_INPUT_POLICY) },
 	{ "exclude",
 	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
 		TYPE(AGENT_INPUT_AUDIT) },
@@ -448,6 +450,20 @@ check_probe(const char *file, unsigned line, const struct agent_input *in,
 	return RC_OK;
 }
 
+/* The policies that come with kuzet. */
+static void
+default_policy(struct agent_input *in)
+{
+	char path[PATH_MAX];
+
+	if (in->paths.n > 0 ||
+	    !datadir_path("policies/*.yml", path, sizeof(path)))
+		return;
+	in->paths.items = xcalloc(1, sizeof(char *));
+	in->paths.items[0] = xstrdup(path);
+	in->paths.n = 1;
+}
+
 static void
 default_audit(struct agent_input *in)
 {
@@ -498,6 +514,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 		return rc;
 	if (in->type == AGENT_INPUT_AUDIT)
 		default_audit(in);
+	if (in->type == AGENT_INPUT_POLICY)
+		default_policy(in);
 	if (in->paths.n == 0 && types_of("paths") & TYPE(in->type))
 		return error_set(err, RC_INVALID,
 		    "%s:%u: inputs.paths: at least one is needed", file, line);
@@ -613,6 +631,26 @@ agent_config_free(struct agent_config *c)
 	conf_free(agent_options, c);
 }
 
+static enum rc
+policy_is_good(void *ctx, struct policy *p, struct error *err)
+{
+	(void)ctx;
+	(void)p;
+	(void)err;
+	return RC_OK;
+}
+
+static enum rc
+check_policies(const struct agent_input *in, struct error *err)
+{
+	struct opener *o = opener_new(NULL);
+	enum rc rc = policy_each(o, (const char *const *)in->paths.items,
+	    in->paths.n, policy_is_good, NULL, err);
+
+	opener_free(o);
+	return rc;
+}
+
 enum rc
 agent_config_check(const char *path, const struct agent_config *c,
     struct error *err)
@@ -628,6 +666,11 @@ agent_config_check(const char *path, const struct agent_config *c,
 		const struct agent_input *in = input_at(c, i);
 		struct timezone_info *tz = NULL;
 
+		if (in->type == AGENT_INPUT_POLICY)
+			rc = check_policies(in, err);
+		if (rc != RC_OK)
+			return error_prefix(err, "%s:%u: inputs.paths", path,
+			    c->inputs.lines[i]);
 		if (in->timezone == NULL)
 			continue;
 		rc = timezone_open(in->timezone, &tz, err);

@@ -8,6 +8,7 @@
 #include "agent/config.h"
 #include "agent/fim_command.h"
 #include "agent/pipeline.h"
+#include "agent/policy_command.h"
 #include "agent/status.h"
 #include "log.h"
 
@@ -29,6 +30,7 @@ static const char usage[] =
     "                   [--log-level error|warn|info|debug]\n"
     "       kuzet-agent status -c FILE [--json]\n"
     "       kuzet-agent fim baseline|check|window -c FILE (see fim --help)\n"
+    "       kuzet-agent policy check [-c FILE] [--json] [POLICY...]\n"
     "       kuzet-agent --version | --help\n"
     "\n"
     "Ships the lines of log files to a collector, each once.\n"
@@ -134,6 +136,8 @@ main(int argc, char **argv)
 		return status_command(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "fim") == 0)
 		return fim_command(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "policy") == 0)
+		return policy_command_main(argc - 1, argv + 1);
 	status = parse_arguments(argc, argv, &args);
 	if (status != -1)
 		return status;

@@ -6,11 +6,13 @@ extern const struct input_kind input_fim;
 extern const struct input_kind input_inventory;
 extern const struct input_kind input_journal;
 extern const struct input_kind input_probe;
+extern const struct input_kind input_policy;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
 	&input_fim,
 	&input_inventory,
+	&input_policy,
 #ifdef HAVE_LIBSYSTEMD
 	&input_journal,
 #endif

@@ -35,7 +35,7 @@ _kuzet_agent() {
 		case $command/$sub in
 		/)
 			word='-c --config --check-config --log-format'
-			word+=' --log-level --version --help fim'
+			word+=' --log-level --version --help fim policy'
 			;;
 		fim/) word='baseline check window --help' ;;
 		fim/baseline) word='-c --config --by --help' ;;
@@ -44,11 +44,16 @@ _kuzet_agent() {
 			word='open close list -c --config --by --reason --for'
 			word+=' --json --help'
 			;;
+		policy/) word='check --help' ;;
+		policy/check)
+			mapfile -t COMPREPLY < <(compgen -f -X '!*.yml' -- "$cur")
+			word='-c --config --json --help'
+			;;
 		*) word='--help' ;;
 		esac
 		;;
 	esac
-	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
+	mapfile -t -O ${#COMPREPLY[@]} COMPREPLY < <(compgen -W "$word" -- "$cur")
 }
 
 complete -F _kuzet_agent kuzet-agent
