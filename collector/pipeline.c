@@ -43,6 +43,9 @@ enum {
 	RECORDS_QUEUED = 16, /* a record may hold megabytes of hits */
 	HANDSHAKE_SECONDS = 10,
 	FLUSH_MS = 300, /* for the last ACKs to leave */
+	/* for syslog peers, whose handshakes are finished and sockets emptied */
+	DRAIN_MS = 3000,
+	DRAIN_LOOK_MS = 10,
 	WATCH_SECONDS = 60,
 };
 
@@ -52,7 +55,8 @@ struct pipeline {
 	int64_t started_ns;
 
 	struct loop *loop;
-	struct loop_timer *flushed;
+	struct loop_timer *flushed, *drained;
+	int64_t drain_until_ns;
 	struct loop_timer *watch;
 	uint64_t evicted_hits, unknown_hits; /* said so far */
 	struct listener_tls tls;
@@ -697,6 +701,30 @@ watch_signals(struct pipeline *p, struct error *err)
 }
 
 static void
+look_drained(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (listener_drained(p->syslog) || loop_now() >= p->drain_until_ns)
+		loop_stop(p->loop);
+	else
+		loop_timer_start(p->drained, DRAIN_LOOK_MS * NS_PER_MS);
+}
+
+/* What syslog peers have sent by now is nobody's but ours. */
+static void
+drain_syslog(struct pipeline *p)
+{
+	if (p->syslog == NULL)
+		return;
+	p->drain_until_ns = loop_now() + DRAIN_MS * NS_PER_MS;
+	loop_timer_start(p->drained, 0);
+	loop_run(p->loop);
+	loop_timer_stop(p->drained);
+	listener_end_drain(p->syslog);
+}
+
+static void
 on_flushed(void *ctx)
 {
 	struct pipeline *p = ctx;
@@ -715,6 +743,7 @@ drain(struct pipeline *p)
 		listener_stop_accepting(p->beats);
 	if (p->syslog != NULL)
 		listener_stop_accepting(p->syslog);
+	drain_syslog(p);
 	api_stop(p->api); /* it asks the stages that end now */
 	audit_feed_stop(p->audit);
 	/* workers wait for the writer, and it for the correlator */
@@ -743,6 +772,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->started_ns = loop_now();
 	p->loop = loop_new();
 	p->flushed = loop_timer_new(p->loop, on_flushed, p);
+	p->drained = loop_timer_new(p->loop, look_drained, p);
 	p->watch = loop_timer_new(p->loop, on_watch, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
@@ -812,6 +842,7 @@ pipeline_free(struct pipeline *p)
 	stages_unref(p->stages);
 	listener_tls_free(&p->tls);
 	loop_timer_free(p->flushed);
+	loop_timer_free(p->drained);
 	loop_timer_free(p->watch);
 	presence_free(p->presence);
 	agents_free(p->agents);

@@ -333,6 +333,16 @@ fill(struct connection *c, struct error *err)
 	return rc;
 }
 
+/*
+ * Its handshake ended after the drain began: what it sends first may be right
+ * behind.  listener_end_drain() is the end of this patience.
+ */
+static bool
+is_awaited(const struct connection *c)
+{
+	return c->late && c->pieces == 0 && c->in.len == 0;
+}
+
 void
 connection_read(struct connection *c)
 {
@@ -353,7 +363,7 @@ connection_read(struct connection *c)
 		peer_ended(c, rc, err.text);
 	else if (rc == RC_OK)
 		listener_read_again(c);
-	else if (c->listener->draining && c->stuck == NULL)
+	else if (c->listener->draining && c->stuck == NULL && !is_awaited(c))
 		peer_ended(c, RC_EOF, NULL);
 	else
 		connection_update(c);
@@ -436,6 +446,7 @@ handshake(struct connection *c)
 	c->read_at = loop_now();
 	if (l->options.on_open != NULL)
 		l->options.on_open(l->options.ctx, c->id, c->agent, c->peer);
+	c->late = l->draining;
 	if (l->draining)
 		connection_drain(c);
 	connection_update(c);

@@ -88,6 +88,7 @@ struct connection {
 	struct buf out;       /* ACKs to be written */
 	struct piece *stuck;  /* nobody takes it now */
 	uint64_t pieces;      /* emitted */
+	bool late;            /* its handshake ended while draining */
 	uint32_t open_window; /* begun, its first piece is yet to come */
 	size_t unacked;       /* windows */
 

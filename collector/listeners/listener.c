@@ -392,10 +392,28 @@ listener_stop_accepting(struct listener *l)
 	l->draining = true;
 	for (c = TAILQ_FIRST(&l->all); c != NULL; c = next) {
 		next = TAILQ_NEXT(c, link);
-		if (c->state == CONNECTION_HANDSHAKE)
-			connection_close(c);
-		else
+		if (c->state != CONNECTION_HANDSHAKE)
 			connection_drain(c);
+		else if (l->framer->acks)
+			connection_close(c); /* it comes again */
+	}
+}
+
+bool
+listener_drained(const struct listener *l)
+{
+	return l->framer->acks || TAILQ_EMPTY(&l->all);
+}
+
+void
+listener_end_drain(struct listener *l)
+{
+	struct connection *c, *next;
+
+	for (c = TAILQ_FIRST(&l->all); c != NULL; c = next) {
+		next = TAILQ_NEXT(c, link);
+		if (!l->framer->acks)
+			connection_close(c);
 	}
 }
 

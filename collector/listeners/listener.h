@@ -80,10 +80,15 @@ void listener_fail(struct listener *l, uint64_t connection);
 /* Room again, downstream or in the budget (from its on_room, posted). */
 void listener_resume(struct listener *l);
 /*
- * Drain: no new peers.  Lumberjack connections are read no more, those of
- * syslog until their sockets are empty, then they are closed.
+ * Drain: no new peers.  Lumberjack connections are read no more; those of
+ * syslog, which are not told what was stored, finish their handshakes and are
+ * read until their sockets are empty, then they are closed: the loop must run
+ * for it, until listener_drained() or as long as there is time.
+ * listener_end_drain() closes the rest; no piece comes after it.
  */
 void listener_stop_accepting(struct listener *l);
+bool listener_drained(const struct listener *l);
+void listener_end_drain(struct listener *l);
 void listener_set_tls(struct listener *l, struct tls_context *tls);
 void listener_free(struct listener *l);
 /* Address bound, "127.0.0.1:5044". */

@@ -3,11 +3,14 @@
 """The syslog port: both framings, long frames, and a real rsyslog."""
 
 import contextlib
+import signal
 import socket
 import ssl
+import threading
+import time
 
 import lumberjack as lj
-from harness import Process, World, main, need, wait_for
+from harness import PATIENCE, Process, World, main, need, wait_for
 
 RFC5424 = ('<34>1 2026-11-20T10:00:00.123Z web-1 su 77 ID47 '
            '[ex@32473 a="b"] {}')
@@ -118,5 +121,36 @@ def rsyslog_delivers():
         assert collector.stop() == 0
 
 
+def handshakes_are_finished():
+    """a peer whose handshake goes on at SIGTERM still gets its message in"""
+    with World() as w:
+        collector = w.start_collector()
+        raw = socket.create_connection(("127.0.0.1", w.syslog_port))
+        time.sleep(0.2)  # accepted or not: both end well
+        collector.signal(signal.SIGSTOP)
+        ctx = ssl.create_default_context(cafile=w.pki / "ca.pem")
+        ctx.check_hostname = False
+        ctx.load_cert_chain(w.pki / "web-1.pem", w.pki / "web-1.key")
+
+        def peer():
+            with contextlib.suppress(OSError):
+                with ctx.wrap_socket(raw) as s:
+                    s.sendall(counted(RFC5424.format("at the last moment")))
+                    sent.append(True)
+                    s.recv(1)
+
+        sent = []
+        t = threading.Thread(target=peer)
+        t.start()
+        collector.signal(signal.SIGTERM)
+        collector.signal(signal.SIGCONT)
+        assert collector.popen.wait(PATIENCE) == 0, collector.text()
+        t.join()
+        w.start_collector()
+        if sent:
+            got = [e["message"] for e in w.events("--flat")]
+            assert got == ["at the last moment"], got
+
+
 if __name__ == "__main__":
-    main([framings, long_and_torn, garbage, rsyslog_delivers])
+    main([framings, long_and_torn, garbage, rsyslog_delivers, handshakes_are_finished])
