@@ -24,6 +24,7 @@
 enum {
 	CHECKPOINTS = 64,
 	CHECKPOINT_EVERY = 256, /* entries */
+	REOPEN_AFTER = 4096,    /* entries: see on_tick() */
 	EVENT_KEEP = 1024 * 1024,
 	STATE_BYTES_MAX = 131072, /* what its reader asks room for, twice */
 	ID_BYTES = 8
@@ -54,6 +55,7 @@ struct source {
 	bool there; /* entries that were not read */
 
 	uint64_t n_read, n_acked; /* entries, since the start */
+	uint64_t n_opened;        /* n_read when it was opened */
 	char read_cursor[JOURNAL_CURSOR_MAX];
 	char acked_cursor[JOURNAL_CURSOR_MAX]; /* empty: none yet */
 	struct checkpoint checkpoints[CHECKPOINTS];
@@ -241,6 +243,7 @@ open_journal(struct source *s)
 	if (s->failure_said)
 		say(s, LOG_LEVEL_INFO, "the journal can be read again");
 	s->failure_said = false;
+	s->n_opened = s->n_read;
 	if (journal_fd(s->journal) >= 0) {
 		s->io = loop_io_new(s->in->setup.loop, journal_fd(s->journal),
 		    on_readable, s);
@@ -428,6 +431,9 @@ on_tick(void *ctx)
 		save(s);
 		if (in->draining || s->config == NULL)
 			continue;
+		/* libsystemd keeps what it mapped: let go of a backlog */
+		if (source_idle(s) && s->n_read - s->n_opened >= REOPEN_AFTER)
+			close_journal(s);
 		if (s->journal == NULL && now_ns >= s->retry_at_ns)
 			open_journal(s);
 		else if (s->journal != NULL && !s->there)
