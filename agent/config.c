@@ -203,6 +203,11 @@ const struct conf_option agent_options[] = {
 	    .min = 10 * MS, .max = 3600 * S,
 	    .offset = offsetof(struct agent_config, backoff_max),
 	    .help = "Longest pause before another connection." },
+	{ .key = "collector.return_after", .type = CONF_DURATION,
+	    .def = "10m", .min = 0, .max = 86400 * S,
+	    .offset = offsetof(struct agent_config, return_after),
+	    .help = "With another host so long, the first is tried again; "
+		    "0s: never." },
 	{ .key = "tls.ca", .type = CONF_PATH, .required = true,
 	    .offset = offsetof(struct agent_config, tls.ca),
 	    .help = "Certificates that may sign the collector's (PEM)." },

@@ -77,6 +77,7 @@ struct agent_config {
 	int64_t ack_timeout;
 	int64_t connect_timeout;
 	int64_t backoff_min, backoff_max;
+	int64_t return_after;
 	int64_t heartbeat;
 	int64_t scan_interval;
 	int64_t report_interval;

@@ -404,6 +404,7 @@ configure_sender(struct pipeline *p)
 		.connect_timeout_ns = c->connect_timeout,
 		.backoff_min_ns = c->backoff_min,
 		.backoff_max_ns = c->backoff_max,
+		.return_ns = c->return_after,
 	    });
 }
 

@@ -57,6 +57,8 @@ struct sender {
 	struct tls *tls;
 	struct loop_io *io;
 	struct loop_timer *timer; /* pause, or deadline */
+	struct loop_timer *homing;
+	bool going_home; /* no more windows, until all are acknowledged */
 	int64_t backoff_ns;
 	bool reported; /* the failure that goes on was said */
 
@@ -94,6 +96,8 @@ static void
 drop_connection(struct sender *s)
 {
 	loop_timer_stop(s->timer);
+	loop_timer_stop(s->homing);
+	s->going_home = false;
 	loop_io_free(s->io);
 	s->io = NULL;
 	tls_free(s->tls);
@@ -165,6 +169,32 @@ close_idle(struct sender *s)
 	s->backoff_ns = s->backoff_ns * 2 < s->config.backoff_max_ns
 	    ? s->backoff_ns * 2
 	    : s->config.backoff_max_ns;
+}
+
+/* Everything is acknowledged: to the first host, if it answers. */
+static void
+go_home(struct sender *s)
+{
+	say(s, LOG_LEVEL_INFO, "collector %s: leaving it for %s, the first",
+	    s->hosts[s->host], s->hosts[0]);
+	if (s->tls != NULL)
+		tls_shutdown(s->tls);
+	drop_connection(s);
+	s->host = 0;
+	s->state = PAUSING;
+	loop_timer_start(s->timer, 0);
+}
+
+static void
+on_homing(void *ctx)
+{
+	struct sender *s = ctx;
+
+	if (s->state != UP)
+		return;
+	s->going_home = true;
+	if (s->n_windows == 0)
+		go_home(s);
 }
 
 /* The deadline of an answer; none while nothing is owed. */
@@ -303,7 +333,10 @@ run_connection(struct sender *s)
 		if (rc == RC_AGAIN)
 			want |= tls_wants(s->tls);
 	}
-	if (rc == RC_EOF && s->n_windows == 0)
+	if ((rc == RC_OK || rc == RC_AGAIN) && s->going_home &&
+	    s->n_windows == 0)
+		go_home(s);
+	else if (rc == RC_EOF && s->n_windows == 0)
 		close_idle(s);
 	else if (rc == RC_EOF)
 		fail(s, "it closed the connection");
@@ -356,6 +389,8 @@ shake_hands(struct sender *s)
 	    tls_resumed(s->tls) ? ", session resumed" : "");
 	s->state = UP;
 	s->counts.connections++;
+	if (s->host != 0 && s->config.return_ns > 0)
+		loop_timer_start(s->homing, s->config.return_ns);
 	rewind_windows(s);
 	await_ack(s);
 	run_connection(s);
@@ -520,6 +555,7 @@ sender_new(struct loop *l, const struct sender_events *events)
 	s->events = *events;
 	s->fd = -1;
 	s->timer = loop_timer_new(l, on_timer, s);
+	s->homing = loop_timer_new(l, on_homing, s);
 	for (size_t i = 0; i < SENDER_WINDOWS_MAX; i++)
 		buf_init(&s->windows[i].wire, WIRE_MAX);
 	return s;
@@ -542,6 +578,7 @@ sender_free(struct sender *s)
 		tls_shutdown(s->tls);
 	drop_connection(s);
 	loop_timer_free(s->timer);
+	loop_timer_free(s->homing);
 	for (size_t i = 0; i < SENDER_WINDOWS_MAX; i++)
 		buf_fini(&s->windows[i].wire);
 	free_hosts(s);
@@ -581,7 +618,7 @@ sender_start(struct sender *s)
 bool
 sender_has_room(const struct sender *s)
 {
-	return s->n_windows < s->config.pipelining;
+	return s->n_windows < s->config.pipelining && !s->going_home;
 }
 
 unsigned

@@ -5,7 +5,9 @@
  * Windows are sent in order, some of them ahead of the ACK of the first
  * (`pipelining`); each is kept until it is acknowledged.  When the connection
  * breaks or stays silent, another one is made (to the next host, after a pause
- * that grows) and everything unacknowledged is sent again, in order.
+ * that grows) and everything unacknowledged is sent again, in order.  The host
+ * that answers is kept; after a while the first one is tried again, at a moment
+ * when everything is acknowledged, so that nothing is sent twice for it.
  */
 #pragma once
 
@@ -31,6 +33,9 @@ struct sender_config {
 	int64_t ack_timeout_ns;  /* silence of the collector; 30 s */
 	int64_t connect_timeout_ns;
 	int64_t backoff_min_ns, backoff_max_ns;
+	/* So long with another host than the first, then that one is tried
+	 * again; 0: never. */
+	int64_t return_ns;
 };
 
 struct sender_events {

@@ -569,6 +569,57 @@ def fail_over(w):
     dead.close()
 
 
+def three_hosts(w):
+    others = [Receiver(World.pki) for _ in range(2)]
+    hosts = [w.receiver, *others]
+    ports = [r.port for r in hosts]
+    w.configure(hosts=[f"127.0.0.1:{p}" for p in ports],
+                collector="  return_after: 1s\n")
+    for r in hosts:  # as collectors that share a store
+        r.marks, r.lines = w.receiver.marks, w.receiver.lines
+        r.ack_delay = 0.02
+    w.write("a.log", 20000)
+    w.start()
+    w.wait(1)
+    hosts[0].close()
+    w.wait(6000)
+    w.write("a.log", 20000)
+    w.wait(40000)
+    check(hosts[1].offered > 0 and hosts[2].offered == 0,
+          "the second takes over from the first, and is kept",
+          [r.offered for r in hosts])
+    sent = sum(r.offered for r in hosts)
+    first = Receiver(World.pki, ports[0])
+    first.marks, first.lines = w.receiver.marks, w.receiver.lines
+    w.wait_for(lambda: first.connections > 0)
+    w.write("a.log", 100)
+    w.wait(40100)
+    w.right("after a while the first one is tried again, and takes over")
+    check(first.offered == 100 and
+          sum(r.offered for r in hosts) == sent, "nothing is sent twice for it",
+          [r.offered for r in hosts], first.offered)
+    first.close()
+    for r in others:
+        r.close()
+
+
+def foreign(w):
+    w.configure(rest="heartbeat: 100ms\n",
+                collector="  control_messages: false\n")
+    w.receiver.keep_events = True
+    w.write("a.log", 10)
+    w.start()
+    w.wait(10)
+    os.rename(f"{w.dir}/a.log", f"{w.dir}/a.gone")
+    os.unlink(f"{w.dir}/a.gone")
+    w.write("b.log", 10)
+    w.wait(20)
+    time.sleep(1)
+    w.right("a receiver that is no kuzet-collector gets lines")
+    check(not w.receiver.controls, "and no control messages",
+          str(w.receiver.controls[:2]))
+
+
 def stranger(w):
     w.receiver.close()
     w.receiver = Receiver(w.pki, name="stranger-collector")
@@ -680,7 +731,8 @@ def usage(w):
 
 TESTS = [usage, late_acks, partial_acks, partial_then_close, no_compression,
          keep_alives, silence, closed_in_window, acks_too_much, killed,
-         both_die, away, drain, reload, fail_over, stranger, controls,
+         both_die, away, drain, reload, fail_over, three_hosts, foreign, stranger,
+         controls,
          long_lines]
 
 

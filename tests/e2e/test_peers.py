@@ -8,9 +8,10 @@ import shutil
 import signal
 import subprocess
 import tempfile
+import time
 
-from harness import (PATIENCE, SRC, Skip, World, free_port, main, numbered,
-                     wait_for)
+from harness import (BUILD, PATIENCE, SRC, Process, Skip, World, free_port,
+                     main, numbered, wait_for)
 
 LINES = 20000
 state = {}
@@ -248,6 +249,28 @@ def away():
                                        for i in range(1000)], 0)
 
 
+def without_controls():
+    """its server gets lines alone where control messages are switched off"""
+    golumber("server")
+    with World() as w:
+        w.write_lines(0, 1000)
+        path = w.agent_config(extra="heartbeat: 100ms")
+        config = path.read_text()
+        with Server(w, "-delay", "1s") as server:
+            path.write_text(config.replace(str(w.port), str(server.port))
+                            .replace("collector:\n", "collector:\n"
+                                     "  control_messages: false\n"))
+            agent = Process([BUILD / "kuzet-agent", "-c", path],
+                            w.dir / "agent.txt")
+            w.processes.append(agent)
+            wait_for("every line", lambda: len(server.lines()[0]) >= 1000)
+            time.sleep(1)
+            assert agent.stop() == 0
+            text = server.path.read_text()
+            assert '"control"' not in text, text[-300:]
+            assert len(list(server.events())) == 1000
+
+
 if __name__ == "__main__":
     main([windows, resent, large, shipped, late, cut, cut_at_once, killed,
-          away])
+          away, without_controls])
