@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/journal.h"
 
+#include <dlfcn.h>
 #include <errno.h>
 #include <inttypes.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -21,6 +23,71 @@ struct numbering {
 	uint64_t last;
 	uint64_t used; /* the least recently used one goes first */
 };
+
+/*
+ * libsystemd is loaded when the first journal is opened: with what it brings
+ * along it costs a megabyte, which an agent without this input does not pay.
+ */
+/* clang-format off */
+#define CALLS(X) \
+	X(sd_journal_add_conjunction) \
+	X(sd_journal_add_disjunction) \
+	X(sd_journal_add_match) \
+	X(sd_journal_close) \
+	X(sd_journal_enumerate_available_data) \
+	X(sd_journal_get_cursor) \
+	X(sd_journal_get_fd) \
+	X(sd_journal_get_realtime_usec) \
+	X(sd_journal_next) \
+	X(sd_journal_open) \
+	X(sd_journal_open_directory) \
+	X(sd_journal_open_files) \
+	X(sd_journal_previous) \
+	X(sd_journal_process) \
+	X(sd_journal_restart_data) \
+	X(sd_journal_seek_cursor) \
+	X(sd_journal_seek_head) \
+	X(sd_journal_seek_tail) \
+	X(sd_journal_set_data_threshold) \
+	X(sd_journal_test_cursor)
+/* clang-format on */
+
+/* NOLINTNEXTLINE(bugprone-macro-parentheses): a declaration's name */
+#define MEMBER(name) __typeof__(&(name)) name;
+#define NAME(name)   { #name, offsetof(struct library, name) },
+static struct library {
+	void *handle;
+	CALLS(MEMBER)
+} lib;
+
+static enum rc
+load_library(struct error *err)
+{
+	static const struct {
+		const char *name;
+		size_t offset;
+	} calls[] = { CALLS(NAME) };
+	void *handle, *call;
+
+	if (lib.handle != NULL)
+		return RC_OK;
+	handle = dlopen("libsystemd.so.0", RTLD_NOW | RTLD_LOCAL);
+	if (handle == NULL)
+		return error_set(err, RC_LIBRARY,
+		    "the journal needs libsystemd, which cannot be loaded");
+	for (size_t i = 0; i < sizeof(calls) / sizeof(calls[0]); i++) {
+		call = dlsym(handle, calls[i].name);
+		if (call == NULL) {
+			(void)dlclose(handle);
+			return error_set(err, RC_LIBRARY,
+			    "libsystemd has no %s: it is too old",
+			    calls[i].name);
+		}
+		memcpy((char *)&lib + calls[i].offset, &call, sizeof(call));
+	}
+	lib.handle = handle;
+	return RC_OK;
+}
 
 struct journal {
 	sd_journal *sd;
@@ -46,7 +113,7 @@ match(sd_journal *sd, const char *field, const char *value)
 	char text[512];
 
 	(void)snprintf(text, sizeof(text), "%s=%s", field, value);
-	return sd_journal_add_match(sd, text, 0);
+	return lib.sd_journal_add_match(sd, text, 0);
 }
 
 /* What `journalctl --unit` shows of it: what it wrote, and what others wrote
@@ -65,9 +132,9 @@ match_unit(sd_journal *sd, const char *unit)
 	for (size_t i = 0; r >= 0 && i < sizeof(ways) / sizeof(*ways); i++) {
 		r = match(sd, ways[i][0], unit);
 		if (r >= 0 && ways[i][1] != NULL)
-			r = sd_journal_add_match(sd, ways[i][1], 0);
+			r = lib.sd_journal_add_match(sd, ways[i][1], 0);
 		if (r >= 0)
-			r = sd_journal_add_disjunction(sd);
+			r = lib.sd_journal_add_disjunction(sd);
 	}
 	return r;
 }
@@ -85,7 +152,7 @@ add_filters(sd_journal *sd, const struct journal_config *c)
 		r = match_unit(sd, unit);
 	}
 	if (r >= 0)
-		r = sd_journal_add_conjunction(sd);
+		r = lib.sd_journal_add_conjunction(sd);
 	for (int p = 0; r >= 0 && c->priority < 7 && p <= c->priority; p++) {
 		const char digit[2] = { (char)('0' + p), '\0' };
 
@@ -202,7 +269,7 @@ open_files(const struct journal_config *c, sd_journal **out)
 
 	for (size_t i = 0; i < c->n_files; i++)
 		paths[i] = c->files[i];
-	r = sd_journal_open_files(out, paths, 0);
+	r = lib.sd_journal_open_files(out, paths, 0);
 	free(paths);
 	return r;
 }
@@ -215,9 +282,9 @@ open_source(const struct journal_config *c, sd_journal **out)
 	if (c->n_files > 0)
 		r = open_files(c, out);
 	else if (c->directory != NULL)
-		r = sd_journal_open_directory(out, c->directory, 0);
+		r = lib.sd_journal_open_directory(out, c->directory, 0);
 	else
-		r = sd_journal_open(out, SD_JOURNAL_LOCAL_ONLY);
+		r = lib.sd_journal_open(out, SD_JOURNAL_LOCAL_ONLY);
 	if (r < 0)
 		*out = NULL;
 	else
@@ -229,27 +296,27 @@ open_source(const struct journal_config *c, sd_journal **out)
 static int
 go_behind(sd_journal *sd, const char *cursor, bool *exact)
 {
-	int r = sd_journal_seek_cursor(sd, cursor);
+	int r = lib.sd_journal_seek_cursor(sd, cursor);
 
 	*exact = false;
 	if (r >= 0)
-		r = sd_journal_next(sd);
+		r = lib.sd_journal_next(sd);
 	if (r > 0)
-		r = sd_journal_test_cursor(sd, cursor);
+		r = lib.sd_journal_test_cursor(sd, cursor);
 	if (r < 0)
 		return r;
 	*exact = r > 0;
 	if (*exact)
 		return 0;
 	/* not that one: the next call gives it again */
-	return sd_journal_seek_cursor(sd, cursor);
+	return lib.sd_journal_seek_cursor(sd, cursor);
 }
 
 static void
 free_parts(struct journal *j)
 {
 	if (j->sd != NULL)
-		sd_journal_close(j->sd);
+		lib.sd_journal_close(j->sd);
 	free(j->filters);
 	free(j);
 }
@@ -258,17 +325,21 @@ enum rc
 journal_open(const struct journal_config *config, const char *cursor,
     struct journal **out, bool *exact, struct error *err)
 {
-	struct journal *j = xzalloc(sizeof(*j));
-	int r = open_source(config, &j->sd);
+	struct journal *j;
 	char id[ID_DIGITS + 1];
 	uint64_t seqnum;
+	int r;
 
+	if (load_library(err) != RC_OK)
+		return err->code;
+	j = xzalloc(sizeof(*j));
+	r = open_source(config, &j->sd);
 	*exact = true;
 	j->filters = filters_text(config);
 	if (r >= 0)
-		r = sd_journal_get_fd(j->sd); /* begins to watch */
+		r = lib.sd_journal_get_fd(j->sd); /* begins to watch */
 	if (r >= 0)
-		r = cursor == NULL ? sd_journal_seek_head(j->sd)
+		r = cursor == NULL ? lib.sd_journal_seek_head(j->sd)
 				   : go_behind(j->sd, cursor, exact);
 	if (r < 0) {
 		free_parts(j);
@@ -290,13 +361,13 @@ journal_close(struct journal *j)
 int
 journal_fd(const struct journal *j)
 {
-	return sd_journal_get_fd(j->sd);
+	return lib.sd_journal_get_fd(j->sd);
 }
 
 enum rc
 journal_process(struct journal *j, struct error *err)
 {
-	int r = sd_journal_process(j->sd);
+	int r = lib.sd_journal_process(j->sd);
 
 	return r < 0 ? failed(r, "cannot be watched", err) : RC_OK;
 }
@@ -305,7 +376,7 @@ static int
 cursor_of(sd_journal *sd, char out[JOURNAL_CURSOR_MAX])
 {
 	char *cursor = NULL;
-	int r = sd_journal_get_cursor(sd, &cursor);
+	int r = lib.sd_journal_get_cursor(sd, &cursor);
 
 	if (r < 0)
 		return r;
@@ -322,17 +393,20 @@ journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
     struct error *err)
 {
 	sd_journal *sd = NULL;
-	int r = open_source(config, &sd);
+	int r;
 
 	out[0] = '\0';
+	if (load_library(err) != RC_OK)
+		return err->code;
+	r = open_source(config, &sd);
 	if (r >= 0)
-		r = sd_journal_seek_tail(sd);
+		r = lib.sd_journal_seek_tail(sd);
 	if (r >= 0)
-		r = sd_journal_previous(sd);
+		r = lib.sd_journal_previous(sd);
 	if (r > 0)
 		r = cursor_of(sd, out);
 	if (sd != NULL)
-		sd_journal_close(sd);
+		lib.sd_journal_close(sd);
 	return r < 0 ? failed(r, "its end cannot be found", err) : RC_OK;
 }
 
@@ -341,7 +415,7 @@ journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
 enum rc
 journal_next(struct journal *j, struct journal_entry *out, struct error *err)
 {
-	int r = sd_journal_next(j->sd);
+	int r = lib.sd_journal_next(j->sd);
 	char id[ID_DIGITS + 1];
 	uint64_t usec;
 
@@ -352,7 +426,7 @@ journal_next(struct journal *j, struct journal_entry *out, struct error *err)
 		return RC_EOF;
 	r = cursor_of(j->sd, out->cursor);
 	if (r >= 0)
-		r = sd_journal_get_realtime_usec(j->sd, &usec);
+		r = lib.sd_journal_get_realtime_usec(j->sd, &usec);
 	if (r < 0 || !parse_cursor(out->cursor, id, &out->seqnum))
 		return error_set(err, RC_INVALID,
 		    "journal: an entry without identity");
@@ -369,10 +443,10 @@ journal_fields(struct journal *j, size_t longest, journal_field_cb *cb,
 	size_t len;
 	int r;
 
-	(void)sd_journal_set_data_threshold(j->sd, longest + 256);
-	sd_journal_restart_data(j->sd);
-	while (
-	    (r = sd_journal_enumerate_available_data(j->sd, &data, &len)) > 0) {
+	(void)lib.sd_journal_set_data_threshold(j->sd, longest + 256);
+	lib.sd_journal_restart_data(j->sd);
+	while ((r = lib.sd_journal_enumerate_available_data(j->sd, &data,
+		    &len)) > 0) {
 		const char *bytes = data;
 		const char *equals = memchr(bytes, '=', len);
 		struct slice name, value;
