@@ -67,7 +67,8 @@ struct pipeline {
 	size_t n_inputs;
 	int lock_fd;
 
-	struct window window; /* being filled */
+	struct window window;     /* being filled */
+	struct receipt *receipts; /* all sets: what is not used costs nothing */
 	struct receipt *spare[RECEIPT_SETS];
 	size_t n_spare;
 	bool pump_posted;
@@ -590,9 +591,10 @@ make_parts(struct pipeline *p)
 	p->sender = sender_new(p->loop,
 	    &(struct sender_events){ .ctx = p, .acked = on_acked, .say = say });
 	buf_init(&p->window.frames, FRAMES_MAX);
+	p->receipts = xcalloc((size_t)RECEIPT_SETS * WINDOW_EVENTS,
+	    sizeof(struct receipt));
 	for (size_t i = 0; i < RECEIPT_SETS; i++)
-		p->spare[p->n_spare++] =
-		    xcalloc(WINDOW_EVENTS, sizeof(struct receipt));
+		p->spare[p->n_spare++] = p->receipts + i * WINDOW_EVENTS;
 	p->window.receipts = p->spare[--p->n_spare];
 }
 
@@ -658,17 +660,13 @@ pipeline_close(struct pipeline *p)
 		free(p->inputs[i].configs); /* of one that failed, too */
 	status_free(p->status);
 	spool_close(p->spool);
-	for (unsigned i = sender_in_flight(p->sender); i > 0; i--)
-		free(sender_cookie(p->sender, i - 1));
 	sender_free(p->sender);
 	tls_context_free(p->tls);
 	opener_free(p->opener);
 	loop_timer_free(p->report);
 	loop_timer_free(p->drain);
 	loop_free(p->loop);
-	while (p->n_spare > 0)
-		free(p->spare[--p->n_spare]);
-	free(p->window.receipts);
+	free(p->receipts);
 	buf_fini(&p->window.frames);
 	agent_config_free(&p->config);
 	if (p->lock_fd != -1)

@@ -660,12 +660,6 @@ sender_put(struct sender *s, struct slice j_frames, uint32_t n, void *cookie)
 		run_connection(s);
 }
 
-void *
-sender_cookie(const struct sender *s, unsigned i)
-{
-	return s->windows[(s->first + i) % SENDER_WINDOWS_MAX].cookie;
-}
-
 void
 sender_counts(const struct sender *s, struct sender_counts *out)
 {

@@ -67,9 +67,6 @@ const char *sender_host(const struct sender *s);
 void sender_put(struct sender *s, struct slice j_frames, uint32_t n,
     void *cookie);
 
-/* Of the window `i` of those in flight. */
-void *sender_cookie(const struct sender *s, unsigned i);
-
 struct sender_counts {
 	uint64_t sent;   /* events, those sent again too */
 	uint64_t resent; /* events */
