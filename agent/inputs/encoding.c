@@ -213,6 +213,8 @@ decode_utf16(const struct encoding *e, struct slice s, struct buf *out)
 void
 encoding_decode(const struct encoding *e, struct slice s, struct buf *out)
 {
+	char *to;
+
 	if (e->kind == UTF_16LE || e->kind == UTF_16BE) {
 		decode_utf16(e, s, out);
 		return;
@@ -221,9 +223,14 @@ encoding_decode(const struct encoding *e, struct slice s, struct buf *out)
 		(void)buf_add_slice(out, s);
 		return;
 	}
+	to = buf_reserve(out, UTF8_MAX * s.len);
+	if (to == NULL)
+		return;
 	for (size_t i = 0; i < s.len; i++) {
 		unsigned byte = (unsigned char)s.ptr[i];
 
-		(void)buf_add(out, e->text[byte], e->len[byte]);
+		memcpy(to, e->text[byte], UTF8_MAX);
+		to += e->len[byte];
 	}
+	out->len = (size_t)(to - out->ptr);
 }
