@@ -439,6 +439,18 @@ count_correlation(struct pipeline *p, struct api_status *out)
 	out->unknown_hits = incidents_unknown_hits(p->incidents);
 }
 
+static void
+count_kept(struct pipeline *p, struct api_status *out)
+{
+	struct keeper_counters c;
+
+	keeper_counters(p->keeper, &c);
+	out->merged_blocks = c.blocks_before;
+	out->archived_days = c.archived;
+	out->removed_days = c.removed;
+	out->removed_events = c.removed_events;
+}
+
 /* A bound that forces something out is never silent. */
 static void
 on_watch(void *ctx)
@@ -498,6 +510,7 @@ on_status(void *ctx, struct api_status *out)
 	out->unparsed = counters.unparsed;
 	out->correlated = incidents_position(p->incidents);
 	count_correlation(p, out);
+	count_kept(p, out);
 	out->agents_connected = presence_agents(p->presence);
 	out->rules_loaded = __atomic_load_n(&p->rules_loaded, __ATOMIC_RELAXED);
 	out->rules_refused =

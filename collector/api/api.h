@@ -30,6 +30,8 @@ struct api_status {
 	/* What correlation holds, and what a bound forced out. */
 	uint64_t hits, groups, late_hits, evicted_hits;
 	uint64_t unknown_hits; /* their rule had changed before they came */
+	/* What the store's keeper did since the start. */
+	uint64_t merged_blocks, archived_days, removed_days, removed_events;
 };
 
 /* What an agent said of itself last; "" where it said nothing. */

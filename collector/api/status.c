@@ -94,6 +94,12 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "evicted_hits", s->evicted_hits);
 	put_number(&w, "unknown_hits", s->unknown_hits);
 	json_close(&w, '}');
+	open_part(&w, "store");
+	put_number(&w, "merged_blocks", s->merged_blocks);
+	put_number(&w, "archived_days", s->archived_days);
+	put_number(&w, "removed_days", s->removed_days);
+	put_number(&w, "removed_events", s->removed_events);
+	json_close(&w, '}');
 	open_part(&w, "log");
 	put_number(&w, "commits", f->store.commits);
 	put_number(&w, "correlated", s->correlated);
@@ -180,6 +186,24 @@ write_metrics(struct buf *out, const struct metric *list, size_t n)
 }
 
 /* clang-format off */
+static void
+write_store_metrics(struct buf *out, const struct api_status *s)
+{
+	const struct metric list[] = {
+		{ "store_merged_blocks_total", "counter",
+		  "Small blocks that were merged.", s->merged_blocks },
+		{ "store_archived_days_total", "counter",
+		  "Days that were archived.", s->archived_days },
+		{ "store_removed_days_total", "counter",
+		  "Days that were removed by age or disk budget.",
+		  s->removed_days },
+		{ "store_removed_events_total", "counter",
+		  "Events that went with them.", s->removed_events },
+	};
+
+	write_metrics(out, list, sizeof(list) / sizeof(list[0]));
+}
+
 void
 get_metrics(struct ask *a)
 {
@@ -256,6 +280,7 @@ get_metrics(struct ask *a)
 
 	http_type(a->reply, 200, "text/plain; version=0.0.4");
 	write_metrics(&a->line, list, sizeof(list) / sizeof(list[0]));
+	write_store_metrics(&a->line, s);
 	(void)buf_printf(&a->line,
 	    "# HELP kuzet_build_info What runs.\n"
 	    "# TYPE kuzet_build_info gauge\n"

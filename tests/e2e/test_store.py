@@ -327,7 +327,7 @@ def fill(ballast, room):
     os.truncate(ballast, max(ballast.stat().st_size - room, 0))
 
 
-ROOMS = (0, 40, 180, 600)  # KiB left of the disk, in turn
+ROOMS = (0, 100, 600)  # KiB left of the disk, in turn
 
 
 def full_at_any_write():
