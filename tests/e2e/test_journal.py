@@ -254,6 +254,25 @@ def from_the_end():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+def chosen_files():
+    """files: reads those files and no others, long messages are cut"""
+    need_tools()
+    with World() as w:
+        j = Journal(w)
+        j.write("a", j.numbered(0, 5) + [j.entry("entry 5 " + "x" * 100000)])
+        j.write("b", j.numbered(6, 5))
+        collector = w.start_collector()
+        agent = w.start_agent(
+            inputs="  - type: journal\n    max_line: 1KiB\n"
+                   f'    files: ["{j.dir / "a.journal"}"]\n')
+        wait_for("one file", lambda: w.stored() >= 6)
+        assert numbers(w) == list(range(6)), numbers(w)
+        last = w.events("--flat")[-1]
+        assert len(last["message"]) == 1024, len(last["message"])
+        assert last["log.flags"] == ["truncated"], last
+        assert agent.stop() == 0 and collector.stop() == 0
+
+
 def reloaded():
     """SIGHUP changes filters, inputs come and go"""
     need_tools()
@@ -282,4 +301,5 @@ def reloaded():
 
 
 if __name__ == "__main__":
-    main([fields, killed, rotated, damaged, filtered, from_the_end, reloaded])
+    main([fields, killed, rotated, damaged, filtered, from_the_end, chosen_files,
+          reloaded])

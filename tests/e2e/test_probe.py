@@ -5,6 +5,7 @@
 import contextlib
 import hashlib
 import http.server
+import signal
 import socket
 import ssl
 import struct
@@ -224,5 +225,24 @@ def outage():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+def reloaded():
+    """SIGHUP changes targets; a look that waits holds up neither it nor SIGTERM"""
+    with World() as w, serving(Udp(lambda q: None)) as mute:
+        waiting = probe("wait", "dns", ["example.org"],
+                        f'servers: ["127.0.0.1:{mute.port}"]')
+        waiting = waiting.replace("timeout: 3s", "timeout: 60s")
+        collector = w.start_collector()
+        agent = w.start_agent(inputs=waiting + probe(
+            "a", "tcp", [f"127.0.0.1:{free_port()}"]))
+        results_of(w, 1)
+        target = f"127.0.0.1:{w.port}"
+        w.agent_config(inputs=waiting + probe("b", "tcp", [target]))
+        agent.signal(signal.SIGHUP)
+        wait_for("the new target", lambda: ("tcp", target) in latest(w))
+        assert latest(w)["tcp", target]["event.outcome"] == "success"
+        assert not any(check == "dns" for check, _ in latest(w))
+        assert agent.stop() == 0 and collector.stop() == 0
+
+
 if __name__ == "__main__":
-    main([web_checks, dns_and_ntp, outage])
+    main([web_checks, dns_and_ntp, outage, reloaded])
