@@ -16,7 +16,7 @@ struct rule_parser {
 	const struct conf_map *placeholders; /* borrowed, may be NULL */
 	uint32_t n_matches;                  /* of this rule, so far */
 	uint64_t n_bytes;                    /* of their texts */
-	uint32_t n_places;                   /* of its regular expressions */
+	uint32_t n_places;                   /* that its counts add */
 	unsigned depth;
 
 	/* of the failure */

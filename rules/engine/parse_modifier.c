@@ -106,13 +106,16 @@ chain_check_regex(struct chain *c)
 		text = (struct slice){ wider, strlen(wider) };
 	}
 	places = regex_places(text);
-	c->p->n_places +=
-	    places < REGEX_DATABASE_PLACES ? places : REGEX_DATABASE_PLACES;
+	if (places > REGEX_DATABASE_PLACES)
+		places = REGEX_DATABASE_PLACES;
+	/* long texts are cheap, what counts make of short ones is not */
+	if (places > text.len)
+		c->p->n_places += places - (unsigned)text.len;
 	if (c->p->n_places > RULE_REGEX_PLACES)
 		return parse_fail(c->p, c->line,
-		    "the rule's regular expressions have more than %d "
-		    "characters with their counts {n,m} written out: split it, "
-		    "or write + and * for counts",
+		    "the counts {n,m} of the rule's regular expressions make "
+		    "more than %d characters of them: split it, or write + "
+		    "and * for counts",
 		    RULE_REGEX_PLACES);
 	return true;
 }

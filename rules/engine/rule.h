@@ -26,7 +26,7 @@ enum {
 	RULE_MATCH_BYTES = 16 << 20,  /* of one rule, variants included */
 	RULE_VALUE_BYTES = 16384,
 	RULE_REGEX_BYTES = 4096,
-	RULE_REGEX_PLACES = 8192, /* of one rule, counts written out */
+	RULE_REGEX_PLACES = 2048, /* that counts add, of one rule */
 	RULE_CONDITION_BYTES = 8192,
 	RULE_CONDITION_NODES = 4096,
 	RULE_CONDITION_DEPTH = 32,
