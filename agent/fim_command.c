@@ -15,6 +15,7 @@
 #include "agent/config.h"
 #include "agent/inputs/fim/fim_annotate.h"
 #include "agent/inputs/fim/fim_engine.h"
+#include "agent/inputs/fim/fim_package.h"
 #include "agent/inputs/input.h"
 #include "json.h"
 #include "log.h"
@@ -223,6 +224,7 @@ static enum rc
 each_input(struct session *s, one_input_fn *fn, struct error *err)
 {
 	struct opener *opener = opener_new(NULL);
+	struct fim_packages *packages = fim_packages_new(opener, FIM_DPKG_DIR);
 	atomic_bool stop = false;
 	enum rc rc = RC_OK;
 	bool any = false;
@@ -240,6 +242,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 		struct fim_annotator notes = { .store = &s->store,
 			.spec = &spec,
 			.config = &c.fim,
+			.packages = packages,
 			.opener = opener };
 		struct fim_engine e = { .store = &s->store,
 			.spec = &spec,
@@ -258,6 +261,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 			(void)fputs("\r\033[K", stderr);
 		fim_pace_free(pace);
 	}
+	fim_packages_free(packages);
 	opener_free(opener);
 	if (rc == RC_OK && !any)
 		rc = error_set(err, RC_INVALID, "%s: there is no fim input",

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/periodic.h"
 
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -149,6 +150,7 @@ look_when_due(struct periodic *p)
 			e->due_ns = loop_now() + retry_ns;
 			failed(p, &err);
 		}
+		(void)malloc_trim(0); /* not needed till the next look */
 		loop_post(p->setup.loop, on_rows, p);
 	}
 }

@@ -376,6 +376,7 @@ knows_packages(void)
 	struct fim_entry entries[4];
 	struct fim_change c[4];
 	struct opener *o = opener_new(NULL);
+	struct fim_packages *packages;
 
 	if (mkdtemp(dir) == NULL)
 		abort();
@@ -396,7 +397,8 @@ knows_packages(void)
 	c[1] = changed(dir, "other", paths[1], &entries[1]);
 	c[2] = changed(dir, "conf", paths[2], &entries[2]);
 	c[3] = changed(dir, "mine", paths[3], &entries[3]);
-	fim_packages(o, dir, c, 4);
+	packages = fim_packages_new(o, dir);
+	fim_packages_find(packages, c, 4);
 	CHECK(c[0].package.owned && c[0].package.verified &&
 		strcmp(c[0].package.name, "tool") == 0,
 	    "a file that is what its package says is verified");
@@ -405,6 +407,7 @@ knows_packages(void)
 	CHECK(c[2].package.verified && strcmp(c[2].package.name, "tool") == 0,
 	    "configuration files are known by dpkg's status");
 	CHECK(!c[3].package.owned, "what no package brought is nobody's");
+	fim_packages_free(packages);
 	opener_free(o);
 	for (int i = 0; i < 4; i++)
 		(void)unlink(paths[i]);

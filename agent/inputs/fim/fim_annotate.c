@@ -99,8 +99,8 @@ fim_annotate(struct fim_annotator *a, struct fim_change *changes, size_t n,
 {
 	if (a == NULL)
 		return;
-	fim_packages(a->opener,
-	    a->dpkg_dir != NULL ? a->dpkg_dir : "/var/lib/dpkg", changes, n);
+	if (a->packages != NULL)
+		fim_packages_find(a->packages, changes, n);
 	for (size_t i = 0; i < n; i++) {
 		struct fim_change *c = &changes[i];
 

@@ -8,6 +8,7 @@
 #include "agent/inputs/fim/fim_scan.h"
 
 struct fim_config;
+struct fim_packages;
 struct input_config;
 
 struct fim_annotator {
@@ -16,7 +17,7 @@ struct fim_annotator {
 	const struct fim_spec *spec;
 	const struct fim_config *config; /* of the diffs; NULL: none */
 	struct opener *opener;
-	const char *dpkg_dir; /* NULL: /var/lib/dpkg */
+	struct fim_packages *packages; /* NULL: none are known */
 	void *ctx;
 	/* Who touched it last, if anybody saw it; may be NULL. */
 	void (*who)(void *ctx, const char *path, struct fim_who *out);

@@ -22,9 +22,19 @@ struct wanted {
 	struct fim_change *change;
 };
 
+/* Which paths dpkg's lists name at all: most changes are of none. */
+struct fim_packages {
+	struct opener *opener;
+	char *dir;
+	uint32_t *hashes; /* of the paths, sorted */
+	size_t n, cap;
+	int64_t info_ns, status_ns; /* when what it was made of changed */
+};
+
 struct search {
 	struct opener *opener;
-	struct wanted *wanted; /* sorted */
+	struct fim_packages *index; /* to be made; NULL: look for `wanted` */
+	struct wanted *wanted;      /* sorted */
 	size_t n;
 	struct buf list; /* the file being read */
 };
@@ -42,24 +52,47 @@ by_path(const void *a, const void *b)
 			       : 1;
 }
 
-static void
-want(struct search *s, struct slice path, struct fim_change *c)
+static uint32_t
+hash_of(struct slice path)
 {
-	s->wanted[s->n++] = (struct wanted){ path, c };
+	uint32_t h = 2166136261u; /* FNV-1a */
+
+	for (size_t i = 0; i < path.len; i++)
+		h = (h ^ (unsigned char)path.ptr[i]) * 16777619u;
+	return h;
+}
+
+static int
+by_hash(const void *a, const void *b)
+{
+	const uint32_t *x = a, *y = b;
+
+	return *x < *y ? -1 : *x > *y;
+}
+
+static void
+want(const struct fim_packages *p, struct search *s, struct slice path,
+    struct fim_change *c)
+{
+	uint32_t h = hash_of(path);
+
+	if (bsearch(&h, p->hashes, p->n, sizeof(h), by_hash) != NULL)
+		s->wanted[s->n++] = (struct wanted){ path, c };
 }
 
 /* "/usr/bin/x" is listed as "usr/bin/x", or, before /usr was merged, "bin/x" */
 static void
-want_change(struct search *s, struct fim_change *c)
+want_change(const struct fim_packages *p, struct search *s,
+    struct fim_change *c)
 {
 	struct slice path = c->after->path;
 	static const struct slice usr = SLICE_INIT("usr/");
 
 	path.ptr++;
 	path.len--;
-	want(s, path, c);
+	want(p, s, path, c);
 	if (path.len > usr.len && memcmp(path.ptr, usr.ptr, usr.len) == 0)
-		want(s,
+		want(p, s,
 		    (struct slice){ path.ptr + usr.len, path.len - usr.len },
 		    c);
 }
@@ -93,11 +126,26 @@ has_md5(struct search *s, const struct fim_change *c, struct slice hex)
 }
 
 static void
+remember(struct fim_packages *p, struct slice path)
+{
+	if (p->n == p->cap) {
+		p->cap = p->cap == 0 ? 4096 : 2 * p->cap;
+		p->hashes =
+		    xreallocarray(p->hashes, p->cap, sizeof(*p->hashes));
+	}
+	p->hashes[p->n++] = hash_of(path);
+}
+
+static void
 listed(struct search *s, struct slice path, struct slice md5,
     struct slice package)
 {
-	const struct wanted *w = find(s, path);
+	const struct wanted *w = NULL;
 
+	if (s->index != NULL)
+		remember(s->index, path);
+	else
+		w = find(s, path);
 	if (w == NULL || w->change->package.verified)
 		return;
 	w->change->package.owned = true;
@@ -165,41 +213,98 @@ read_status(struct search *s, const char *path)
 	}
 }
 
-void
-fim_packages(struct opener *o, const char *dir, struct fim_change *changes,
-    size_t n)
+static void
+read_lists(const struct fim_packages *p, struct search *s)
 {
-	struct search s = { .opener = o };
 	char path[PATH_MAX];
 	struct error err;
 
+	buf_init(&s->list, LIST_MAX);
+	(void)snprintf(path, sizeof(path), "%s/info/*.md5sums", p->dir);
+	(void)opener_list(p->opener, path, read_md5sums, s, &err);
+	(void)snprintf(path, sizeof(path), "%s/status", p->dir);
+	read_status(s, path);
+	buf_fini(&s->list);
+}
+
+static int64_t
+changed_ns(const struct fim_packages *p, const char *name)
+{
+	char path[PATH_MAX];
+	struct opener_stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/%s", p->dir, name);
+	return opener_lstat(p->opener, path, &st) ? st.ctime_ns : 0;
+}
+
+/* The index of what dpkg's files say now. */
+static void
+refresh(struct fim_packages *p)
+{
+	struct search s = { .opener = p->opener, .index = p };
+	int64_t info_ns = changed_ns(p, "info");
+	int64_t status_ns = changed_ns(p, "status");
+
+	if (p->info_ns == info_ns && p->status_ns == status_ns)
+		return;
+	p->info_ns = info_ns;
+	p->status_ns = status_ns;
+	p->n = 0;
+	read_lists(p, &s);
+	if (p->n > 1)
+		qsort(p->hashes, p->n, sizeof(*p->hashes), by_hash);
+}
+
+struct fim_packages *
+fim_packages_new(struct opener *o, const char *dir)
+{
+	struct fim_packages *p = xzalloc(sizeof(*p));
+
+	p->opener = o;
+	p->dir = xstrdup(dir);
+	p->hashes = xcalloc(1, sizeof(*p->hashes));
+	p->cap = 1;
+	return p;
+}
+
+void
+fim_packages_free(struct fim_packages *p)
+{
+	if (p == NULL)
+		return;
+	free(p->hashes);
+	free(p->dir);
+	free(p);
+}
+
+void
+fim_packages_find(struct fim_packages *p, struct fim_change *changes, size_t n)
+{
+	struct search s = { .opener = p->opener };
+
+	refresh(p);
 	s.wanted = xcalloc(NAMES_PER_CHANGE * n + 1, sizeof(*s.wanted));
 	for (size_t i = 0; i < n; i++) {
 		if (changes[i].after != NULL &&
 		    changes[i].after->content == FIM_HASHED)
-			want_change(&s, &changes[i]);
+			want_change(p, &s, &changes[i]);
 	}
 	if (s.n > 0) {
 		qsort(s.wanted, s.n, sizeof(*s.wanted), by_path);
-		buf_init(&s.list, LIST_MAX);
-		(void)snprintf(path, sizeof(path), "%s/info/*.md5sums", dir);
-		(void)opener_list(o, path, read_md5sums, &s, &err);
-		(void)snprintf(path, sizeof(path), "%s/status", dir);
-		read_status(&s, path);
-		buf_fini(&s.list);
+		read_lists(p, &s);
 	}
 	free(s.wanted);
 }
 
 bool
-fim_packages_busy(const char *dir)
+fim_packages_busy(const struct fim_packages *p)
 {
 	struct flock lock = { .l_type = F_WRLCK, .l_whence = SEEK_SET };
 	char path[PATH_MAX];
 	bool busy;
 	int fd;
 
-	(void)snprintf(path, sizeof(path), "%s/lock", dir);
+	(void)snprintf(path, sizeof(path), "%s/lock", p->dir);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd == -1)
 		return false;

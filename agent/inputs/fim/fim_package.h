@@ -2,7 +2,7 @@
 /*
  * Whose a file is: dpkg's own checksums (info/NAME.md5sums, and of conffiles
  * those in `status`) say what a package put there.  One pass over them for many
- * changes; nothing is kept in memory.
+ * changes; in memory are four bytes for each path they name.
  *
  * This tells an update from an intruder's work, not from that of one who is
  * root and writes dpkg's files too: those are best watched themselves.
@@ -11,8 +11,15 @@
 
 #include "agent/inputs/fim/fim.h"
 
-/* `dir` is dpkg's: "/var/lib/dpkg".  Fills `package` of regular files. */
-void fim_packages(struct opener *o, const char *dir, struct fim_change *changes,
+struct fim_packages;
+
+#define FIM_DPKG_DIR "/var/lib/dpkg"
+
+/* `dir` is dpkg's: "/var/lib/dpkg".  The opener is borrowed. */
+struct fim_packages *fim_packages_new(struct opener *o, const char *dir);
+void fim_packages_free(struct fim_packages *p); /* NULL is fine */
+/* Fills `package` of regular files. */
+void fim_packages_find(struct fim_packages *p, struct fim_change *changes,
     size_t n);
 /* Whether dpkg is at work: its files may lag behind what it unpacks. */
-bool fim_packages_busy(const char *dir);
+bool fim_packages_busy(const struct fim_packages *p);

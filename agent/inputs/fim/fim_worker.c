@@ -2,6 +2,7 @@
 #include "agent/inputs/fim/fim_worker.h"
 
 #include <limits.h>
+#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -25,7 +26,6 @@ static const int64_t trim_ns = NS_PER_SEC;
 /* So long dpkg may be at work before its files are looked at all the same. */
 static const int64_t packages_ns = 120 * NS_PER_SEC;
 static const int64_t packages_look_ns = NS_PER_SEC;
-static const char dpkg_dir[] = "/var/lib/dpkg";
 
 /* One entry of agent.yaml, copied. */
 struct watched {
@@ -52,6 +52,7 @@ struct fim_worker {
 	char *state_dir, *host_name;
 	struct watched *inputs;
 	size_t n_inputs;
+	struct fim_packages *packages;
 	struct fim_store store;
 	bool open;
 
@@ -298,7 +299,7 @@ static bool
 packages_at_work(struct fim_worker *w)
 {
 	w->held = false;
-	if (!fim_packages_busy(dpkg_dir)) {
+	if (!fim_packages_busy(w->packages)) {
 		w->busy_since_ns = 0;
 		return false;
 	}
@@ -362,6 +363,7 @@ scan(struct watched *in)
 	enum rc rc = fim_engine_scan(&e, &err);
 
 	in->files = e.totals.files;
+	(void)malloc_trim(0); /* what a scan took is not needed for hours */
 	if (rc == RC_OK) {
 		in->known = true;
 		in->scan_due_ns = loop_now() + in->config.interval_ns;
@@ -530,7 +532,7 @@ set_input(struct fim_worker *w, struct watched *in,
 		.spec = &in->spec,
 		.config = &in->config,
 		.opener = w->opener,
-		.dpkg_dir = dpkg_dir,
+		.packages = w->packages,
 		.ctx = in,
 		.who = who_did };
 }
@@ -570,6 +572,7 @@ fim_worker_start(const struct input_setup *setup, struct fim_dirty *dirty,
 	w->dirty = dirty;
 	w->notify = notify;
 	w->feed = feed;
+	w->packages = fim_packages_new(setup->opener, FIM_DPKG_DIR);
 	w->state_dir = xstrdup(setup->state_dir);
 	w->host_name = xstrdup(setup->host_name);
 	w->n_inputs = setup->n_inputs;
@@ -595,6 +598,7 @@ fim_worker_stop(struct fim_worker *w)
 	for (size_t i = 0; i < w->n_inputs; i++)
 		free_input(&w->inputs[i]);
 	free(w->inputs);
+	fim_packages_free(w->packages);
 	free(w->state_dir);
 	free(w->host_name);
 	(void)pthread_cond_destroy(&w->wake);
