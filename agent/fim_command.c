@@ -17,6 +17,7 @@
 #include "agent/inputs/fim/fim_engine.h"
 #include "agent/inputs/fim/fim_package.h"
 #include "agent/inputs/input.h"
+#include "agent/pipeline.h"
 #include "json.h"
 #include "log.h"
 #include "loop.h"
@@ -151,7 +152,7 @@ open_session(struct session *s, bool must_exist, struct error *err)
 		    "baseline -c %s",
 		    path, s->args->config);
 	if (!must_exist)
-		(void)mkdir(s->config.state_dir, 0700);
+		pipeline_make_state_dir(&s->config);
 	return fim_store_open(s->config.state_dir, &s->store, err);
 }
 
@@ -167,9 +168,14 @@ static enum rc
 lock_state(const char *dir, int *fd, struct error *err)
 {
 	char path[PATH_MAX];
+	struct stat st;
 
 	(void)snprintf(path, sizeof(path), "%s/lock", dir);
 	*fd = open(path, O_RDWR | O_CREAT | O_CLOEXEC | O_NOFOLLOW, 0600);
+	/* it is the agent's, whoever comes first */
+	if (*fd != -1 && geteuid() == 0 && stat(dir, &st) == 0 &&
+	    fchown(*fd, st.st_uid, st.st_gid) != 0)
+		log_warn("cannot give %s away", path);
 	if (*fd != -1 && flock(*fd, LOCK_EX | LOCK_NB) != 0) {
 		(void)close(*fd);
 		*fd = -1;

@@ -485,24 +485,6 @@ lock_state(struct pipeline *p, struct error *err)
 }
 
 static void
-make_state_dir(struct pipeline *p)
-{
-	const char *dir = p->config.state_dir;
-	char text[4096];
-	struct passwd pw, *found = NULL;
-
-	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
-		log_warn("cannot make %s", dir);
-		return;
-	}
-	if (geteuid() != 0 || p->config.user == NULL)
-		return;
-	(void)getpwnam_r(p->config.user, &pw, text, sizeof(text), &found);
-	if (found != NULL && lchown(dir, pw.pw_uid, pw.pw_gid) != 0)
-		log_warn("cannot give %s to %s", dir, p->config.user);
-}
-
-static void
 raise_file_limit(void)
 {
 	struct rlimit limit;
@@ -598,6 +580,24 @@ make_parts(struct pipeline *p)
 	p->window.receipts = p->spare[--p->n_spare];
 }
 
+void
+pipeline_make_state_dir(const struct agent_config *c)
+{
+	const char *dir = c->state_dir;
+	char text[4096];
+	struct passwd pw, *found = NULL;
+
+	if (mkdir(dir, 0700) != 0 && errno != EEXIST) {
+		log_warn("cannot make %s", dir);
+		return;
+	}
+	if (geteuid() != 0 || c->user == NULL)
+		return;
+	(void)getpwnam_r(c->user, &pw, text, sizeof(text), &found);
+	if (found != NULL && lchown(dir, pw.pw_uid, pw.pw_gid) != 0)
+		log_warn("cannot give %s to %s", dir, c->user);
+}
+
 enum rc
 pipeline_open(const char *path, struct agent_config *config,
     struct pipeline **out, struct error *err)
@@ -615,7 +615,7 @@ pipeline_open(const char *path, struct agent_config *config,
 	rc = tls_context_new(TLS_CLIENT, &files, false, &p->tls, err);
 	if (rc != RC_OK)
 		goto out;
-	make_state_dir(p);
+	pipeline_make_state_dir(&p->config);
 	rc = privileges_drop(p->config.user, err);
 	if (rc == RC_OK)
 		rc = lock_state(p, err);

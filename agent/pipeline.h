@@ -7,6 +7,9 @@
 
 struct pipeline;
 
+/* The state folder, and `user:`'s where root makes it; problems are logged. */
+void pipeline_make_state_dir(const struct agent_config *c);
+
 /*
  * Takes the state folder (made if it is not there, locked), becomes `user:`,
  * opens the inputs.  *config becomes the pipeline's.  `path` is the

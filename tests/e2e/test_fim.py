@@ -317,6 +317,32 @@ def test_window():
                  len(w.summaries("fim-window-closed")) == 1)
 
 
+def test_other_user():
+    """what root's command line makes is the agent's user's"""
+    if os.geteuid() != 0:
+        raise harness.Skip("needs root")
+    with World() as world:
+        world.dir.chmod(0o755)
+        for path in [world.pki, *world.pki.iterdir()]:
+            os.chown(path, 65534, 65534)
+        w = Watched(world)
+        (w.tree / "a").write_text("a")
+        config = world.agent_config(inputs=fim_inputs(w.tree),
+                                    extra="user: nobody")
+        subprocess.run([BUILD / "kuzet-agent", "fim", "baseline", "-c",
+                        config], check=True, stderr=subprocess.DEVNULL)
+        (w.tree / "a").chmod(0)
+        world.start_collector()
+        w.agent = world.start_agent(inputs=fim_inputs(w.tree),
+                                    extra="user: nobody")
+        w.wait(("modified", "a"))
+        told = [e for e in world.events() if "file" in e][0]["kuzet"]["fim"]
+        assert told["content"] == "unreadable", told
+        (w.tree / "b").write_text("b")
+        w.wait(("created", "b"))
+        assert "cannot" not in w.agent.text(), w.agent.text()
+
+
 def test_kills():
     """kill -9 at any moment of a scan: no change is lost, none told twice"""
     with World() as world:
@@ -411,6 +437,7 @@ if __name__ == "__main__":
         test_agent,
         test_realtime,
         test_window,
+        test_other_user,
         test_kills,
         test_damaged,
         test_collector_away,
