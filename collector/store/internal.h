@@ -39,6 +39,7 @@ struct store {
 	/* for any thread */
 	_Atomic uint64_t events, detections, commits, duplicates, forgotten;
 
+	_Atomic uint64_t n_heads; /* signed since the start */
 	_Atomic uint64_t seal_wanted,
 	    seals_done; /* numbers of heads asked for */
 

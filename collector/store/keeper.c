@@ -26,6 +26,10 @@ struct keeper {
 	struct merger *merger;
 	struct region_builder *regions;
 	uint64_t events; /* when it looked last */
+	/* nothing is to be done in that ended day, nor in the open one as long
+	 * as it has so many commits; nor for so many heads */
+	int32_t settled_day;
+	uint64_t settled_commits, stamped_heads;
 	int64_t looked_ns;
 	int64_t retained_ns; /* when days were looked at last; 0: never */
 	int64_t stamp_ns;    /* not before this */
@@ -92,25 +96,48 @@ stopped(struct keeper *k)
 	return stop;
 }
 
-/* The two newest days: the open one, and the rest of the one before. */
+/* *settled: everything that can be done in it now was. */
+static enum rc
+merge_day(struct keeper *k, int32_t day, bool ended, bool *settled,
+    struct error *err)
+{
+	bool merging = true, filtering = true;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && merging && !stopped(k) && !is_busy(k))
+		rc = merge_step(k->merger, day, ended, &merging, err);
+	if (rc == RC_OK)
+		rc = merge_purge(k->merger, day, err);
+	while (rc == RC_OK && filtering && !stopped(k) && !is_busy(k))
+		rc = region_step(k->regions, day, ended, &filtering, err);
+	*settled = !merging && !filtering && !merge_waits(k->merger);
+	return rc;
+}
+
+/*
+ * The two newest days: the open one, and the rest of the one before.  While
+ * nothing comes no file is touched.
+ */
 static enum rc
 merge_days(struct keeper *k, struct error *err)
 {
+	struct store_counters c;
 	int32_t *days;
 	size_t n;
 	enum rc rc = day_list(k->o.store->dir, &days, &n, err);
 
+	store_counters(k->o.store, &c);
 	for (size_t i = n > 2 ? n - 2 : 0; rc == RC_OK && i < n; i++) {
-		bool ended = i + 1 < n, done = true;
+		bool ended = i + 1 < n, settled = false;
 
-		while (rc == RC_OK && done && !stopped(k) && !is_busy(k))
-			rc = merge_step(k->merger, days[i], ended, &done, err);
-		if (rc == RC_OK)
-			rc = merge_purge(k->merger, days[i], err);
-		done = true;
-		while (rc == RC_OK && done && !stopped(k) && !is_busy(k))
-			rc =
-			    region_step(k->regions, days[i], ended, &done, err);
+		if (ended ? k->settled_day == days[i]
+			  : k->settled_commits == c.commits)
+			continue;
+		rc = merge_day(k, days[i], ended, &settled, err);
+		if (rc == RC_OK && settled && ended)
+			k->settled_day = days[i];
+		else if (rc == RC_OK && settled)
+			k->settled_commits = c.commits;
 	}
 	free(days);
 	count(k);
@@ -201,11 +228,13 @@ keep_days(struct keeper *k, struct error *err)
 static enum rc
 stamp_heads(struct keeper *k, struct error *err)
 {
+	uint64_t heads = atomic_load(&k->o.store->n_heads);
 	int32_t *days;
 	size_t n;
 	enum rc rc;
 
-	if (k->o.tsa_url == NULL || monotonic() < k->stamp_ns)
+	if (k->o.tsa_url == NULL || monotonic() < k->stamp_ns ||
+	    k->stamped_heads == heads)
 		return RC_OK;
 	rc = day_list(k->o.store->dir, &days, &n, err);
 	for (size_t i = n > 2 ? n - 2 : 0; rc == RC_OK && i < n; i++) {
@@ -218,6 +247,8 @@ stamp_heads(struct keeper *k, struct error *err)
 	free(days);
 	if (rc != RC_OK)
 		k->stamp_ns = monotonic() + STAMP_NS;
+	else if (!stopped(k))
+		k->stamped_heads = heads;
 	return rc;
 }
 
@@ -271,6 +302,9 @@ keeper_new(const struct keeper_options *options)
 	k->merger = merger_new(options->store);
 	k->regions = region_builder_new(options->store);
 	k->looked_ns = monotonic();
+	k->settled_day = INT32_MIN;
+	k->settled_commits = UINT64_MAX;
+	k->stamped_heads = UINT64_MAX; /* some may be of before */
 	(void)pthread_mutex_init(&k->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);

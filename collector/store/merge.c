@@ -553,3 +553,12 @@ merge_purge(struct merger *m, int32_t day, struct error *err)
 	}
 	return RC_OK;
 }
+
+bool
+merge_waits(const struct merger *m)
+{
+	for (size_t i = 0; i < DAYS_KEPT; i++)
+		if (m->dead[i].reading != 0)
+			return true;
+	return false;
+}

@@ -30,6 +30,9 @@ enum rc merge_step(struct merger *m, int32_t day, bool all, bool *done,
 /* Removes merged blocks that nobody reads; `day`'s from before a crash too. */
 enum rc merge_purge(struct merger *m, int32_t day, struct error *err);
 
+/* Whether merged blocks wait for readers to end. */
+bool merge_waits(const struct merger *m);
+
 struct merge_counters {
 	uint64_t runs, blocks_before, blocks_after;
 };

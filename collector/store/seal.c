@@ -64,6 +64,10 @@ export_public(const struct store *s, struct error *err)
 		return err->code;
 	if (access(path, F_OK) == 0) {
 		rc = sign_keys_read(path, &known, err);
+		if (rc == RC_INVALID)
+			rc = error_prefix(err,
+			    "move it away, it is made anew, and old heads are "
+			    "checked with a copy of it");
 		if (rc != RC_OK || sign_keys_have(known, own)) {
 			sign_keys_free(known);
 			return rc;
@@ -252,6 +256,7 @@ store_seal(struct store *s, struct error *err)
 		return error_prefix(err, "cannot sign the store's head");
 	sha256_clear(s->rows_digest);
 	s->unsealed = 0;
+	atomic_fetch_add(&s->n_heads, 1);
 	atomic_store(&s->seals_done, atomic_load(&s->seal_wanted));
 	return RC_OK;
 }
