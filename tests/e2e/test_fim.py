@@ -145,6 +145,33 @@ def test_names_and_specials():
         assert bytes.fromhex(path[0]["path_hex"]) == bad
 
 
+def test_bind_mounts():
+    """what is mounted over a file or folder is seen"""
+    if os.geteuid() != 0:
+        raise harness.Skip("mounting needs root")
+    with Alone() as w:
+        w.baseline()
+        (w.dir / "evil").mkdir()
+        (w.dir / "evil.conf").write_text("one\ntwo\nthree\n")
+        over = {w.dir / "evil": w.tree / "sub",
+                w.dir / "evil.conf": w.tree / "a.conf"}
+        mounted = []
+        try:
+            for what, where in over.items():
+                if subprocess.run(["mount", "--bind", what, where],
+                                  capture_output=True, check=False).returncode:
+                    raise harness.Skip("mounting is not allowed here")
+                mounted.append(where)
+            told = w.check()
+            assert told["sub/b"] == "deleted", told
+            for name in ("sub", "a.conf"):
+                changed = w.events[name]["kuzet"]["fim"]["changed"]
+                assert "mount_point" in changed, changed
+        finally:
+            for where in mounted:
+                subprocess.run(["umount", "-l", where], check=False)
+
+
 def test_tampered():
     """a baseline that somebody else changed is told"""
     with Alone() as w:
@@ -431,6 +458,7 @@ if __name__ == "__main__":
         test_moves_and_links,
         test_old_time_and_size,
         test_names_and_specials,
+        test_bind_mounts,
         test_tampered,
         test_damaged_alone,
         test_config_changes,
