@@ -41,8 +41,13 @@ class Pages(http.server.BaseHTTPRequestHandler):
         pass
 
 
+class Quiet(http.server.ThreadingHTTPServer):
+    def handle_error(self, request, client_address):
+        """A look that ends in between is none of the server's errors."""
+
+
 def web(w=None):
-    s = http.server.ThreadingHTTPServer(("127.0.0.1", free_port()), Pages)
+    s = Quiet(("127.0.0.1", free_port()), Pages)
     if w is not None:
         context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
         context.load_cert_chain(w.pki / "collector.pem",
