@@ -109,6 +109,19 @@ fixture_folder(void)
 	return xstrdup(path);
 }
 
+struct store *
+fixture_open(const char *dir)
+{
+	struct store *s;
+	struct error err;
+
+	if (store_open(dir, &s, &err) != RC_OK) {
+		(void)printf("# %s\n", err.text);
+		abort();
+	}
+	return s;
+}
+
 void
 fixture_remove(char *dir)
 {

@@ -20,6 +20,8 @@
 /* Below TMPDIR, empty; removed by fixture_remove(). */
 char *fixture_folder(void);
 void fixture_remove(char *dir); /* frees the name too */
+/* Ends the test if it cannot be opened. */
+struct store *fixture_open(const char *dir);
 
 /* Rule 0 is visible and wants source.ip, user.name; rule 1 is not. */
 struct ruleset *fixture_rules(void);

@@ -12,7 +12,7 @@ import subprocess
 import tarfile
 import threading
 
-from harness import BUILD, World, main, small_disk, wait_for, write_failures
+from harness import BUILD, SRC, World, main, small_disk, wait_for, write_failures
 from lumberjack import batch, connect, read_ack
 
 LINES = 3000
@@ -121,7 +121,11 @@ def proven():
         collector = filled(w)
         proof = w.dir / "proof.tar"
         w.ctl("store", "verify", "--event", "id-1234", "--out", proof)
-        assert follow_recipe(unpack(proof, w.dir / "proof")) == [0] * 4
+        r = subprocess.run(["sh", "-e", "-c", manual_recipe()], cwd=w.dir,
+                           capture_output=True, text=True, check=False)
+        assert r.returncode == 0, r
+        assert "Signature Verified Successfully" in r.stdout, r
+        assert follow_recipe(w.dir / "proof") == [0] * 4
         event = json.loads((w.dir / "proof/event.json").read_text())
         assert event["event"]["id"] == "id-1234"
         # a line that never was is none of the commit
@@ -280,6 +284,13 @@ def authority(folder, lies=0):
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}/"
         server.shutdown()
+
+
+def manual_recipe():
+    """What kuzet-store(5) says to type, from its source."""
+    page = (SRC / "doc/man/kuzet-store.5").read_text()
+    text = re.search(r"^(mkdir proof .*?)^\.Ed", page, re.M | re.S).group(1)
+    return text.replace("\\e", "\\")
 
 
 def stamps(w):

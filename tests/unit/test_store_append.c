@@ -8,19 +8,6 @@
 #include "store_fixture.h"
 #include "tap.h"
 
-static struct store *
-open_store(const char *dir)
-{
-	struct store *s;
-	struct error err;
-
-	if (store_open(dir, &s, &err) != RC_OK) {
-		(void)printf("# %s\n", err.text);
-		abort();
-	}
-	return s;
-}
-
 static void
 append(struct store *s, const struct fixture_batch *f, uint64_t stored,
     uint64_t duplicates, const char *name)
@@ -109,7 +96,7 @@ events_come_back_as_they_went_in(void)
 	struct fixture_batch f = { .stream = 1, .n = 1000 };
 	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct batch *b = fixture_batch(&f);
 	struct compare c = { .b = b };
 	struct log_record r;
@@ -134,7 +121,7 @@ static void
 what_is_sent_again_adds_nothing(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct store_counters n;
 
 	append(s, &(struct fixture_batch){ .stream = 1, .n = 10 }, 10, 0,
@@ -160,7 +147,7 @@ what_is_sent_again_adds_nothing(void)
 	    "all is counted");
 	store_close(s);
 
-	s = open_store(dir);
+	s = fixture_open(dir);
 	append(s,
 	    &(struct fixture_batch){ .stream = 1, .offset = 1000, .n = 10 }, 5,
 	    5, "marks outlive a restart");
@@ -176,12 +163,12 @@ foreign_identities_are_remembered(void)
 {
 	struct fixture_batch f = { .kind = SOURCE_FOREIGN, .n = 1000 };
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 
 	append(s, &f, 1000, 0, "foreign events are stored");
 	append(s, &f, 0, 1000, "the same identities again are dropped");
 	store_close(s);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	append(s, &f, 0, 1000, "also after a restart");
 	for (f.offset = 1000; f.offset < 66000; f.offset += 1000) {
 		struct log_record r;
@@ -194,7 +181,7 @@ foreign_identities_are_remembered(void)
 	f.arrival_ns = T0 + 2 * DAY;
 	append(s, &f, 0, 1000, "a new day remembers the last 65,536");
 	store_close(s);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	f.offset = 0;
 	append(s, &f, 464, 536, "those before them are forgotten");
 	f.offset = 2000;
@@ -207,7 +194,7 @@ static void
 a_new_day_goes_on_where_the_old_one_ended(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct store_counters n;
 	struct batch *b;
 	struct log_record r;
@@ -244,7 +231,7 @@ a_new_day_goes_on_where_the_old_one_ended(void)
 	CHECK(n.commits == 7 && n.events == 45 && n.detections == 3,
 	    "numbers go on across days");
 	store_close(s);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	store_counters(s, &n);
 	CHECK(n.commits == 7 && n.events == 45 && n.detections == 3,
 	    "and over a restart");
@@ -278,7 +265,7 @@ marks_are_bounded(void)
 	enum { MARKS = 65536, STEP = 2000, N = 68000 };
 
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct store_counters n;
 
 	for (uint32_t i = 0; i < N; i += STEP)
@@ -293,7 +280,7 @@ marks_are_bounded(void)
 	store_counters(s, &n);
 	CHECK(n.events == N + STEP, "of which a resend is stored again");
 	store_close(s);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	append_streams(s, 0, STEP);
 	append_streams(s, 2 * STEP, STEP);
 	store_counters(s, &n);
@@ -309,7 +296,7 @@ the_future_is_clamped(void)
 	struct store_query q = { .since_ns = T0 - SECOND,
 		.until_ns = T0 + SECOND };
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct error err;
 	uint64_t n = 0;
 
@@ -350,7 +337,7 @@ static void
 what_cannot_be_opened_says_why(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct store *other = NULL;
 	struct error err = { 0 };
 
@@ -369,7 +356,7 @@ what_cannot_be_opened_says_why(void)
 	fixture_remove(dir);
 
 	dir = fixture_folder();
-	s = open_store(dir);
+	s = fixture_open(dir);
 	store_close(s);
 	set_version(dir, "soc.db");
 	CHECK(store_open(dir, &s, &err) == RC_INVALID,

@@ -25,18 +25,6 @@ enum { DAYS = 4, COMMITS = 6, EACH = 30 };
 
 static struct error err;
 
-static struct store *
-open_store(const char *dir)
-{
-	struct store *s;
-
-	if (store_open(dir, &s, &err) != RC_OK) {
-		(void)printf("# %s\n", err.text);
-		abort();
-	}
-	return s;
-}
-
 /* Four days of six commits, two owners. */
 static void
 fill(struct store *s)
@@ -201,7 +189,7 @@ static void
 a_day_is_archived(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct slice all = { NULL, 0 };
 	int32_t day = (int32_t)(T0 / DAY);
 	struct merger *m = merger_new(s);
@@ -243,7 +231,7 @@ a_damaged_day_is_not_archived(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
 	char *path = below(dir, DAY0 ".db");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	int32_t day = (int32_t)(T0 / DAY);
 	sqlite3 *db;
 
@@ -288,7 +276,7 @@ static void
 an_archive_without_room_is_none(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	int32_t day = (int32_t)(T0 / DAY);
 
 	fill(s);
@@ -367,7 +355,7 @@ static void
 days_go_by_age_and_size(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	int32_t day = (int32_t)(T0 / DAY);
 	struct store_retention age = { .keep_ns = DAY,
 		.now_ns = (day + 3) * DAY };
@@ -415,7 +403,7 @@ days_go_by_age_and_size(void)
 
 	dir = fixture_folder();
 	reader.dir = dir;
-	s = open_store(dir);
+	s = fixture_open(dir);
 	fill(s);
 	move_cursor(dir, s);
 	CHECK(store_events(s, &q, remove_while_read, &reader, &err) == RC_OK &&
@@ -460,7 +448,7 @@ static void
 an_archived_day_comes_back(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	int32_t day = (int32_t)(T0 / DAY);
 	struct store_retention r = { .keep_ns = 1,
 		.now_ns = (day + 1) * DAY + 2 };
@@ -549,7 +537,7 @@ static void
 the_keeper_does_it_by_itself(void)
 {
 	char *dir = fixture_folder(), *archive = below(dir, "archive");
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct keeper_options o = { .store = s,
 		.retention = { .keep_ns = 1,
 		    .archive = archive,

@@ -46,18 +46,6 @@ append_small(struct store *s, unsigned i)
 	fixture_batch_free(b[1]);
 }
 
-static struct store *
-open_store(const char *dir)
-{
-	struct store *s;
-
-	if (store_open(dir, &s, &err) != RC_OK) {
-		(void)printf("# %s\n", err.text);
-		abort();
-	}
-	return s;
-}
-
 static void
 fill(struct store *s)
 {
@@ -231,7 +219,7 @@ static void
 merging_changes_nothing_that_is_seen(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct merger *m = merger_new(s);
 	struct merge_counters counters;
 	struct view before, after;
@@ -266,7 +254,7 @@ merging_changes_nothing_that_is_seen(void)
 	    "and it goes on");
 	merger_free(m);
 	store_close(s);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	CHECK(fixture_count(s) == 930, "also after a start");
 	store_close(s);
 	fixture_remove(dir);
@@ -298,7 +286,7 @@ static void
 a_reader_under_way_is_not_disturbed(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
 	struct beside b = { .dir = dir };
 	uint8_t before[SHA256_BYTES], beside[SHA256_BYTES];
@@ -331,7 +319,7 @@ static void
 big_blocks_stay(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct merger *m = merger_new(s);
 
 	for (unsigned i = 0; i < 30; i++) {
@@ -375,7 +363,7 @@ stride(void)
 static void
 merge_and_purge(const char *dir, enum faulty_mode mode, unsigned at)
 {
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct merger *m = merger_new(s);
 
 	faulty_vfs_set(mode, at);
@@ -395,7 +383,7 @@ dies_well(enum faulty_mode mode, unsigned at, bool *died)
 	pid_t pid;
 
 	faulty_vfs_set(FAULTY_NEVER, 0);
-	s = open_store(dir);
+	s = fixture_open(dir);
 	fill(s);
 	before = view_of(s);
 	store_close(s);
@@ -406,7 +394,7 @@ dies_well(enum faulty_mode mode, unsigned at, bool *died)
 	}
 	(void)waitpid(pid, &status, 0);
 	*died = WIFEXITED(status) && WEXITSTATUS(status) == FAULTY_EXIT;
-	s = open_store(dir);
+	s = fixture_open(dir);
 	after = view_of(s);
 	good = same_view(&before, &after);
 	m = merger_new(s);
@@ -423,7 +411,7 @@ static unsigned
 operations_of_a_merge(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct merger *m;
 	unsigned n;
 
@@ -462,7 +450,7 @@ static void
 a_full_disk_is_waited_out(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct view before, after;
 	struct merger *m = merger_new(s);
 	bool done, failed;
@@ -559,7 +547,7 @@ static void
 regions_pass_over_long_ranges(void)
 {
 	char *dir = fixture_folder();
-	struct store *s = open_store(dir);
+	struct store *s = fixture_open(dir);
 	struct merger *m = merger_new(s);
 
 	fill(s);
