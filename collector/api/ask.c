@@ -204,8 +204,6 @@ take_member(const struct body_member *m, struct json_reader *r,
 {
 	bool good = false;
 
-	if (token == JSON_NULL)
-		return RC_OK;
 	if (m->kind == BODY_TEXT && token == JSON_STRING) {
 		*(struct slice *)m->out = r->text;
 		good = true;

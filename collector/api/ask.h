@@ -93,7 +93,6 @@ struct body_member {
 };
 /*
  * One flat JSON object with such members and no others; texts are in the arena.
- * null is the same as not given.
  */
 enum rc body_parse(struct ask *a, const struct body_member *members, size_t n,
     struct error *err);

@@ -33,6 +33,8 @@ const struct route routes[] = {
 	  "query since until limit sort after next tail count flat by every "
 	  "distinct measure percentiles",
 	  get_search },
+	{ "GET", "/v1/histogram", "histogram", MAY_EVENTS,
+	  "query since until every by", get_search },
 	{ "GET", "/v1/detections", "detections.list", MAY_EVENTS,
 	  QUERY "rule", get_detections },
 	{ "GET", "/v1/incidents", "incidents.list", MAY_INCIDENTS,

@@ -131,6 +131,9 @@ read_groups(struct search_answer *a, struct error *err)
 
 	if (read_by(a, err) != RC_OK)
 		return err->code;
+	if (every.ptr == NULL &&
+	    strcmp(a->ask->route->action, "histogram") == 0)
+		every = SLICE("1h");
 	if (every.ptr != NULL) {
 		if (duration_parse(every, &g->every_ns, err) != RC_OK)
 			return error_prefix(err, "every");

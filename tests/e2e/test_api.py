@@ -33,6 +33,7 @@ MATRIX = {
     "openapi": ALL,
     "events.list": READERS,
     "search": READERS,
+    "histogram": READERS,
     "detections.list": READERS,
     "incidents.list": ALL,
     "incidents.show": ALL,
@@ -154,6 +155,10 @@ def test_owner_sees_its_own():
             assert len(objects) == len(agents), objects
             incidents = s.ask("GET", "/v1/incidents", token=t).lines()
             assert {a for i in incidents for a in i["agents"]} == agents
+            spans = s.ask("GET", "/v1/histogram?query=intruder+AND+NOT+"
+                          "event.dataset:kuzet.audit",
+                          token=t).lines()
+            assert sum(x.get("count", 0) for x in spans) == len(agents), spans
             found = s.ask("GET", "/v1/detections", token=t).lines()
             assert len(found) == len(agents), found
         every = s.ask("GET", "/v1/incidents",

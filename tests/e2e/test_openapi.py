@@ -73,7 +73,7 @@ def test_contract():
              "content_type_conformance,response_headers_conformance,"
              "response_schema_conformance,negative_data_rejection,"
              "unsupported_method",
-             "--max-examples", "6", "--seed", "1", "--workers", "1",
+             "--max-examples", "4", "--seed", "1", "--workers", "1",
              "--generation-database", "none", "--no-color",
              "--request-timeout", str(harness.PATIENCE)],
             env={**os.environ, "SCHEMATHESIS_HOOKS": "hooks",

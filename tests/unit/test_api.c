@@ -6,6 +6,7 @@
 #include <stdlib.h>
 #include <unistd.h>
 
+#include "incident_fixture.h"
 #include "json.h"
 #include "run.h"
 #include "soc.h"
@@ -180,26 +181,13 @@ static void
 make_store(void)
 {
 	struct fixture_batch f = { .stream = 1, .n = EVENTS, .hits_every = 10 };
-	struct incident i = {
-		.id = SLICE("abc"),
-		.owner = SLICE("default"),
-		.rule_id = SLICE("r-1"),
-		.rule_title = SLICE("Many failures"),
-		.rule_author = SLICE("Somebody"),
-		.rule_tags = SLICE("[]"),
-		.level = SLICE("high"),
-		.status = SLICE("new"),
-		.first_seen_ns = T0,
-		.last_seen_ns = T0 + SECOND,
-		.fired_ns = T0,
-		.group = SLICE("{}"),
-		.events = 2,
-		.agents = SLICE("[\"web-1\"]"),
-	};
+	struct incident i = incident_fixture();
 	struct soc_cursor cursor = { 1, 1 };
 	struct log_record r;
 	struct soc *soc;
 
+	i.first_seen_ns = i.fired_ns = T0;
+	i.last_seen_ns = T0 + SECOND;
 	dir = fixture_folder();
 	if (store_open(dir, &store, &err) != RC_OK ||
 	    fixture_append(store, &f, &r, &err) != RC_OK ||

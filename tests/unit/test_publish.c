@@ -15,6 +15,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "incident_fixture.h"
 #include "pki.h"
 #include "soc.h"
 #include "tap.h"
@@ -80,21 +81,11 @@ apply(struct soc *soc, unsigned from, unsigned n, uint64_t events)
 	for (unsigned i = from; i < from + n; i++) {
 		char id[32];
 		struct soc_cursor cursor = { ++commit, 1 };
-		struct incident in = {
-			.owner = SLICE("default"),
-			.rule_id = SLICE("r-1"),
-			.rule_title = SLICE("Many failures"),
-			.rule_author = SLICE("Somebody"),
-			.rule_tags = SLICE("[]"),
-			.level = SLICE("high"),
-			.status = SLICE("new"),
-			.group = SLICE("{}"),
-			.events = events,
-			.agents = SLICE("[]"),
-		};
+		struct incident in = incident_fixture();
 
 		(void)snprintf(id, sizeof(id), "id-%u", i);
 		in.id = (struct slice){ id, strlen(id) };
+		in.events = events;
 		if (soc_apply(soc, &in, 1, &cursor, true, wall_clock(), &err) !=
 		    RC_OK)
 			(void)printf("# %s\n", err.text);
