@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * kuzetctl rules coverage: the ATT&CK techniques that rules speak of, as a
- * table and as a layer of the ATT&CK Navigator (layer format 4.5,
+ * table and as a layer of the ATT&CK Navigator (layer format 4.5, for Navigator
+ * 4.9.0 and later,
  * https://github.com/mitre-attack/attack-navigator/blob/master/layers/spec/).
  */
 #include <stdio.h>
@@ -246,7 +247,7 @@ print_navigator(const struct coverage *c, struct buf *out)
 	json_key(&w, "name");
 	json_str(&w, "kuzet rules");
 	json_key(&w, "versions");
-	json_raw(&w, SLICE("{\"layer\":\"4.5\"}"));
+	json_raw(&w, SLICE("{\"navigator\":\"4.9.0\",\"layer\":\"4.5\"}"));
 	json_key(&w, "domain");
 	json_str(&w, "enterprise-attack");
 	json_key(&w, "description");
@@ -255,6 +256,8 @@ print_navigator(const struct coverage *c, struct buf *out)
 	    "number of rules");
 	json_key(&w, "sorting");
 	json_uint(&w, 0);
+	json_key(&w, "layout"); /* a rule for a sub-technique is seen */
+	json_raw(&w, SLICE("{\"expandedSubtechniques\":\"annotated\"}"));
 	json_key(&w, "hideDisabled");
 	json_bool(&w, false);
 	json_key(&w, "techniques");

@@ -222,9 +222,14 @@ take_key(struct scenario *s, const char *base, struct slice name,
 	} else if (v->kind != VALUE_STRING) {
 		return false;
 	}
-	if (code != -1)
-		return input_option(&s->input, code, text_of(s, text), &err) ==
-		    RC_OK;
+	if (code != -1) {
+		if (input_option(&s->input, code, text_of(s, text), &err) !=
+		    RC_OK) {
+			(void)error_prefix(&err, "scenario.json");
+			fail(s, &err);
+		}
+		return true;
+	}
 	if (slice_eq(name, SLICE("about")))
 		s->about = text;
 	else if (slice_eq(name, SLICE("logsource")))

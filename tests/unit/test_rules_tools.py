@@ -3,6 +3,7 @@
 """`kuzetctl rules` for people: what check, coverage, explain and test print, and how they exit. Prints TAP."""
 import json
 import os
+import re
 import subprocess
 import sys
 import tempfile
@@ -121,6 +122,37 @@ def test_check(folder):
     check(status == 0 and len(out.splitlines()) == 1, 'the packs give no warning', out + err)
 
 
+# The layer format 4.5 of the ATT&CK Navigator: NAME -> (type, must it be there)
+LAYER = {'name': (str, True), 'versions': (dict, False), 'domain': (str, True), 'description': (str, False), 'sorting': (int, False),
+         'layout': (dict, False), 'hideDisabled': (bool, False), 'techniques': (list, False), 'gradient': (dict, False)}
+VERSIONS = {'attack': (str, False), 'navigator': (str, True), 'layer': (str, True)}
+TECHNIQUE = {'techniqueID': (str, True), 'tactic': (str, False), 'comment': (str, False), 'enabled': (bool, False), 'score': (int, False),
+             'color': (str, False), 'showSubtechniques': (bool, False)}
+GRADIENT = {'colors': (list, True), 'minValue': (int, True), 'maxValue': (int, True)}
+LAYOUT = {'layout': (str, False), 'showID': (bool, False), 'showName': (bool, False), 'showAggregateScores': (bool, False),
+          'countUnscored': (bool, False), 'aggregateFunction': (str, False), 'expandedSubtechniques': (str, False)}
+
+
+def strays(obj, table):
+    """What of an object is not as its table says."""
+    wrong = [name for name in obj if name not in table or type(obj[name]) is not table[name][0]]
+    return wrong + [name for name, (_, needed) in table.items() if needed and name not in obj]
+
+
+def layer_faults(layer):
+    faults = strays(layer, LAYER) + strays(layer['versions'], VERSIONS) + strays(layer['gradient'], GRADIENT) + strays(layer['layout'], LAYOUT)
+    faults += [fault for t in layer['techniques'] for fault in strays(t, TECHNIQUE)]
+    faults += [t['techniqueID'] for t in layer['techniques'] if not re.fullmatch(r'T\d{4}(\.\d{3})?', t['techniqueID'])]
+    g = layer['gradient']
+    if layer['versions']['layer'] != '4.5' or [int(x) for x in layer['versions']['navigator'].split('.')] < [4, 9, 0]:
+        faults.append('versions')
+    if g['maxValue'] <= g['minValue'] or len(g['colors']) < 2 or not all(re.fullmatch('#[0-9a-f]{6}', c) for c in g['colors']):
+        faults.append('gradient')
+    if layer['layout'].get('expandedSubtechniques', 'none') not in ('none', 'all', 'annotated') or layer['sorting'] not in (0, 1, 2, 3):
+        faults.append('layout')
+    return faults
+
+
 def test_coverage(folder):
     rules = write(folder, 'rules.yml', RULES)
     status, out, err = kuzetctl('coverage', '--json', '--rules', rules)
@@ -134,6 +166,12 @@ def test_coverage(folder):
     check(status == 0 and layer['versions']['layer'] == '4.5' and layer['domain'] == 'enterprise-attack' and
           [(t['techniqueID'], t['score']) for t in layer['techniques']] == [('T1059', 1), ('T1059.004', 1)],
           'the Navigator gets a layer', out + err)
+    check(layer_faults(layer) == [], 'the layer is as the format says', layer_faults(layer))
+    nothing = write(folder, 'untagged.yml', RULES.split('---')[1])
+    status, out, err = kuzetctl('coverage', '--navigator', '--rules', nothing)
+    check(status == 0 and layer_faults(json.loads(out)) == [] and json.loads(out)['techniques'] == [], 'so is one of no technique', out + err)
+    status, out, err = kuzetctl('coverage', '--navigator')
+    check(status == 0 and layer_faults(json.loads(out)) == [], 'and that of the packs', out + err)
     status, out, err = kuzetctl('coverage')
     check(status == 0 and 'T1110' in out and err == '', 'without paths it is of the packs', out + err)
     check(kuzetctl('coverage', '--rules', '/nonexistent')[0] == 2, 'no rules at all is wrong usage')
