@@ -204,7 +204,8 @@ read_target_map(struct loader *l, const struct yaml_node *node,
 	if (factor != NULL &&
 	    (t->type != TARGET_INT || !yaml_int(factor, &t->times) ||
 		t->times < 1))
-		loader_fail(l, factor, "times is a factor of an int, 1 or more");
+		loader_fail(l, factor,
+		    "times is a factor of an int, 1 or more");
 	if (split != NULL && !l->failed) {
 		if (split->kind != YAML_SCALAR || split->text.len == 0 ||
 		    t->type != TARGET_LIST) {
@@ -308,6 +309,8 @@ loader_captures(struct loader *l, const struct yaml_node *at,
 		const struct yaml_node *node = fields_of(l, fields, group);
 		struct capture *c = &p->captures[p->n_captures];
 
+		/* a group that only cases or joins ask for sets no field */
+		*c = (struct capture){ .n = 0 };
 		c->slot =
 		    loader_slot(l, (struct slice){ group, strlen(group) });
 		if (node == NULL && c->slot == NO_SLOT) {
