@@ -21,6 +21,9 @@ static const struct {
 	{ "match", rules_match,
 	    "run rules over events: kuzetctl rules match --rules PATH... "
 	    "--events FILE" },
+	{ "replay", rules_replay,
+	    "what rules would have raised: kuzetctl rules replay --rules "
+	    "PATH... --since 30d" },
 	{ "test", rules_test, "run scenarios: kuzetctl rules test DIR..." },
 };
 enum { N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };

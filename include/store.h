@@ -208,6 +208,7 @@ enum rc store_block_times(struct store_block *b, const int64_t **times,
 struct store_ids {
 	const struct event_id *ids;
 	const struct slice *foreign; /* of those without a stream */
+	const uint32_t *sources;     /* see log_watermark */
 };
 enum rc store_block_ids(struct store_block *b, struct store_ids *out,
     struct error *err);

@@ -477,7 +477,7 @@ store_block_ids(struct store_block *b, struct store_ids *out, struct error *err)
 	if (ready(b, err) != RC_OK ||
 	    block_decoder_heads(b->decoder, &heads, err) != RC_OK)
 		return err->code;
-	*out = (struct store_ids){ heads.ids, heads.foreign };
+	*out = (struct store_ids){ heads.ids, heads.foreign, heads.sources };
 	return RC_OK;
 }
 

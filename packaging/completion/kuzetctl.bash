@@ -97,12 +97,15 @@ _kuzetctl() {
 		word='--since --until --rule --limit --json --help'
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
-	rules/) word='check coverage explain match test --help' ;;
+	rules/) word='check coverage explain match replay test --help' ;;
 	rules/check) word='--taxonomy --json --help' ;;
 	rules/coverage) word='--rules --taxonomy --json --navigator --help' ;;
 	rules/explain)
 		word='--rule --event --log --rules --taxonomy --logsource --dataset'
 		word+=' --program --year --timezone --json --help'
+		;;
+	rules/replay)
+		word='--rules --dir --since --until --incidents --level --json --help'
 		;;
 	rules/test) word='--rules --taxonomy --json --help' ;;
 	rules/match)

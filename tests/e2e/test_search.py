@@ -168,6 +168,63 @@ def what_comes_in_is_followed():
             out.close()
 
 
+def rules_run_over_history():
+    """replay raises what the collector raised with the same rules"""
+    with World() as w:
+        w.rules = w.dir / "rules"
+        w.rules.mkdir()
+        (w.rules / "bruteforce.yml").write_text("""\
+title: Failed logins in a row
+name: failed_in_a_row
+id: 6f2f4c06-2d51-4fd5-9a0e-5c8f0ad1b7a1
+status: test
+correlation:
+  type: event_count
+  rules: [failed_login]
+  group-by: [source.ip]
+  timespan: 1m
+  condition: {gte: 10}
+level: high
+---
+title: Failed login
+name: failed_login
+id: 0c8de5cb-5ad6-4a57-8a4b-9d1b41d2b3f4
+status: test
+logsource: {product: linux, service: sshd}
+detection:
+  failed: {message|contains: Failed password}
+  condition: failed
+level: low
+generate: true
+""")
+        filled(w)
+        wait_for("correlation", w.correlated)
+        live = w.ctl_json("incidents")
+        assert len(live) == 12, len(live)
+        args = ["rules", "replay", "--rules", w.rules, "--dir",
+                w.dir / "collector-state"]
+        got = w.ctl_json(*args)
+        summary = got.pop()
+        found = [x for x in got if x.get("type") == "incident"]
+
+        def states(incidents):
+            return {i["id"]: (i["events"], i["first_seen"], i["group"])
+                    for i in incidents}
+
+        assert states(found) == states(live), (found, live)
+        detections = w.ctl_json("detections")
+        assert ([d["id"] for d in got if "type" not in d] ==
+                [d["id"] for d in detections])
+        assert summary["events"] == len(LINES), summary
+        assert summary["incidents"] == 12, summary
+        assert summary["detections"] == len(detections), summary
+        late = w.ctl_json(*args, "--since", "2026-11-22T01:02:30Z",
+                          "--incidents")
+        assert late[-1]["events"] == 150 and len(late) == 13, late[-1]
+        r = w.ctl("rules", "replay", check=False)
+        assert r.returncode == 2 and "--rules" in r.stderr, r
+
+
 main([queries_find_what_they_name, where_and_search_agree,
       pages_follow_each_other, groups_count, mistakes_are_shown,
-      what_comes_in_is_followed])
+      what_comes_in_is_followed, rules_run_over_history])
