@@ -31,7 +31,7 @@ struct search_command {
 	struct buf target; /* without what ask() adds */
 	bool json, count, follow, groups, colour, any, by_open;
 	struct arena *arena;
-	char tail[32]; /* position of --follow */
+	char tail[32]; /* position of --follow, or "now" */
 };
 
 static const char help[] =
@@ -376,7 +376,8 @@ ask(struct search_command *s, struct error *err)
 
 	buf_init(&target, TARGET_MAX);
 	(void)buf_add_slice(&target, buf_slice(&s->target));
-	client_param(&target, "query", slice_of(s->query));
+	client_param(&target, "query",
+	    s->query[0] != '\0' ? slice_of(s->query) : SLICE("*"));
 	if (s->follow)
 		client_param(&target, "tail", slice_of(s->tail));
 	else if (!s->groups && !s->count)
@@ -424,7 +425,9 @@ finish(const struct search_command *s, enum rc rc, const struct error *err)
 static int
 run(const struct global_options *global, int argc, char *argv[])
 {
-	struct search_command s = { .global = global, .json = global->json };
+	struct search_command s = { .global = global,
+		.json = global->json,
+		.tail = "now" };
 	struct error err;
 	int status;
 

@@ -342,7 +342,7 @@ answer_tail(struct search_answer *a, struct slice position, struct error *err)
 	enum rc rc = RC_OK;
 
 	store_counters(a->store, &counters);
-	if (position.len > 0) {
+	if (!slice_eq(position, SLICE("now"))) {
 		rc =
 		    param_number(a->ask, "tail", &a->request.after_commit, err);
 		a->request.last_commit = counters.commits;
