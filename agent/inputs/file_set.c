@@ -13,10 +13,10 @@
 #include "timestamp.h"
 #include "xalloc.h"
 
-/* Between two writes of the state */
-static const int64_t save_every_ns = 200 * NS_PER_MS;
-/* Thousands of files and a slow disk must not cost more than a twentieth. */
-enum { SAVE_SHARE = 20 };
+/* Between two writes of the state: what a crash makes be sent again. */
+static const int64_t save_every_ns = 25 * NS_PER_MS;
+/* Thousands of files and a slow disk must not cost more than a tenth. */
+enum { SAVE_SHARE = 10 };
 
 void
 file_set_say(struct file_set *s, enum log_level level, const char *fmt, ...)

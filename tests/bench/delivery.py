@@ -3,14 +3,20 @@
 """File to durable store over TLS, beside rsyslog doing the same in one run.
 
   tests/bench/delivery.py [LINES]      (default 1,000,000; needs `make` before)
+  tests/bench/delivery.py --faults [LINES]
 
 Prints one table: lines per second by the wall clock, CPU seconds and peak
 memory of sender and receiver.  rsyslog (with rsyslog-relp, rsyslog-openssl) is
 measured where it is installed.
+
+--faults kills: the receiver at 30 % of the lines; the receiver after it was
+frozen for a second; the sender.  Prints for each what was lost, what is in the
+store twice, and how many lines came again and were dropped.
 """
 
 import os
 import pathlib
+import signal
 import subprocess
 import sys
 import time
@@ -168,7 +174,66 @@ def rsyslog(name, lines):
                    Usage(processes[1].pid), Usage(processes[0].pid))
 
 
+def receiver_killed(w):
+    w.collector.kill()
+    time.sleep(3)
+    w.start_collector()
+
+
+def receiver_stalled(w):
+    w.collector.signal(signal.SIGSTOP)
+    time.sleep(1)
+    receiver_killed(w)
+
+
+def sender_killed(w):
+    w.agent.kill()
+    time.sleep(3)
+    w.start_agent()
+
+
+def fault(lines, disturb):
+    with World() as w:
+        w.write_lines(0, lines)
+        w.collector = w.start_collector()
+        began = time.monotonic()
+        w.agent = w.start_agent()
+        wait_for("30 %", lambda: w.stored() >= lines * 3 // 10, 600)
+        disturb(w)
+        w.wait_stored(lines)
+        seconds = time.monotonic() - began
+        time.sleep(2)  # what comes too often comes soon
+        seen = {}
+        for e in w.events("--flat"):
+            number = int(e["event.original"].split()[6])
+            seen[number] = seen.get(number, 0) + 1
+        again = w.status()["events"]["duplicates_dropped"]
+        return (f"{lines - len(seen)}", f"{sum(seen.values()) - len(seen)}",
+                f"{again}", f"{seconds:.1f}")
+
+
+def faults(lines):
+    table = [("", "lost", "doubled", "came again, dropped", "seconds")]
+    for name, disturb in (("receiver kill -9", receiver_killed),
+                          ("receiver stalled, then kill -9",
+                           receiver_stalled),
+                          ("sender kill -9", sender_killed)):
+        table.append((name, *fault(lines, disturb)))
+    show(table)
+    return all(r[1] == r[2] == "0" for r in table[1:])
+
+
+def show(table):
+    widths = [max(len(r[i]) for r in table) for i in range(len(table[0]))]
+    for r in table:
+        print("  ".join([r[0].ljust(widths[0])] +
+                        [c.rjust(x) for c, x in zip(r[1:], widths[1:])]))
+
+
 def main():
+    if sys.argv[1:2] == ["--faults"]:
+        good = faults(int(sys.argv[2]) if len(sys.argv) > 2 else 1000000)
+        sys.exit(0 if good else 1)
     lines = int(sys.argv[1]) if len(sys.argv) > 1 else 1000000
     head = ("", "lines/s", "CPU s per 1 M, sender", "receiver",
             "peak MB, sender", "receiver")
@@ -179,10 +244,7 @@ def main():
             table.append(rsyslog(name, lines))
         except (FileNotFoundError, AssertionError) as e:
             table.append((name, f"not measured: {e}", "", "", "", ""))
-    widths = [max(len(r[i]) for r in table) for i in range(len(head))]
-    for r in table:
-        print("  ".join([r[0].ljust(widths[0])] +
-                        [c.rjust(x) for c, x in zip(r[1:], widths[1:])]))
+    show(table)
     print(note)
 
 
