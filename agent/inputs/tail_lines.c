@@ -59,8 +59,11 @@ tail_longest(const struct tail *t)
 	const struct encoding *e =
 	    t->spec->encoding != NULL ? t->spec->encoding : t->encoding;
 
-	return e == NULL ? (size_t)BOM_TEXT
-			 : longest(e, t->spec->config->max_line);
+	if (e == NULL)
+		return BOM_TEXT;
+	/* an event, and the line that decides whether it goes on */
+	return longest(e, t->spec->config->max_line) *
+	    (t->spec->multiline != NULL ? 2 : 1);
 }
 
 /* False: it is not whole yet. */
@@ -75,7 +78,10 @@ next_line(const struct cutter *c, struct slice data, struct raw_line *line)
 		line->used = line->text.len + c->unit;
 		return true;
 	}
-	line->used = data.len;
+	/* not within a character, or all LFs behind it would be missed */
+	if (!c->final)
+		line->text.len -= data.len % c->unit;
+	line->used = line->text.len;
 	return data.len > 0 && (c->final || data.len >= c->max_raw);
 }
 
@@ -113,13 +119,6 @@ text_of(const struct cutter *c, const struct raw_line *line)
 	return text;
 }
 
-/* A line that does not end within what can be taken: by its beginning. */
-static bool
-goes_beyond(const struct cutter *c, struct slice data, size_t end)
-{
-	return data.len >= c->max_raw && end < data.len;
-}
-
 static void
 end_piece(struct piece *p, struct slice data, size_t end, bool split)
 {
@@ -146,11 +145,12 @@ join(struct cutter *c, struct slice data, size_t end, struct piece *p)
 		struct raw_line line;
 		bool whole = next_line(c, rest, &line), begins;
 
-		if (!whole && !goes_beyond(c, data, end))
+		if (!whole)
 			break;
 		text = text_of(c, &line);
 		begins = multiline_begins(how, first, text);
-		if (begins || p->lines >= most || !whole ||
+		if (begins || p->lines >= most ||
+		    end + line.used > c->max_raw ||
 		    p->text + 1 + text.len > c->max) {
 			end_piece(p, data, end, !begins);
 			return true;

@@ -82,8 +82,13 @@ class Tail(World):
 
     def deleted_descriptors(self):
         fds = f"/proc/{self.agent.pid}/fd"
-        return [t for t in (os.readlink(f"{fds}/{fd}")
-                            for fd in os.listdir(fds))
+        targets = []
+        for fd in os.listdir(fds):
+            try:
+                targets.append(os.readlink(f"{fds}/{fd}"))
+            except FileNotFoundError:
+                pass  # closed meanwhile
+        return [t for t in targets
                 if self.dir in t and t.endswith("(deleted)")]
 
 
