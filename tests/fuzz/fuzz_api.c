@@ -6,6 +6,7 @@
  * It must be answered or closed, and the API must go on.
  */
 #include <dirent.h>
+#include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
 #include <stdint.h>
@@ -101,6 +102,8 @@ say(int fd, const uint8_t *data, size_t size)
 	while (size > 0) {
 		ssize_t n = send(fd, data, size, MSG_NOSIGNAL | MSG_DONTWAIT);
 
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			return;
 		data += n;
@@ -108,16 +111,24 @@ say(int fd, const uint8_t *data, size_t size)
 	}
 }
 
-/* All that comes, until it is silent or closed. */
+/* All that comes, until it is silent or closed.  libFuzzer has an alarm. */
 static size_t
 hear(int fd, char out[ANSWER], int silence_ms)
 {
 	struct pollfd p = { .fd = fd, .events = POLLIN };
 	size_t len = 0;
 
-	while (len < ANSWER - 1 && poll(&p, 1, silence_ms) > 0) {
-		ssize_t n = read(fd, out + len, ANSWER - 1 - len);
+	while (len < ANSWER - 1) {
+		int ready = poll(&p, 1, silence_ms);
+		ssize_t n;
 
+		if (ready < 0 && errno == EINTR)
+			continue;
+		if (ready <= 0)
+			break;
+		n = read(fd, out + len, ANSWER - 1 - len);
+		if (n < 0 && errno == EINTR)
+			continue;
 		if (n <= 0)
 			break;
 		len += (size_t)n;
