@@ -219,9 +219,9 @@ match_pattern(const struct pattern *p, enum ends ends, struct slice s)
 		end = begins_well(ends, s, (size_t)place)
 		    ? match_piece(p, 0, s, (size_t)place)
 		    : -1;
-		if (end >= 0 && after < p->n_ops &&
-		    match_rest(p, after, ends, s, (size_t)end))
-			return true;
+		/* what a run cannot reach from here it cannot from later on */
+		if (end >= 0 && after < p->n_ops)
+			return match_rest(p, after, ends, s, (size_t)end);
 		if (end >= 0 && after == p->n_ops &&
 		    finishes_well(ends, s, (size_t)end))
 			return true;
