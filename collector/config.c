@@ -145,6 +145,40 @@ const struct conf_option collector_options[] = {
 };
 /* clang-format on */
 
+/* Port 0 is any free one, each time another. */
+static bool
+same_address(const char *a, const char *b)
+{
+	size_t len = a != NULL ? strlen(a) : 0;
+
+	return a != NULL && b != NULL && strcmp(a, b) == 0 &&
+	    !(len > 2 && strcmp(a + len - 2, ":0") == 0);
+}
+
+static enum rc
+check_addresses(const char *path, const struct collector_config *c,
+    struct error *err)
+{
+	const struct {
+		const char *key, *address;
+	} list[] = {
+		{ "listeners.beats.address", c->beats_address },
+		{ "listeners.syslog.address", c->syslog_address },
+		{ "api.address", c->api_address },
+	};
+	size_t n = sizeof(list) / sizeof(list[0]);
+
+	for (size_t i = 0; i < n; i++)
+		for (size_t j = i + 1; j < n; j++)
+			if (same_address(list[i].address, list[j].address))
+				return error_set(err, RC_INVALID,
+				    "%s: %s and %s are both %s: each needs its "
+				    "own port",
+				    path, list[i].key, list[j].key,
+				    list[i].address);
+	return RC_OK;
+}
+
 enum rc
 collector_config_load(const char *path, struct collector_config *out,
     struct error *err)
@@ -165,19 +199,10 @@ collector_config_load(const char *path, struct collector_config *out,
 		    "%s: api.certificate and api.key belong together: give "
 		    "both, or none and those of tls count",
 		    path);
-	if (out->beats_address != NULL && out->syslog_address != NULL &&
-	    strcmp(out->beats_address, out->syslog_address) == 0 &&
-	    !(strlen(out->beats_address) > 2 &&
-		strcmp(out->beats_address + strlen(out->beats_address) - 2,
-		    ":0") == 0))
-		return error_set(err, RC_INVALID,
-		    "%s: listeners.beats.address and listeners.syslog.address "
-		    "are both %s: each needs its own port",
-		    path, out->beats_address);
 	if ((out->store_tsa_url == NULL) != (out->store_tsa_ca == NULL))
 		return error_set(err, RC_INVALID,
 		    "%s: store.tsa.url and store.tsa.ca go together", path);
-	return RC_OK;
+	return check_addresses(path, out, err);
 }
 
 void
