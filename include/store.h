@@ -198,7 +198,7 @@ struct store_block_info {
 	uint32_t n;                /* events */
 	int64_t first_ns, last_ns; /* least and greatest time */
 	bool within;               /* both are in the scan's time range */
-	uint32_t from, to; /* the rows that are of the scan's commits */
+	uint32_t from, to;         /* the rows that are of the scan's commits */
 };
 struct store_block_info store_block_info(const struct store_block *b);
 

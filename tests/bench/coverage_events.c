@@ -19,7 +19,7 @@ given(const struct event *ev, const char *name)
 	    field_intern((struct slice){ name, strlen(name) }));
 }
 
-static void
+static bool
 one(struct normalizer *n, struct slice line, struct buf *out)
 {
 	struct arena *arena = arena_new(ARENA_BLOCK);
@@ -33,7 +33,8 @@ one(struct normalizer *n, struct slice line, struct buf *out)
 	if (json_read_event(line, &json_limits_default, &request, &err) !=
 	    RC_OK) {
 		(void)fprintf(stderr, "coverage_events: %s\n", err.text);
-		exit(EXIT_FAILURE);
+		arena_free(arena);
+		return false;
 	}
 	year = event_get(&request, field_intern(SLICE("year")));
 	if (year != NULL && year->kind == VALUE_INT)
@@ -46,6 +47,7 @@ one(struct normalizer *n, struct slice line, struct buf *out)
 	(void)buf_add_char(out, '\n');
 	(void)fwrite(out->ptr, 1, out->len, stdout);
 	arena_free(arena);
+	return true;
 }
 
 int
@@ -58,6 +60,7 @@ main(int argc, char *argv[])
 	char *line = NULL;
 	size_t cap = 0;
 	ssize_t len;
+	bool good = true;
 
 	if (argc != 2 ||
 	    normalizer_set_load(argv[1], NULL, NULL, &set, &err) != RC_OK) {
@@ -67,11 +70,11 @@ main(int argc, char *argv[])
 	}
 	n = normalizer_new(set);
 	buf_init(&out, TEXT_MAX);
-	while ((len = getline(&line, &cap, stdin)) > 0)
-		one(n, (struct slice){ line, (size_t)len }, &out);
+	while (good && (len = getline(&line, &cap, stdin)) > 0)
+		good = one(n, (struct slice){ line, (size_t)len }, &out);
 	free(line);
 	buf_fini(&out);
 	normalizer_free(n);
 	normalizer_set_unref(set);
-	return EXIT_SUCCESS;
+	return good ? EXIT_SUCCESS : EXIT_FAILURE;
 }
