@@ -81,6 +81,17 @@ enum json_shape { JSON_NESTED, JSON_FLAT };
  */
 void json_write_event(struct buf *out, const struct event *ev,
     enum json_shape shape);
+
+/*
+ * The same nested text for many events: most have the fields of one before, and
+ * what stands between their values is remembered.  One thread's; some 300 kB.
+ */
+struct json_memo;
+struct json_memo *json_memo_new(void);
+void json_memo_free(struct json_memo *m); /* NULL is fine */
+void json_write_event_again(struct buf *out, const struct event *ev,
+    struct json_memo *m);
+
 void json_write_value(struct buf *out, const struct value *v);
 
 /* "text" with quotes and escapes; `s` must be valid UTF-8 */

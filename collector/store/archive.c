@@ -104,7 +104,7 @@ on_event(void *ctx, const struct event *ev, struct error *err)
 	struct archiving *a = ctx;
 
 	buf_clear(&a->line);
-	chain_line(&a->line, ev);
+	chain_line(&a->line, ev, a->digest.memo);
 	sha256_add(a->digest.lines, a->line.ptr, a->line.len);
 	a->events++;
 	if (a->progress != NULL && a->events >= a->told + PROGRESS_EVENTS) {

@@ -53,6 +53,7 @@ chain_digest_init(struct chain_digest *d)
 	d->lines = sha256_new();
 	d->hits = sha256_new();
 	buf_init(&d->line, CHAIN_LINE_MAX);
+	d->memo = json_memo_new();
 	d->fields = xcalloc(EVENT_FIELDS_MAX, sizeof(d->fields[0]));
 }
 
@@ -62,6 +63,7 @@ chain_digest_fini(struct chain_digest *d)
 	sha256_free(d->lines);
 	sha256_free(d->hits);
 	buf_fini(&d->line);
+	json_memo_free(d->memo);
 	free(d->fields);
 	*d = (struct chain_digest){ 0 };
 }
@@ -74,9 +76,12 @@ chain_digest_clear(struct chain_digest *d)
 }
 
 void
-chain_line(struct buf *out, const struct event *ev)
+chain_line(struct buf *out, const struct event *ev, struct json_memo *memo)
 {
-	json_write_event(out, ev, JSON_NESTED);
+	if (memo != NULL)
+		json_write_event_again(out, ev, memo);
+	else
+		json_write_event(out, ev, JSON_NESTED);
 	(void)buf_add_char(out, '\n');
 }
 
@@ -93,7 +98,7 @@ chain_digest_event(struct chain_digest *d, const struct event *ev,
 		if (ev->fields[i].id != FIELD_KUZET_INPUT)
 			stored.fields[stored.n++] = ev->fields[i];
 	buf_clear(&d->line);
-	chain_line(&d->line, &stored);
+	chain_line(&d->line, &stored, d->memo);
 	sha256_add(d->lines, d->line.ptr, d->line.len);
 }
 

@@ -44,7 +44,8 @@ struct slice chain_row(const struct chain_link *link, char out[CHAIN_ROW_TEXT]);
 /* A commit's digests while its events come. */
 struct chain_digest {
 	struct sha256 *lines, *hits;
-	struct buf line;      /* scratch */
+	struct buf line; /* scratch */
+	struct json_memo *memo;
 	struct field *fields; /* scratch */
 };
 void chain_digest_init(struct chain_digest *d);
@@ -60,8 +61,9 @@ void chain_digest_hit(struct chain_digest *d, uint64_t event,
     const uint8_t rule_digest[SHA256_BYTES], struct slice rule);
 void chain_digest_done(struct chain_digest *d, struct chain_link *out);
 
-/* The line of an event, with its LF. */
-void chain_line(struct buf *out, const struct event *ev);
+/* The line of an event, with its LF; `memo` may be NULL. */
+void chain_line(struct buf *out, const struct event *ev,
+    struct json_memo *memo);
 
 struct chain_head {
 	struct slice file; /* YYYY-MM-DD.db */

@@ -178,7 +178,7 @@ find_in_day(struct proof *p, const struct store_query *query, struct error *err)
 	note_commit(p, row);
 	block_event(p->decoder, row, &ev);
 	buf_clear(&p->line);
-	chain_line(&p->line, &ev);
+	chain_line(&p->line, &ev, NULL);
 	return give(p, "event.json", buf_slice(&p->line)) ? RC_OK
 							  : stopped(err);
 }
@@ -225,7 +225,7 @@ give_segment(struct proof *p, struct sha256 *lines, struct error *err)
 				continue;
 			block_event(p->decoder, row, &ev);
 			buf_clear(&p->line);
-			chain_line(&p->line, &ev);
+			chain_line(&p->line, &ev, NULL);
 			sha256_add(lines, p->line.ptr, p->line.len);
 			if (!give(p, "lines.jsonl", buf_slice(&p->line)))
 				return stopped(err);

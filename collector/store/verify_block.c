@@ -59,7 +59,7 @@ static void
 add_line(struct verify *v, struct slot *s, const struct event *ev)
 {
 	buf_clear(&v->digest.line);
-	chain_line(&v->digest.line, ev);
+	chain_line(&v->digest.line, ev, v->digest.memo);
 	sha256_add(s->lines, v->digest.line.ptr, v->digest.line.len);
 }
 

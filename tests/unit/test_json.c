@@ -327,6 +327,77 @@ a_writer_places_commas(void)
 	buf_fini(&out);
 }
 
+static uint64_t seed = 88172645463325252U;
+
+static uint32_t
+dice(uint32_t n)
+{
+	seed ^= seed << 13;
+	seed ^= seed >> 7;
+	seed ^= seed << 17;
+	return (uint32_t)(seed % n);
+}
+
+/* An event of some of these fields, in any order; few kinds, so they return. */
+static void
+random_event(struct event *ev)
+{
+	static const char *const names[] = { "event.action", "event.id", "a",
+		"a.b", "a.b.c", "event", "@timestamp", "host.name", "z..y",
+		"url.query" };
+	static const struct value items[] = {
+		{ .kind = VALUE_INT, .i = -1 },
+		{ .kind = VALUE_STRING, .s = SLICE_INIT("x\"y") },
+	};
+	uint32_t kind = dice(300), n = 1 + kind % 10;
+
+	event_begin(ev, ev->arena);
+	for (uint32_t i = 0; i < n; i++) {
+		const char *name = names[(kind * 7 + i * (1 + kind % 3)) % 10];
+		struct value v = { .kind = VALUE_INT, .i = dice(1000) };
+
+		if (dice(3) == 0)
+			v = (struct value){ .kind = VALUE_LIST,
+				.n = dice(3),
+				.list = items };
+		else if (dice(2) == 0)
+			v = items[1];
+		event_set_value(ev,
+		    field_intern((struct slice){ name, strlen(name) }), v);
+	}
+	ev->time_ns = dice(1000000);
+	ev->id.stream[0] = (uint8_t)(kind % 2);
+	ev->id.offset = dice(100);
+	if (kind % 5 == 0)
+		ev->foreign = SLICE("theirs");
+}
+
+static void
+alike_events_are_written_alike(void)
+{
+	struct json_memo *memo = json_memo_new();
+	struct event ev = { .arena = arena_new(4096) };
+	struct buf plain, again;
+	unsigned wrong = 0;
+
+	buf_init(&plain, 1 << 20);
+	buf_init(&again, 1 << 20);
+	for (unsigned i = 0; i < 20000; i++) {
+		random_event(&ev);
+		buf_clear(&plain);
+		buf_clear(&again);
+		json_write_event(&plain, &ev, JSON_NESTED);
+		json_write_event_again(&again, &ev, memo);
+		wrong += !slice_eq(buf_slice(&plain), buf_slice(&again));
+		arena_reset(ev.arena);
+	}
+	CHECK(wrong == 0, "what is remembered is what is written (%u)", wrong);
+	buf_fini(&plain);
+	buf_fini(&again);
+	json_memo_free(memo);
+	arena_free(ev.arena);
+}
+
 int
 main(void)
 {
@@ -335,5 +406,6 @@ main(void)
 	ids_are_written();
 	readers_skip_and_stop();
 	a_writer_places_commas();
+	alike_events_are_written_alike();
 	return tap_done();
 }
