@@ -9,9 +9,9 @@ import pathlib
 import subprocess
 import sys
 
-SRC = pathlib.Path(os.environ.get("top_srcdir", "."))
-BUILD = pathlib.Path(os.environ.get("top_builddir", SRC))
-SHARED = pathlib.Path(os.environ.get("KUZET_SHARED", SRC.parent / "shared"))
+SRC = pathlib.Path(os.environ.get("top_srcdir", ".")).resolve()
+BUILD = pathlib.Path(os.environ.get("top_builddir", SRC)).resolve()
+SHARED = pathlib.Path(os.environ.get("KUZET_SHARED", SRC / "../shared"))
 CASES = SHARED / "corpora/conformance/go-libaudit/cases.jsonl"
 
 IDS = {"auid": "user.audit.id", "uid": "user.id", "gid": "user.group.id",
