@@ -105,11 +105,15 @@ chain_digest_event(struct chain_digest *d, const struct event *ev,
 void
 chain_digest_owner(struct chain_digest *d, struct slice owner, uint64_t events)
 {
-	buf_clear(&d->line);
-	(void)buf_printf(&d->line, "owner %" PRIu64 " ", events);
-	(void)buf_add_slice(&d->line, owner);
-	(void)buf_add_char(&d->line, '\n');
-	sha256_add(d->hits, d->line.ptr, d->line.len);
+	struct buf *line = &d->line;
+
+	buf_clear(line);
+	(void)buf_add_str(line, "owner ");
+	(void)buf_add_u64dec(line, events);
+	(void)buf_add_char(line, ' ');
+	(void)buf_add_slice(line, owner);
+	(void)buf_add_char(line, '\n');
+	sha256_add(d->hits, line->ptr, line->len);
 }
 
 void
@@ -117,13 +121,18 @@ chain_digest_hit(struct chain_digest *d, uint64_t event,
     const uint8_t rule_digest[SHA256_BYTES], struct slice rule)
 {
 	char hex[SHA256_TEXT];
+	struct buf *line = &d->line;
 
 	hex_text(rule_digest, SHA256_BYTES, hex);
-	buf_clear(&d->line);
-	(void)buf_printf(&d->line, "hit %" PRIu64 " %s ", event, hex);
-	(void)buf_add_slice(&d->line, rule);
-	(void)buf_add_char(&d->line, '\n');
-	sha256_add(d->hits, d->line.ptr, d->line.len);
+	buf_clear(line);
+	(void)buf_add_str(line, "hit ");
+	(void)buf_add_u64dec(line, event);
+	(void)buf_add_char(line, ' ');
+	(void)buf_add_str(line, hex);
+	(void)buf_add_char(line, ' ');
+	(void)buf_add_slice(line, rule);
+	(void)buf_add_char(line, '\n');
+	sha256_add(d->hits, line->ptr, line->len);
 }
 
 void

@@ -22,7 +22,7 @@ import traceback
 SRC = pathlib.Path(os.environ.get(
     "top_srcdir", pathlib.Path(__file__).resolve().parents[2]))
 BUILD = pathlib.Path(os.environ.get("top_builddir", SRC))
-SHARED = pathlib.Path(os.environ.get("KUZET_SHARED", SRC.parent / "shared"))
+SHARED = pathlib.Path(os.environ.get("KUZET_SHARED", SRC / "../shared"))
 
 # Sanitizers and a busy machine are slow; nothing here measures time.
 PATIENCE = float(os.environ.get("KUZET_TEST_PATIENCE", "60"))
