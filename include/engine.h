@@ -104,6 +104,11 @@ uint32_t ruleset_find(const struct ruleset *rs, struct slice id);
 uint32_t ruleset_find_digest(const struct ruleset *rs,
     const uint8_t digest[SHA256_BYTES]);
 const char *rule_level_name(enum rule_level level);
+/*
+ * {"id","title","author","tags"}, as incidents and detections name a rule: a
+ * match carries its author, the DRL 1.1 licence demands it.
+ */
+void rule_write_about(struct buf *out, const struct rule_info *info);
 
 /*
  * The fields of an event that a later stage needs of rule `index`'s hits:

@@ -41,5 +41,3 @@ struct detection {
 	struct slice group; /* JSON object; empty: {} */
 };
 void detection_write(struct buf *out, const struct detection *d);
-/* {"id","title","author","tags"} */
-void rule_write_about(struct buf *out, const struct rule_info *info);

@@ -399,8 +399,6 @@ begin_apply(struct job *j, const struct format *f, struct apply *a)
 		.scratch = &j->n->scratch,
 		.line = line_within,
 		.normalizer = j->n };
-	for (uint32_t i = 0; i < f->n_slots; i++)
-		a->slots[i] = (struct slice){ NULL, 0 };
 }
 
 static void

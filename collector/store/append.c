@@ -109,28 +109,6 @@ same_rule(const struct day_rule *a, const struct day_rule *b)
 	    slice_eq(a->level, b->level) && a->visible == b->visible;
 }
 
-/* A match carries the rule's author: the DRL 1.1 licence demands it. */
-static void
-write_about(struct buf *out, const struct rule_info *info)
-{
-	struct json_writer w;
-
-	json_begin(&w, out);
-	json_open(&w, '{');
-	json_key(&w, "id");
-	json_string(&w, info->id);
-	json_key(&w, "title");
-	json_string(&w, info->title);
-	json_key(&w, "author");
-	json_string(&w, info->author);
-	json_key(&w, "tags");
-	json_open(&w, '[');
-	for (uint32_t i = 0; i < info->n_tags; i++)
-		json_string(&w, info->tags[i]);
-	json_close(&w, ']');
-	json_close(&w, '}');
-}
-
 static uint32_t
 rule_id_make(struct store *s, const struct rule_info *info)
 {
@@ -142,7 +120,7 @@ rule_id_make(struct store *s, const struct rule_info *info)
 	uint32_t i;
 
 	buf_init(&about, ABOUT_BYTES);
-	write_about(&about, info);
+	rule_write_about(&about, info);
 	r.about = buf_slice(&about);
 	memcpy(r.digest, info->digest, sizeof(r.digest));
 	for (i = 0; i < s->n_rules; i++)
