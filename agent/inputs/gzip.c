@@ -23,6 +23,7 @@ struct gzip {
 	uint64_t in_at; /* of the next compressed byte to read */
 	uint64_t skip;  /* uncompressed bytes still to be passed over */
 	bool between;   /* one member ended: another one or the end follows */
+	bool damaged;   /* for good: nothing after it can be trusted */
 	char *out;      /* [out_at, out_len) is there to be taken */
 	size_t out_at, out_len, out_cap;
 	unsigned char in[IN_BYTES];
@@ -84,12 +85,23 @@ skip_output(struct gzip *g, size_t before)
 }
 
 static enum rc
+damage(struct gzip *g, struct error *err)
+{
+	g->damaged = true;
+	return error_set(err, RC_INVALID, "damaged gzip: %s",
+	    g->z.msg != NULL ? g->z.msg : "not a gzip file");
+}
+
+static enum rc
 inflate_some(struct gzip *g, struct error *err)
 {
 	size_t before = g->out_len;
-	enum rc rc = more_input(g, err);
+	enum rc rc;
 	int z;
 
+	if (g->damaged)
+		return damage(g, err);
+	rc = more_input(g, err);
 	if (rc != RC_OK)
 		return rc;
 	if (g->between) {
@@ -107,8 +119,7 @@ inflate_some(struct gzip *g, struct error *err)
 	if (z == Z_STREAM_END)
 		g->between = true;
 	else if (z != Z_OK && z != Z_BUF_ERROR)
-		return error_set(err, RC_INVALID, "damaged gzip: %s",
-		    g->z.msg != NULL ? g->z.msg : "not a gzip file");
+		return damage(g, err);
 	return RC_OK;
 }
 
