@@ -11,6 +11,7 @@
 #include "client.h"
 #include "json.h"
 #include "query.h"
+#include "saved_search.h"
 #include "search.h"
 #include "timestamp.h"
 #include "xalloc.h"
@@ -28,7 +29,9 @@ struct search_command {
 	const char *query;
 	const char **fields; /* of --by */
 	size_t n_fields;
-	struct buf target; /* without what ask() adds */
+	struct saved_arguments kept;
+	char path[SAVED_PATH_MAX];
+	struct buf target; /* behind the path; without what ask() adds */
 	bool json, count, follow, groups, colour, any, by_open;
 	struct arena *arena;
 	char tail[32]; /* position of --follow, or "now" */
@@ -40,7 +43,10 @@ static const char help[] =
     "                       [--count | --follow] [--flat] [--json]\n"
     "       kuzetctl search QUERY [--by FIELD...] [--every SPAN]\n"
     "                       [--distinct FIELD]\n"
-    "                       [--measure FIELD [--percentiles 50,95,99]]\n\n"
+    "                       [--measure FIELD [--percentiles 50,95,99]]\n"
+    "       kuzetctl search --save NAME QUERY [--share] [--replace] [...]\n"
+    "       kuzetctl search --saved NAME [...]\n"
+    "       kuzetctl search --list-saved | --delete-saved NAME\n\n"
     "Prints the events that match a query, or counts and groups them.  The\n"
     "language is described in kuzet-query(7):\n\n"
     "  kuzetctl search 'user.name:root AND source.ip:10.0.0.0/8'\n"
@@ -59,7 +65,14 @@ static const char help[] =
     "  --measure FIELD    percentiles of a number\n"
     "  --percentiles LIST which ones; 50,95,99\n"
     "  --flat             dotted names instead of nested objects\n"
-    "  --json             one JSON object a line\n\n"
+    "  --json             one JSON object a line\n"
+    "  --save NAME        keeps the search with its span and its groups\n"
+    "  --share            others of the organization see it too\n"
+    "  --replace          in place of the one of that name\n"
+    "  --saved NAME       runs it; OWNER/NAME is that owner's, and what is\n"
+    "                     given besides goes before what was saved\n"
+    "  --list-saved       your own, and those that others share\n"
+    "  --delete-saved NAME\n\n"
     "T is RFC 3339 (2026-11-22T01:02:03Z), a date, now, or a span back from\n"
     "now: 30s 15m 2h 30d 8w.\n";
 
@@ -70,6 +83,20 @@ slice_of(const char *s)
 }
 
 /* ---- arguments --------------------------------------------------------------- */
+
+/* As it was written: "24h" of a saved search is a day before each run. */
+static int
+keep(struct search_command *s, const char *name, struct slice value)
+{
+	struct saved_arguments *k = &s->kept;
+
+	if (k->n_given == SAVED_GIVEN_MAX) {
+		(void)fputs("kuzetctl search: too many options\n", stderr);
+		return EXIT_USAGE;
+	}
+	k->given[k->n_given++] = (struct saved_given){ name, value };
+	return -1;
+}
 
 static int
 add_time(struct search_command *s, const char *name, const char *text)
@@ -85,32 +112,33 @@ add_time(struct search_command *s, const char *name, const char *text)
 		return EXIT_USAGE;
 	}
 	client_param(&s->target, name, timestamp_format(time_ns, out));
-	return -1;
+	return keep(s, name, slice_of(text));
 }
 
 /* "a,b" is two. */
-static void
+static int
 add_fields(struct search_command *s, const char *list)
 {
+	int status = -1;
 	size_t n;
 
-	for (; *list != '\0'; list += n + (list[n] == ',')) {
+	for (; *list != '\0' && status == -1; list += n + (list[n] == ',')) {
 		n = strcspn(list, ",");
-		if (n > 0)
-			client_param(&s->target, "by",
-			    (struct slice){ list, n });
+		if (n == 0)
+			continue;
+		client_param(&s->target, "by", (struct slice){ list, n });
+		status = keep(s, "by", (struct slice){ list, n });
 	}
 	s->groups = true;
+	return status;
 }
 
 /* A word that is no option: the query, or one more field of --by. */
 static int
 add_word(struct search_command *s, const char *word)
 {
-	if (s->by_open && s->query != NULL) {
-		add_fields(s, word);
-		return -1;
-	}
+	if (s->by_open && (s->query != NULL || s->kept.saved != NULL))
+		return add_fields(s, word);
 	if (s->query != NULL) {
 		(void)fprintf(stderr,
 		    "kuzetctl search: \"%s\" is one too many; quote the "
@@ -132,17 +160,58 @@ add_limit(struct search_command *s, const char *text)
 		return EXIT_USAGE;
 	}
 	client_param(&s->target, "limit", slice_of(text));
-	return -1;
+	return keep(s, "limit", slice_of(text));
 }
 
-enum { OPT_TIME = 256, OPT_PLAIN, OPT_GROUP, OPT_FLAG };
+enum {
+	OPT_TIME = 256,
+	OPT_PLAIN,
+	OPT_AFTER,
+	OPT_GROUP,
+	OPT_FLAG,
+	OPT_SAVE,
+	OPT_SAVED,
+	OPT_DELETE,
+	OPT_LIST,
+	OPT_SHARE,
+	OPT_REPLACE,
+};
+
+/* False: it is none of these. */
+static bool
+add_saved(struct search_command *s, int c)
+{
+	switch (c) {
+	case OPT_SAVE:
+		s->kept.save = optarg;
+		return true;
+	case OPT_SAVED:
+		s->kept.saved = optarg;
+		return true;
+	case OPT_DELETE:
+		s->kept.remove = optarg;
+		return true;
+	case OPT_LIST:
+		s->kept.list = true;
+		return true;
+	case OPT_SHARE:
+		s->kept.share = true;
+		return true;
+	case OPT_REPLACE:
+		s->kept.replace = true;
+		return true;
+	default:
+		return false;
+	}
+}
 
 static int
 add_flag(struct search_command *s, const char *name)
 {
-	if (strcmp(name, "count") == 0)
+	if (strcmp(name, "count") == 0) {
 		s->count = true;
-	else if (strcmp(name, "follow") == 0) {
+		(void)keep(s, name, SLICE("1"));
+	} else if (strcmp(name, "follow") == 0) {
 		s->follow = true;
 		return -1;
 	} else if (strcmp(name, "json") == 0) {
@@ -165,8 +234,7 @@ add_option(struct search_command *s, int c, const char *name)
 		(void)fputs(help, stdout);
 		return EXIT_GOOD;
 	case 'b':
-		add_fields(s, optarg);
-		return -1;
+		return add_fields(s, optarg);
 	case 'l':
 		return add_limit(s, optarg);
 	case OPT_TIME:
@@ -174,15 +242,53 @@ add_option(struct search_command *s, int c, const char *name)
 	case OPT_GROUP:
 		s->groups = true;
 		client_param(&s->target, name, slice_of(optarg));
-		return -1;
+		return keep(s, name, slice_of(optarg));
 	case OPT_PLAIN:
+		client_param(&s->target, name, slice_of(optarg));
+		return keep(s, name, slice_of(optarg));
+	case OPT_AFTER:
 		client_param(&s->target, name, slice_of(optarg));
 		return -1;
 	case OPT_FLAG:
 		return add_flag(s, name);
 	default:
-		return EXIT_USAGE;
+		return add_saved(s, c) ? -1 : EXIT_USAGE;
 	}
+}
+
+/* What does not go together; NULL: it does. */
+static const char *
+nonsense(const struct search_command *s)
+{
+	const struct saved_arguments *k = &s->kept;
+	int ways = (k->save != NULL) + (k->saved != NULL) +
+	    (k->remove != NULL) + k->list;
+
+	if (ways > 1)
+		return "one of --save, --saved, --list-saved, --delete-saved";
+	if ((k->share || k->replace) && k->save == NULL)
+		return "--share and --replace go with --save";
+	if ((k->saved != NULL || k->remove != NULL || k->list) &&
+	    s->query != NULL)
+		return "a saved search has its query already";
+	if (k->save != NULL && s->follow)
+		return "--follow is not saved: give it to --saved";
+	if (s->query == NULL && (ways == 0 || k->save != NULL))
+		return "what for? '*' is everything; --help tells more";
+	if (s->follow && (s->count || s->groups))
+		return "--follow prints events: neither counts nor groups";
+	return NULL;
+}
+
+static int
+check_arguments(const struct search_command *s)
+{
+	const char *why = nonsense(s);
+
+	if (why == NULL)
+		return -1;
+	(void)fprintf(stderr, "kuzetctl search: %s\n", why);
+	return EXIT_USAGE;
 }
 
 static int
@@ -193,7 +299,7 @@ parse_arguments(struct search_command *s, int argc, char *argv[])
 		{ "until", required_argument, NULL, OPT_TIME },
 		{ "limit", required_argument, NULL, 'l' },
 		{ "sort", required_argument, NULL, OPT_PLAIN },
-		{ "after", required_argument, NULL, OPT_PLAIN },
+		{ "after", required_argument, NULL, OPT_AFTER },
 		{ "count", no_argument, NULL, OPT_FLAG },
 		{ "follow", no_argument, NULL, OPT_FLAG },
 		{ "by", required_argument, NULL, 'b' },
@@ -203,6 +309,12 @@ parse_arguments(struct search_command *s, int argc, char *argv[])
 		{ "percentiles", required_argument, NULL, OPT_PLAIN },
 		{ "flat", no_argument, NULL, OPT_FLAG },
 		{ "json", no_argument, NULL, OPT_FLAG },
+		{ "save", required_argument, NULL, OPT_SAVE },
+		{ "saved", required_argument, NULL, OPT_SAVED },
+		{ "delete-saved", required_argument, NULL, OPT_DELETE },
+		{ "list-saved", no_argument, NULL, OPT_LIST },
+		{ "share", no_argument, NULL, OPT_SHARE },
+		{ "replace", no_argument, NULL, OPT_REPLACE },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
@@ -218,21 +330,7 @@ parse_arguments(struct search_command *s, int argc, char *argv[])
 	}
 	while (status == -1 && optind < argc)
 		status = add_word(s, argv[optind++]);
-	if (status != -1)
-		return status;
-	if (s->query == NULL) {
-		(void)fputs("kuzetctl search: what for? '*' is everything; "
-			    "--help tells more\n",
-		    stderr);
-		return EXIT_USAGE;
-	}
-	if (s->follow && (s->count || s->groups)) {
-		(void)fputs("kuzetctl search: --follow prints events: neither "
-			    "counts nor groups\n",
-		    stderr);
-		return EXIT_USAGE;
-	}
-	return -1;
+	return status != -1 ? status : check_arguments(s);
 }
 
 /* The mistake with a caret, here, before anybody is asked. */
@@ -375,9 +473,11 @@ ask(struct search_command *s, struct error *err)
 	enum rc rc;
 
 	buf_init(&target, TARGET_MAX);
+	(void)buf_add_str(&target, s->path);
 	(void)buf_add_slice(&target, buf_slice(&s->target));
-	client_param(&target, "query",
-	    s->query[0] != '\0' ? slice_of(s->query) : SLICE("*"));
+	if (s->query != NULL)
+		client_param(&target, "query",
+		    s->query[0] != '\0' ? slice_of(s->query) : SLICE("*"));
 	if (s->follow)
 		client_param(&target, "tail", slice_of(s->tail));
 	else if (!s->groups && !s->count)
@@ -422,23 +522,62 @@ finish(const struct search_command *s, enum rc rc, const struct error *err)
 	return rc == RC_INVALID ? EXIT_USAGE : EXIT_FAILED;
 }
 
+/* What was saved says what comes: events, or counts and groups. */
+static enum rc
+find_saved(struct search_command *s, struct error *err)
+{
+	struct saved_found found;
+	enum rc rc = saved_find(s->global, s->kept.saved, &found, err);
+
+	if (rc != RC_OK)
+		return rc;
+	(void)snprintf(s->path, sizeof(s->path), "%s", found.path);
+	s->groups = s->groups || found.groups;
+	s->count = s->count || found.count;
+	if (s->follow && (s->count || s->groups))
+		return error_set(err, RC_INVALID,
+		    "--follow prints events: this search counts or groups");
+	return RC_OK;
+}
+
+static int
+run_or_keep(struct search_command *s, const struct global_options *own)
+{
+	const struct saved_arguments *k = &s->kept;
+	struct error err;
+	enum rc rc = RC_OK;
+
+	if (k->list)
+		return saved_list(own);
+	if (k->remove != NULL)
+		return saved_remove(own, k->remove);
+	if (k->save != NULL)
+		return saved_save(own, k, s->query);
+	if (k->saved != NULL)
+		rc = find_saved(s, &err);
+	if (rc == RC_OK)
+		rc = run_search(s, &err);
+	return finish(s, rc, &err);
+}
+
 static int
 run(const struct global_options *global, int argc, char *argv[])
 {
-	struct search_command s = { .global = global,
+	struct global_options own = *global;
+	struct search_command s = { .global = &own,
 		.json = global->json,
+		.path = "/v1/search",
 		.tail = "now" };
-	struct error err;
 	int status;
 
 	buf_init(&s.target, TARGET_MAX);
-	(void)buf_add_str(&s.target, "/v1/search");
 	s.arena = arena_new(ARENA_BLOCK);
 	status = parse_arguments(&s, argc, argv);
-	if (status == -1)
+	own.json = s.json;
+	if (status == -1 && s.query != NULL)
 		status = check_query(&s);
 	if (status == -1)
-		status = finish(&s, run_search(&s, &err), &err);
+		status = run_or_keep(&s, &own);
 	arena_free(s.arena);
 	buf_fini(&s.target);
 	return status;

@@ -15,9 +15,9 @@ static const char help[] =
     "       kuzetctl token add [--user NAME] --name TEXT --scope SCOPES\n"
     "                [--expires-in 90d] [--json]\n"
     "       kuzetctl token remove [--user NAME] ID\n\n"
-    "Without --user they are your own.  SCOPES, by spaces: events incidents\n"
-    "incidents:write agents rules rules:reload status users users:write audit\n"
-    "self.  A token may what its scopes say and its user may.  Its secret is\n"
+    "Without --user they are your own.  SCOPES, by spaces: events\n"
+    "searches:write incidents incidents:write agents rules rules:reload status\n"
+    "users users:write audit self.  A token may what its scopes say and its user may.  Its secret is\n"
     "printed once.\n";
 
 static const struct account_column columns[] = {

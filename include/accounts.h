@@ -37,7 +37,8 @@ enum permission {
 	MAY_USERS_WRITE = 1 << 8,
 	MAY_AUDIT = 1 << 9,
 	MAY_SELF = 1 << 10, /* one's own password, second factor, tokens */
-	MAY_ALL = (1 << 11) - 1,
+	MAY_SEARCHES_WRITE = 1 << 11, /* saved searches of one's own */
+	MAY_ALL = (1 << 12) - 1,
 };
 
 const char *role_name(enum account_role role); /* "national-centre" */

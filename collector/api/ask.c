@@ -198,6 +198,29 @@ whole_number(struct slice s, uint64_t *out)
 	return true;
 }
 
+static bool
+take_texts(struct body_texts *out, struct json_reader *r)
+{
+	enum json_token token;
+
+	while ((token = json_next(r)) == JSON_STRING && out->n < BODY_TEXTS_MAX)
+		out->list[out->n++] = r->text;
+	return token == JSON_ARRAY_END;
+}
+
+static const char *
+kind_name(enum body_kind kind)
+{
+	static const char *const names[] = {
+		[BODY_TEXT] = "a string",
+		[BODY_NUMBER] = "a whole number",
+		[BODY_FLAG] = "true or false",
+		[BODY_TEXTS] = "an array of few strings",
+	};
+
+	return names[kind];
+}
+
 static enum rc
 take_member(const struct body_member *m, struct json_reader *r,
     enum json_token token, struct error *err)
@@ -213,14 +236,14 @@ take_member(const struct body_member *m, struct json_reader *r,
 	    (token == JSON_TRUE || token == JSON_FALSE)) {
 		*(bool *)m->out = token == JSON_TRUE;
 		good = true;
+	} else if (m->kind == BODY_TEXTS && token == JSON_ARRAY_BEGIN) {
+		good = take_texts(m->out, r);
 	}
 	if (m->given != NULL)
 		*m->given = good;
-	return good ? RC_OK
-		    : error_set(err, RC_INVALID, "%s: %s", m->name,
-			  m->kind == BODY_TEXT         ? "a string"
-			      : m->kind == BODY_NUMBER ? "a whole number"
-						       : "true or false");
+	return good
+	    ? RC_OK
+	    : error_set(err, RC_INVALID, "%s: %s", m->name, kind_name(m->kind));
 }
 
 static enum rc
@@ -252,7 +275,7 @@ read_members(struct json_reader *r, const struct body_member *members, size_t n,
 	}
 	if (token != JSON_OBJECT_END || json_next(r) != JSON_END)
 		return error_set(err, RC_INVALID,
-		    "the body is not one flat JSON object");
+		    "the body is not one JSON object");
 	return RC_OK;
 }
 
@@ -282,7 +305,7 @@ body_parse(struct ask *a, const struct body_member *members, size_t n,
 	json_reader_init(&r, a->request->body, a->arena, BODY_DEPTH);
 	if (json_next(&r) != JSON_OBJECT_BEGIN)
 		return error_set(err, RC_INVALID,
-		    "the body is not one flat JSON object");
+		    "the body is not one JSON object");
 	rc = read_members(&r, members, n, &seen, err);
 	for (size_t i = 0; rc == RC_OK && i < n; i++)
 		if (members[i].required &&

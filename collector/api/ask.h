@@ -11,7 +11,7 @@
 #include "collector/api/http.h"
 #include "soc.h"
 
-enum { PATH_PARAMS_MAX = 2, DETAIL_MAX = 512 };
+enum { PATH_PARAMS_MAX = 2, DETAIL_MAX = 512, BODY_TEXTS_MAX = 8 };
 
 struct api;
 struct route;
@@ -81,18 +81,24 @@ enum rc param_query(const struct ask *a, struct store_query *q,
 
 /* ---- bodies ------------------------------------------------------------------ */
 
-enum body_kind { BODY_TEXT, BODY_NUMBER, BODY_FLAG };
+enum body_kind { BODY_TEXT, BODY_NUMBER, BODY_FLAG, BODY_TEXTS };
+/* An array of strings. */
+struct body_texts {
+	struct slice list[BODY_TEXTS_MAX];
+	size_t n;
+};
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in reading order */
 struct body_member {
 	const char *name;
 	enum body_kind kind;
-	/* struct slice * (ptr NULL: not given), uint64_t *, bool * */
+	/* struct slice * (ptr NULL: not given), uint64_t *, bool *,
+	 * struct body_texts * */
 	void *out;
 	bool required;
 	bool *given; /* may be NULL */
 };
 /*
- * One flat JSON object with such members and no others; texts are in the arena.
+ * One JSON object with such members and no others; texts are in the arena.
  */
 enum rc body_parse(struct ask *a, const struct body_member *members, size_t n,
     struct error *err);
@@ -110,3 +116,9 @@ ask_handler get_my_tokens, post_my_token, delete_my_token;
 ask_handler get_users, post_user, get_user, patch_user, delete_user;
 ask_handler post_user_token, get_tokens, delete_token;
 ask_handler get_audit;
+ask_handler get_saved_searches, post_saved_search, get_saved_search;
+ask_handler put_saved_search, delete_saved_search, run_saved_search;
+
+/* search.c: whether the parameters of the request are a search; *column: of a
+ * mistake in the query, else 0. */
+enum rc search_check(struct ask *a, size_t *column, struct error *err);

@@ -180,6 +180,15 @@ read_query(struct search_answer *a, struct error *err)
 	return rc;
 }
 
+static bool
+has_groups(const struct search_answer *a)
+{
+	const struct search_groups *g = &a->groups;
+
+	return g->n_by > 0 || g->every_ns > 0 || g->distinct != FIELD_NONE ||
+	    g->measure != FIELD_NONE;
+}
+
 static enum rc
 read_all(struct search_answer *a, struct error *err)
 {
@@ -202,6 +211,10 @@ read_all(struct search_answer *a, struct error *err)
 		rc = read_page(a, err);
 	if (rc == RC_OK)
 		rc = read_groups(a, err);
+	if (rc == RC_OK && a->page.after.ptr != NULL &&
+	    (a->count || has_groups(a) || param(a, "tail").ptr != NULL))
+		rc = error_set(err, RC_INVALID,
+		    "after: only events in order of time have pages");
 	a->groups.limit = a->page.limit;
 	a->ask->shape = flat ? JSON_FLAT : JSON_NESTED;
 	return rc;
@@ -371,7 +384,6 @@ answer_events(struct search_answer *a, struct error *err)
 static enum rc
 answer(struct search_answer *a, struct error *err)
 {
-	const struct search_groups *g = &a->groups;
 	struct slice tail = param(a, "tail");
 	enum rc rc = read_all(a, err);
 
@@ -379,12 +391,22 @@ answer(struct search_answer *a, struct error *err)
 		return rc;
 	if (tail.ptr != NULL)
 		return answer_tail(a, tail, err);
-	if (g->n_by > 0 || g->every_ns > 0 || g->distinct != FIELD_NONE ||
-	    g->measure != FIELD_NONE)
+	if (has_groups(a))
 		return answer_groups(a, err);
 	if (a->count)
 		return answer_count(a, err);
 	return answer_events(a, err);
+}
+
+enum rc
+search_check(struct ask *ask, size_t *column, struct error *err)
+{
+	struct search_answer a = { .ask = ask };
+	enum rc rc = read_all(&a, err);
+
+	*column = a.column;
+	search_free(a.query);
+	return rc;
 }
 
 /* GET /v1/search; see doc/openapi.yaml */

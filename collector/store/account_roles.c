@@ -8,13 +8,15 @@ static const struct {
 	unsigned permissions;
 } roles[ROLES] = {
 	[ROLE_OWNER] = { "owner",
-	    MAY_EVENTS | MAY_INCIDENTS | MAY_AGENTS | MAY_SELF },
+	    MAY_EVENTS | MAY_INCIDENTS | MAY_AGENTS | MAY_SEARCHES_WRITE |
+		MAY_SELF },
 	[ROLE_ANALYST] = { "analyst",
 	    MAY_EVENTS | MAY_INCIDENTS | MAY_INCIDENTS_WRITE | MAY_AGENTS |
-		MAY_RULES | MAY_RULES_RELOAD | MAY_STATUS | MAY_SELF },
+		MAY_RULES | MAY_RULES_RELOAD | MAY_STATUS | MAY_SEARCHES_WRITE |
+		MAY_SELF },
 	[ROLE_RESPONDER] = { "responder",
 	    MAY_EVENTS | MAY_INCIDENTS | MAY_INCIDENTS_WRITE | MAY_AGENTS |
-		MAY_RULES | MAY_STATUS | MAY_SELF },
+		MAY_RULES | MAY_STATUS | MAY_SEARCHES_WRITE | MAY_SELF },
 	[ROLE_AUDITOR] = { "auditor",
 	    MAY_EVENTS | MAY_INCIDENTS | MAY_AGENTS | MAY_RULES | MAY_STATUS |
 		MAY_USERS | MAY_AUDIT | MAY_SELF },
@@ -28,6 +30,7 @@ static const struct {
 	unsigned permission;
 } scopes[] = {
 	{ "events", MAY_EVENTS },
+	{ "searches:write", MAY_SEARCHES_WRITE },
 	{ "incidents", MAY_INCIDENTS },
 	{ "incidents:write", MAY_INCIDENTS_WRITE },
 	{ "agents", MAY_AGENTS },

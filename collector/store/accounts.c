@@ -407,7 +407,6 @@ run_for(struct accounts *a, const char *text, struct slice name,
 enum rc
 accounts_remove(struct accounts *a, struct slice name, struct error *err)
 {
-	sqlite3_stmt *q;
 	enum rc rc;
 
 	(void)pthread_mutex_lock(&a->lock);
@@ -415,15 +414,15 @@ accounts_remove(struct accounts *a, struct slice name, struct error *err)
 	if (rc == RC_OK)
 		rc = run_for(a, "DELETE FROM accounts WHERE name = ?1", name,
 		    (struct slice){ NULL, 0 }, err);
-	q = rc == RC_OK
-	    ? sql_prepare(a->db, "DELETE FROM tokens WHERE account = ?1", err)
-	    : NULL;
-	if (q != NULL) {
-		sql_bind_text(q, 1, name);
-		rc = sql_run(a->db, q, err);
-	} else if (rc == RC_OK) {
-		rc = err->code;
-	}
+	if (rc == RC_OK)
+		rc = SQL_PUT(a->db, err,
+		    "DELETE FROM tokens WHERE account = ?1", BIND_TEXT(name));
+	/* what others see of it stays */
+	if (rc == RC_OK)
+		rc = SQL_PUT(a->db, err,
+		    "DELETE FROM saved_searches WHERE account = ?1"
+		    " AND NOT shared",
+		    BIND_TEXT(name));
 	rc = accounts_end(a, rc, err);
 	(void)pthread_mutex_unlock(&a->lock);
 	return rc;

@@ -277,7 +277,8 @@ static void
 caller_of(const struct account *account, struct caller *out)
 {
 	static const unsigned of_one = MAY_EVENTS | MAY_INCIDENTS |
-	    MAY_INCIDENTS_WRITE | MAY_AGENTS | MAY_RULES | MAY_SELF;
+	    MAY_INCIDENTS_WRITE | MAY_AGENTS | MAY_RULES | MAY_SEARCHES_WRITE |
+	    MAY_SELF;
 
 	*out = (struct caller){
 		.role = account->role,

@@ -69,8 +69,17 @@ static const char schema_accounts[] =
     "CREATE INDEX incident_notes_by_incident ON incident_notes(incident);"
     "ALTER TABLE incidents ADD COLUMN assignee TEXT NOT NULL DEFAULT '';";
 
+/* include/saved_search.h */
+static const char schema_saved[] =
+    "CREATE TABLE saved_searches(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " account TEXT NOT NULL, organization TEXT NOT NULL,"
+    " name TEXT NOT NULL, shared INTEGER NOT NULL,"
+    " definition TEXT NOT NULL, created INTEGER NOT NULL,"
+    " updated INTEGER NOT NULL, revision INTEGER NOT NULL,"
+    " UNIQUE(account, name));";
+
 /* Step n makes format n of format n - 1.  Landed ones never change. */
-static const char *const steps[] = { schema_1, schema_accounts };
+static const char *const steps[] = { schema_1, schema_accounts, schema_saved };
 enum { SOC_FORMAT = sizeof(steps) / sizeof(steps[0]) };
 
 enum rc

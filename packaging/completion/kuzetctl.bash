@@ -92,6 +92,7 @@ _kuzetctl() {
 	search/*)
 		word='--since --until --limit --sort --after --count --follow --by'
 		word+=' --every --distinct --measure --percentiles --flat --json --help'
+		word+=' --save --share --replace --saved --list-saved --delete-saved'
 		;;
 	incidents/* | detections/*)
 		word='--since --until --rule --limit --json --help'

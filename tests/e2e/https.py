@@ -143,14 +143,15 @@ def scopes(role):
     """What a role may; written out, to be compared with what the API does."""
     reads = ["events", "incidents", "agents"]
     return {
-        "owner": reads + ["self"],
-        "analyst": reads + ["incidents:write", "rules", "rules:reload",
-                            "status", "self"],
-        "responder": reads + ["incidents:write", "rules", "status", "self"],
+        "owner": reads + ["searches:write", "self"],
+        "analyst": reads + ["searches:write", "incidents:write", "rules",
+                            "rules:reload", "status", "self"],
+        "responder": reads + ["searches:write", "incidents:write", "rules",
+                              "status", "self"],
         "auditor": reads + ["rules", "status", "users", "audit", "self"],
-        "administrator": reads + ["incidents:write", "rules", "rules:reload",
-                                  "status", "users", "users:write", "audit",
-                                  "self"],
+        "administrator": reads + ["searches:write", "incidents:write",
+                                  "rules", "rules:reload", "status", "users",
+                                  "users:write", "audit", "self"],
         "national-centre": ["incidents", "self"],
     }[role]
 

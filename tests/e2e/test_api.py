@@ -19,6 +19,7 @@ SOC = {"analyst", "responder", "auditor", "administrator"}
 READERS = SOC | {"owner"}
 WORKERS = {"analyst", "responder", "administrator"}
 ADMIN = {"administrator"}
+KEEPERS = WORKERS | {"owner"}
 MATRIX = {
     "health": None,
     "login": None,
@@ -34,6 +35,12 @@ MATRIX = {
     "events.list": READERS,
     "search": READERS,
     "histogram": READERS,
+    "searches.list": READERS,
+    "searches.add": KEEPERS,
+    "searches.show": READERS,
+    "searches.update": KEEPERS,
+    "searches.remove": KEEPERS,
+    "searches.run": READERS,
     "detections.list": READERS,
     "incidents.list": ALL,
     "incidents.show": ALL,
@@ -168,6 +175,100 @@ def test_owner_sees_its_own():
         r = s.ask("GET", f"/v1/incidents/{foreign['id']}",
                   token=s.tokens["owner"])
         assert r.status == 404, r.status
+
+
+def test_saved_searches():
+    """a saved search is its owner's; who runs it sees what it may see"""
+    with site(FAST) as s:
+        s.feed("web-1", ["an intruder here", "nothing"])
+        s.feed("web-2", ["an intruder there"])
+        s.add_roles()
+        t = s.tokens
+        analyst, owner, admin = t["analyst"], t["owner"], t["administrator"]
+        wanted = {"name": "чужие", "query": "intruder AND NOT "
+                  "event.dataset:kuzet.audit", "visibility": "shared",
+                  "since": "1h", "by": ["organization.id"], "limit": 10}
+        made = s.ask("POST", "/v1/searches", wanted, analyst)
+        assert made.status == 201, made.body
+        made = made.json()
+        assert made["owner"] == "analyst" and made["mine"], made
+        assert {k: made[k] for k in wanted} == wanted, made
+        path = f"/v1/searches/{made['id']}"
+        assert s.ask("GET", path, token=analyst).json() == made
+        again = s.ask("POST", "/v1/searches", wanted, analyst)
+        assert again.status == 409, again.body
+
+        def found(token, more=""):
+            r = s.ask("GET", path + "/run" + more, token=token)
+            assert r.status == 200, r.body
+            return r.lines()
+
+        groups = {tuple(g["key"]): g["count"] for g in found(analyst)}
+        assert groups == {("default",): 1, ("plant",): 1}, groups
+        # what is given goes before what was saved
+        assert found(analyst, "?since=2001-01-01&until=2001-01-02") == []
+        assert found(analyst, "?limit=1")[0]["count"] == 1
+        # shared by the SOC: not with the owner of an organization's objects
+        assert s.ask("GET", path, token=owner).status == 404
+        assert s.ask("GET", path + "/run", token=owner).status == 404
+        assert s.ask("GET", "/v1/searches", token=owner).lines() == []
+        # one of an organization is seen by the SOC, who then see it all
+        r = s.ask("POST", "/v1/searches",
+                  {**wanted, "name": "ours"}, owner).json()
+        path = f"/v1/searches/{r['id']}"
+        assert [g["key"] for g in found(owner)] == [["plant"]]
+        assert len(found(analyst)) == 2
+        # others may run it, and neither change nor remove it
+        for method, body in (("PUT", wanted), ("DELETE", None)):
+            r = s.ask(method, path, body, analyst)
+            assert r.status == 403, (method, r.status)
+        # unshared it is nobody's but its owner's, and an administrator's
+        r = s.ask("PUT", path, {**wanted, "name": "ours", "revision": 1,
+                                "visibility": "own"}, owner)
+        assert r.status == 200 and r.json()["revision"] == 2, r.body
+        r = s.ask("PUT", path, {**wanted, "revision": 1}, owner)
+        assert r.status == 409, r.body
+        assert s.ask("GET", path, token=analyst).status == 404
+        assert s.ask("GET", "/v1/searches?name=ours",
+                     token=admin).lines() == []
+        listed = s.ask("GET", "/v1/searches?all=1&name=ours", token=admin)
+        assert [x["owner"] for x in listed.lines()] == ["owner"], listed.body
+        assert s.ask("GET", "/v1/searches?all=1",
+                     token=analyst).status == 403
+        # what could not be run is not kept
+        for bad, word in (({"query": "a AND"}, "column"),
+                          ({"since": "yesterday-ish"}, "since"),
+                          ({"by": ["a", "b", "c", "d"]}, "by"),
+                          ({"by": "source.ip"}, "by"),
+                          ({"every": "0"}, "every"),
+                          ({"visibility": "world"}, "visibility"),
+                          ({"name": ""}, "name"), ({"name": "a/b"}, "name"),
+                          ({"name": "x" * 65}, "name"),
+                          ({"colour": "red"}, "colour")):
+            r = s.ask("POST", "/v1/searches", {**wanted, "name": "bad", **bad},
+                      analyst)
+            assert r.status == 400 and word in r.body, (bad, r.body)
+        # who is removed leaves what others use
+        r = s.ask("POST", "/v1/searches",
+                  {"name": "mine", "query": ""}, analyst)
+        assert r.status == 201, r.body
+        assert s.ask("DELETE", "/v1/users/analyst", token=admin).status == 204
+        names = {x["name"] for x in s.ask(
+            "GET", "/v1/searches?all=1", token=admin).lines()}
+        assert names == {"чужие", "ours"}, names
+        assert s.ask("DELETE", path, token=admin).status == 204
+        assert s.ask("DELETE", path, token=admin).status == 404
+
+        def audited(action, status, detail):
+            return any(
+                (e["user"], e["action"], e["status"]) ==
+                ("analyst", action, status) and detail in e.get("detail", "")
+                for e in s.ask("GET", "/v1/audit", token=admin).lines())
+
+        for entry in (("searches.add", 201, "чужие"),
+                      ("searches.run", 200, "чужие"),
+                      ("searches.remove", 403, "")):
+            wait_for(entry, lambda e=entry: audited(*e))
 
 
 def test_incident_is_worked_on():
@@ -524,6 +625,6 @@ def test_reload():
 if __name__ == "__main__":
     harness.main([
         test_matrix, test_nothing_before_login, test_owner_sees_its_own,
-        test_incident_is_worked_on, test_sessions_of_browsers,
+        test_saved_searches, test_incident_is_worked_on, test_sessions_of_browsers,
         test_second_factor, test_certificates, test_live, test_audit,
         test_limits, test_oversized, test_tls, test_reload])

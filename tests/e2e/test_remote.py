@@ -138,5 +138,53 @@ def test_pinned():
         assert r.returncode == 2 and "login" in r.stderr, r.stderr
 
 
+def test_saved_searches():
+    """a search is kept by name, run, shared, replaced and removed"""
+    with site("  rate: 10000") as s:
+        s.feed("web-1", ["an intruder here", "nothing"])
+        for user in ("anna", "ivan"):
+            s.add_user(user, "analyst")
+            assert log_in(s, user, before=("--profile", user)).returncode == 0
+
+        def search(user, *args, status=0):
+            r = ctl(s, "--profile", user, "search", *args)
+            assert r.returncode == status, (args, r.returncode, r.stderr)
+            return r
+
+        query = "intruder AND NOT event.dataset:kuzet.audit"
+        search("anna", "--save", "strangers", query, "--since", "1h")
+        search("anna", "--save", "per agent", query, "--by", "agent.id",
+               "--share")
+        assert "intruder here" in search("anna", "--saved", "strangers").stdout
+        r = search("ivan", "--saved", "per agent", "--json")
+        assert json.loads(r.stdout) == {"key": ["web-1"], "count": 1}
+        r = search("ivan", "--saved", "anna/per agent")
+        assert "web-1" in r.stdout and "COUNT" in r.stdout, r.stdout
+        r = search("ivan", "--saved", "strangers", status=1)
+        assert "--list-saved" in r.stderr, r.stderr
+        listed = [json.loads(line) for line in search(
+            "anna", "--list-saved", "--json").stdout.splitlines()]
+        assert [(x["name"], x["visibility"]) for x in listed] == [
+            ("per agent", "shared"), ("strangers", "own")], listed
+        assert listed[1]["since"] == "1h", listed
+        r = search("anna", "--save", "strangers", "nothing", status=1)
+        assert "--replace" in r.stderr, r.stderr
+        search("anna", "--save", "strangers", "nothing", "--replace")
+        r = search("anna", "--saved", "strangers", "--count")
+        assert r.stdout == "1\n", r.stdout
+        # one's own goes before what another shares
+        search("ivan", "--save", "per agent", "no such words", "--count")
+        assert search("ivan", "--saved", "per agent").stdout == "0\n"
+        r = search("ivan", "--delete-saved", "anna/per agent", status=1)
+        assert "somebody else" in r.stderr, r.stderr
+        search("anna", "--delete-saved", "per agent")
+        search("anna", "--delete-saved", "per agent", status=1)
+        for wrong in (["--save", "x"], ["--saved", "x", "query"],
+                      ["--list-saved", "--saved", "x"], ["a", "--share"],
+                      ["--save", "a/b", "query"], ["--save", "x", "a AND"]):
+            search("anna", *wrong, status=2)
+
+
 if __name__ == "__main__":
-    harness.main([test_session, test_accounts, test_pinned])
+    harness.main([test_session, test_accounts, test_saved_searches,
+                  test_pinned])
