@@ -104,15 +104,11 @@ warn_unused(struct rule_parser *p, const struct sigma_rule *rule)
 }
 
 static bool
-is_selection(const struct yaml_node *key)
+is_selection(const struct sigma_rule *rule, const struct yaml_node *key)
 {
-	static const struct slice others[] = { SLICE_INIT("condition"),
-		SLICE_INIT("timeframe"), SLICE_INIT("rules") };
-
-	for (size_t i = 0; i < sizeof(others) / sizeof(others[0]); i++)
-		if (slice_eq(key->text, others[i]))
-			return false;
-	return true;
+	return !slice_eq(key->text, SLICE("condition")) &&
+	    !slice_eq(key->text, SLICE("timeframe")) &&
+	    (rule->filter == NULL || !slice_eq(key->text, SLICE("rules")));
 }
 
 static bool
@@ -123,7 +119,7 @@ parse_selections(struct rule_parser *p, const struct yaml_node *map,
 	    arena_alloc(p->arena, map->n * sizeof(selections[0]));
 
 	for (size_t i = 0; i < map->n; i++) {
-		if (!is_selection(map->keys[i]))
+		if (!is_selection(rule, map->keys[i]))
 			continue;
 		if (rule->n_selections == RULE_SELECTIONS_MAX)
 			return parse_fail(p, map->keys[i]->line,

@@ -282,6 +282,18 @@ test_bounds(void)
 }
 
 static void
+test_selection_names(void)
+{
+	struct rules_text t;
+	struct ruleset *rs = rules_text_load(&t,
+	    HEAD "detection:\n  rules: {A: 1}\n  condition: rules\n", NULL);
+
+	CHECK(rs != NULL && ruleset_loaded(rs) == 1,
+	    "a selection may be called rules, as only a filter's key is");
+	ruleset_unref(rs);
+}
+
+static void
 test_info(void)
 {
 	static const char text[] =
@@ -517,6 +529,7 @@ main(void)
 	test_refused();
 	test_deep();
 	test_bounds();
+	test_selection_names();
 	test_info();
 	test_digests();
 	test_correlation();
