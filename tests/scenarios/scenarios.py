@@ -3,7 +3,8 @@
 """Runs every scenario beside this file, as TAP.
 
 A scenario is a folder with
-  input.log        lines of our own making
+  input.log        lines of our own making, or
+  input.jsonl      events as they are after the normalizers
   scenario.json    "about": one sentence; "rules": files or folders below
                    rules/packs, "." for all; "dataset", "year", "timezone"
   expected.jsonl   the matches that `kuzetctl rules match` must print, in this
@@ -29,7 +30,11 @@ def run(folder, scenario):
     command = [KUZETCTL, "rules", "match", "--json", "--rules"]
     command += [os.path.normpath(os.path.join(TOP, "rules", "packs", r))
                 for r in scenario["rules"]]
-    command += ["--log", os.path.join(folder, "input.log")]
+    events = os.path.join(folder, "input.jsonl")
+    if os.path.exists(events):
+        command += ["--events", events]
+    else:
+        command += ["--log", os.path.join(folder, "input.log")]
     for option in ("dataset", "year", "timezone"):
         if option in scenario:
             command += ["--" + option, str(scenario[option])]
