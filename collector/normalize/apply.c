@@ -271,8 +271,8 @@ target_set(const struct target *t, struct slice value, struct apply *apply)
 	}
 }
 
-static bool
-means_none(const struct format *f, struct slice s)
+bool
+format_means_none(const struct format *f, struct slice s)
 {
 	for (uint32_t i = 0; i < f->n_none; i++)
 		if (slice_eq(f->none[i], s))
@@ -283,7 +283,7 @@ means_none(const struct format *f, struct slice s)
 void
 capture_set(const struct capture *c, struct slice value, struct apply *a)
 {
-	if (means_none(a->format, value))
+	if (format_means_none(a->format, value))
 		return;
 	if (c->slot != NO_SLOT)
 		a->slots[c->slot] = value;

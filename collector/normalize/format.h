@@ -72,6 +72,7 @@ struct target {
 	uint32_t ip_field;           /* ADDRESS */
 	uint32_t domain_field;       /* ADDRESS */
 	int64_t times;               /* INT: a factor; 0: none */
+	bool text;                   /* STRING: of numbers and truths too */
 	const struct lookup *lookup; /* may be NULL */
 	char *split;                 /* LIST: separating characters, or NULL */
 	time_parser *parse_time;     /* TIME: a known format, or */
@@ -160,6 +161,8 @@ struct format {
 	struct slice module;  /* interned */
 	int64_t priority;     /* higher is tried first */
 	bool fallback;        /* any line with a syslog header */
+	bool last;            /* tried on what no other format took */
+	bool any_object;      /* … and on every object that is of no format */
 	bool keep; /* a line with its header is its own, whatever follows */
 	uint32_t n_keys;
 	struct key *keys;
@@ -228,6 +231,9 @@ enum rc pattern_compile(struct slice text, const struct define *defines,
 
 /* Without what may stand before a message: "error: " and the like, spaces. */
 struct slice format_skip(const struct format *f, struct slice text);
+
+/* A value that is none: empty, or one of the format's `none`. */
+bool format_means_none(const struct format *f, struct slice s);
 
 /* `name` of the file, else the file's name without its ending. */
 struct slice format_name(const char *path, struct slice name);

@@ -340,8 +340,9 @@ static void
 read_match(struct loader *l, const struct yaml_node *match)
 {
 	static const char *const known[] = { "programs", "message", "starts",
-		"contains", "paths", "json", "priority", "fallback", NULL };
-	const struct yaml_node *priority;
+		"contains", "paths", "json", "priority", "fallback", "last",
+		NULL };
+	const struct yaml_node *priority, *json = yaml_get(match, "json");
 	struct format *f = l->format;
 
 	if (match == NULL) {
@@ -352,12 +353,16 @@ read_match(struct loader *l, const struct yaml_node *match)
 		return;
 	read_keys(l, match);
 	f->fallback = loader_flag(l, match, "fallback", false);
+	f->last = loader_flag(l, match, "last", false);
 	priority = yaml_get(match, "priority");
 	if (priority != NULL && !yaml_int(priority, &f->priority))
 		loader_fail(l, priority, "priority is a whole number");
-	loader_conditions(l, yaml_get(match, "json"), "json", &f->json_when,
-	    &f->n_json_when);
-	if (f->n_keys == 0 && !f->fallback && f->n_json_when == 0)
+	loader_conditions(l, json, "json", &f->json_when, &f->n_json_when);
+	f->any_object = json != NULL && f->n_json_when == 0;
+	if (f->any_object && !f->last)
+		loader_fail(l, json,
+		    "json without a name is every object: it needs last: true");
+	if (f->n_keys == 0 && !f->fallback && !f->last && f->n_json_when == 0)
 		loader_fail(l, match, "match names nothing");
 }
 

@@ -115,6 +115,7 @@ set_type(struct loader *l, const struct yaml_node *node, struct target *t)
 		if (node->kind == YAML_SCALAR &&
 		    strcmp(node->text.ptr, type_names[i]) == 0) {
 			t->type = (enum target_type)i;
+			t->text = t->type == TARGET_STRING;
 			return;
 		}
 	}

@@ -394,9 +394,13 @@ loader_readers(struct loader *l)
 		read_reader(l, readers->items[i], &f->readers[i]);
 	if (!l->failed && f->n_joins > 0)
 		place_joins(l, joins);
-	if (f->n_json_when == 0 && rest != NULL)
-		loader_fail(l, rest, "rest belongs to match: {json: …}");
-	if (f->n_json_when == 0 || l->failed)
+	if (f->n_json_when == 0 && !f->any_object) {
+		if (rest != NULL)
+			loader_fail(l, rest,
+			    "rest belongs to match: {json: …}");
+		return;
+	}
+	if (l->failed)
 		return;
 	f->json = zeroed(l, 1, sizeof(*f->json));
 	f->json->kind = READER_JSON;

@@ -209,6 +209,22 @@ by_object(struct job *j)
 	return j->is_object;
 }
 
+/* What all others left: MSG, then the line. */
+static bool
+by_last(struct job *j)
+{
+	const struct normalizer_set *s = j->n->set;
+	struct slice texts[2] = { j->header.message, j->line };
+
+	for (unsigned k = j->header.kind == HEADER_NONE ? 1 : 0; k < 2; k++) {
+		begin_text(j, texts[k]);
+		for (uint32_t i = 0; i < s->n_last; i++)
+			if (try_once(j, s->last[i]))
+				return j->found != NULL;
+	}
+	return false;
+}
+
 /* The text behind the header, or all of what a header-less source says. */
 static bool
 by_header(struct job *j)
@@ -302,7 +318,7 @@ route(struct job *j)
 	}
 	if (n > 0 && by_dataset(j, ways, n))
 		return true;
-	if (by_line(j))
+	if (by_line(j) || by_last(j))
 		return true;
 	if ((headed || j->hints->program.len > 0) && s->fallback != UINT32_MAX)
 		j->owner = s->formats[s->fallback];
@@ -438,8 +454,6 @@ object_format(const struct normalizer_set *s, const struct event *object,
 	uint32_t n = 0;
 	const struct way *w = &s->datasets.list[0];
 
-	if (s->json.n == 0)
-		return NULL;
 	if (dataset.len > 0)
 		w = ways_find(&s->datasets, dataset, &n);
 	for (uint32_t i = 0; i < n; i++)
@@ -455,6 +469,8 @@ object_format(const struct normalizer_set *s, const struct event *object,
 				best = f;
 		}
 	}
+	if (best == NULL && s->any_object != UINT32_MAX)
+		best = s->formats[s->any_object];
 	return best;
 }
 
@@ -490,11 +506,13 @@ apply_object(struct job *j)
 	if (j->header.kind != HEADER_NONE &&
 	    event_get(ev, FIELD_MESSAGE) == NULL)
 		event_set_string(ev, FIELD_MESSAGE, j->header.message);
-	if (f == NULL) {
+	if (f == NULL || f->any_object)
 		unknown_object(j);
+	if (f == NULL)
 		return;
-	}
-	set_dataset(j, f);
+	/* every object has some dataset; what it says itself counts more */
+	if (!f->any_object || event_get(ev, FIELD_EVENT_DATASET) == NULL)
+		set_dataset(j, f);
 	begin_apply(j, f, &apply);
 	apply_constants(f, ev);
 	reader_object(f->json, &j->object, &apply);

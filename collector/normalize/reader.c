@@ -52,8 +52,27 @@ reader_value(const struct reader *r, struct slice name, struct slice value,
 
 	if (c != NULL)
 		capture_set(c, value, a);
-	else if (r->rest.len > 0 && value.len > 0)
+	else if (r->rest.len > 0 && !format_means_none(a->format, value))
 		event_set_string(a->ev, rest_field(r, name), value);
+}
+
+/* As short as reads back the same, so that a time stamp keeps its digits. */
+static struct slice
+double_text(struct arena *arena, const struct value *v)
+{
+	static const struct slice whole = SLICE_INIT(".0");
+	struct buf text;
+	struct slice s;
+
+	buf_init(&text, NUMBER_TEXT);
+	json_write_value(&text, v);
+	s = buf_slice(&text);
+	if (s.len > whole.len &&
+	    memcmp(s.ptr + s.len - whole.len, whole.ptr, whole.len) == 0)
+		s.len -= whole.len;
+	s = arena_copy(arena, s);
+	buf_fini(&text);
+	return s;
 }
 
 static struct slice
@@ -72,8 +91,7 @@ scalar_text(struct arena *arena, const struct value *v)
 		n = snprintf(text, sizeof(text), "%" PRId64, v->i);
 		break;
 	case VALUE_DOUBLE:
-		n = snprintf(text, sizeof(text), "%.17g", v->d);
-		break;
+		return double_text(arena, v);
 	case VALUE_NULL:
 	case VALUE_LIST:
 		break;
@@ -87,7 +105,7 @@ scalar_text(struct arena *arena, const struct value *v)
 static bool
 stays(const struct target *t, const struct value *v)
 {
-	return t->lookup == NULL && t->type == TARGET_STRING &&
+	return t->lookup == NULL && t->type == TARGET_STRING && !t->text &&
 	    v->kind != VALUE_STRING && v->kind != VALUE_NULL;
 }
 
@@ -109,9 +127,11 @@ place_typed(const struct capture *c, const struct value *v, struct apply *a)
 			event_set_value(a->ev, c->targets[k].field, *v);
 			continue;
 		}
-		/* a list has a place only in a list; else its first counts */
+		/* a list has a place only in a list, and a reader reads all;
+		 * else its first counts */
 		for (uint32_t i = 0; i < n; i++) {
-			if (i > 0 && c->targets[k].type != TARGET_LIST)
+			if (i > 0 && c->targets[k].type != TARGET_LIST &&
+			    c->targets[k].type != TARGET_READ)
 				break;
 			capture_set(&first, scalar_text(a->ev->arena, &one[i]),
 			    a);
@@ -129,7 +149,9 @@ reader_typed(const struct reader *r, struct slice name,
 
 	if (c != NULL)
 		place_typed(c, value, a);
-	else if (r->rest.len > 0 && value->kind != VALUE_NULL)
+	else if (r->rest.len > 0 && value->kind != VALUE_NULL &&
+	    (value->kind != VALUE_STRING || value->s.len == 0 ||
+		!format_means_none(a->format, value->s)))
 		event_set_value(a->ev, rest_field(r, name), *value);
 }
 

@@ -199,15 +199,20 @@ index_formats(struct normalizer_set *s, struct error *err)
 	s->programs.list = xcalloc(programs + 1, sizeof(struct way));
 	s->datasets.list = xcalloc((size_t)s->n + 1, sizeof(struct way));
 	s->json.list = xcalloc((size_t)s->n + 1, sizeof(struct way));
-	s->fallback = UINT32_MAX;
+	s->last = xcalloc((size_t)s->n + 1, sizeof(s->last[0]));
+	s->fallback = s->any_object = UINT32_MAX;
 	for (uint32_t i = 0; i < s->n; i++) {
 		struct format *f = s->formats[i];
 
 		f->index = i;
 		if (f->fallback && s->fallback == UINT32_MAX)
 			s->fallback = i;
+		if (f->any_object && s->any_object == UINT32_MAX)
+			s->any_object = i;
+		if (f->last)
+			s->last[s->n_last++] = i;
 		add_way(&s->datasets, f->dataset, i);
-		if (f->json != NULL)
+		if (f->n_json_when > 0)
 			add_way(&s->json, f->json_when[0].name, i);
 		for (uint32_t k = 0; k < f->n_keys; k++)
 			if (f->keys[k].kind == KEY_PROGRAM)
@@ -260,6 +265,7 @@ normalizer_set_unref(struct normalizer_set *s)
 	free(s->programs.list);
 	free(s->datasets.list);
 	free(s->json.list);
+	free(s->last);
 	literals_free(s->line);
 	literals_free(s->message);
 	literals_free(s->path);

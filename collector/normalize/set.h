@@ -38,6 +38,9 @@ struct normalizer_set {
 	struct literals *message; /* `message` */
 	struct literals *path;    /* `paths` */
 	uint32_t fallback;        /* a format, or UINT32_MAX */
+	uint32_t any_object;      /* the same */
+	uint32_t *last; /* formats that are tried after all others, in order */
+	uint32_t n_last;
 };
 
 /* The entries of `text`: *n of them. */

@@ -37,7 +37,7 @@ samples_hold(void)
 	(void)snprintf(dir, sizeof(dir), "%s/tests/unit/readers", KUZET_SRCDIR);
 	CHECK(normalizer_set_load(dir, on_finding, NULL, &set, &err) == RC_OK,
 	    "they load: %s", err.text);
-	CHECK(normalizer_set_count(set) == 5, "all of them");
+	CHECK(normalizer_set_count(set) == 6, "all of them");
 	(void)normalizer_set_examine(dir, set, on_finding, NULL, &count, &err);
 	CHECK(count.run >= 20 && count.failed == 0,
 	    "each of %u samples gives its event", count.run);
@@ -64,6 +64,8 @@ static const struct {
 	{ "joins:\n  a: '%{b'\n", "%{ without }", 4 },
 	{ "joins:\n  a: '%{b}'\n", "a has no place", 4 },
 	{ "rest: a.b\n", "rest belongs to match", 3 },
+	{ "match: {json: {}}\n", "needs last: true", 2 },
+	{ "match: {last: false}\n", "match names nothing", 2 },
 };
 
 static void
@@ -79,7 +81,10 @@ mistakes_are_told(const char *dir)
 
 		if (f == NULL)
 			return;
-		(void)fprintf(f, "dataset: a.b\nmatch: {starts: [x]}\n%s",
+		(void)fprintf(f, "dataset: a.b\n%s%s",
+		    strstr(bad_files[i].text, "match:") != NULL
+			? ""
+			: "match: {starts: [x]}\n",
 		    bad_files[i].text);
 		(void)fclose(f);
 		message[0] = '\0';
