@@ -91,6 +91,8 @@ const struct conf_option collector_options[] = {
 	{ .key = "organizations", .type = CONF_MAP,
 	  .offset = AT(organizations),
 	  .help = "certificate's CN: organization.id, where another owns it" },
+	{ .key = "objects", .type = CONF_PATH, .offset = AT(objects),
+	  .help = "register of objects, objects.yaml(5)" },
 	{ .key = "incident_level", .type = CONF_CHOICE,
 	  .offset = AT(incident_level), .def = "high", .choices = levels,
 	  .help = "a single-event rule opens an incident from this level on" },

@@ -34,6 +34,7 @@ struct collector_config {
 	struct conf_map kafka_properties;
 	char *organization;
 	struct conf_map organizations;
+	char *objects;      /* NULL: no register */
 	int incident_level; /* enum rule_level */
 	int64_t silent_after_ns;
 	char *store_key; /* NULL: state_dir/store.key */

@@ -61,10 +61,14 @@ owner_of(const struct decoder *d, const char *agent)
 {
 	const struct conf_map *owners = d->options.owners;
 
+	const char *owner = NULL;
+
 	for (size_t i = 0; owners != NULL && i < owners->n; i++)
 		if (strcmp(owners->names[i], agent) == 0)
 			return owners->values[i];
-	return d->options.owner;
+	if (d->options.owner_of != NULL)
+		owner = d->options.owner_of(d->options.ctx, agent);
+	return owner != NULL ? owner : d->options.owner;
 }
 
 static struct batch *
@@ -76,7 +80,9 @@ begin_batch(struct decoder *d)
 	b->source = (struct source){
 		.kind =
 		    p->kind == PIECE_SYSLOG ? SOURCE_SYSLOG : SOURCE_FOREIGN,
-		.owner = from_text(b->arena, owner_of(d, p->agent)),
+		.owner = from_text(b->arena,
+		    p->owner != NULL ? p->owner : owner_of(d, p->agent)),
+		.own = p->owner != NULL,
 		.agent = from_text(b->arena, p->agent),
 		.peer = from_text(b->arena, p->peer),
 	};

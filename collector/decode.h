@@ -14,7 +14,9 @@ struct decoder_options {
 	const struct lumberjack_limits *limits;
 	const char *owner; /* organization.id where no other is said */
 	const struct conf_map *owners; /* CN -> organization.id; borrowed */
-	struct budget *budget;         /* charged for each batch */
+	/* Who else knows it; NULL, or the answer NULL: nobody does. */
+	const char *(*owner_of)(void *ctx, const char *agent);
+	struct budget *budget; /* charged for each batch */
 	/* Takes the batch, complete but for the later stages' work. */
 	void (*on_batch)(void *ctx, struct batch *b);
 	void *ctx;

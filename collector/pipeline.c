@@ -20,10 +20,12 @@
 #include "api/api.h"
 #include "audit_feed.h"
 #include "budget.h"
+#include "findings.h"
 #include "incidents/incidents.h"
 #include "listeners/listener.h"
 #include "log.h"
 #include "loop.h"
+#include "object_watch.h"
 #include "presence.h"
 #include "publish/publish.h"
 #include "reload.h"
@@ -64,6 +66,8 @@ struct pipeline {
 	struct budget *budget;
 	struct presence *presence;
 	struct agents *agents;
+	struct findings *findings;
+	struct object_watch *objects; /* NULL: there is no register */
 	struct listener *beats;
 	struct listener *syslog;
 
@@ -185,7 +189,8 @@ post_reply(struct pipeline *p, uint64_t connection, uint32_t count)
 {
 	struct reply *r;
 
-	if (audit_feed_reply(p->audit, connection, count))
+	if (audit_feed_reply(p->audit, connection, count) ||
+	    findings_reply(p->findings, connection, count))
 		return;
 	r = xzalloc(sizeof(*r));
 	*r = (struct reply){ p, connection, count };
@@ -416,6 +421,7 @@ start_workers(struct pipeline *p)
 		},
 		.stages = p->stages,
 		.agents = p->agents,
+		.findings = p->findings,
 		.on_batch = on_batch,
 		.on_room = on_room,
 		.ctx = p,
@@ -662,6 +668,7 @@ replace_stages(void *ctx, struct stages *stages)
 	stages_unref(p->stages);
 	p->stages = stages;
 	tell_rules(p);
+	object_watch_set(p->objects, stages->objects);
 	log_info("reloaded: %u rules, %u refused, %u log formats",
 	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
 	    normalizer_set_count(stages->normalizers));
@@ -690,6 +697,23 @@ start_reload(struct pipeline *p)
 	};
 
 	p->reload = reload_new(&options);
+}
+
+static void
+start_objects(struct pipeline *p)
+{
+	const struct object_watch_options options = {
+		.loop = p->loop,
+		.path = p->config->objects,
+		.objects = p->stages->objects,
+		.findings = p->findings,
+		.submit = on_piece,
+		.changed = begin_reload,
+		.ctx = p,
+	};
+
+	if (p->config->objects != NULL)
+		p->objects = object_watch_new(&options);
 }
 
 static void
@@ -759,6 +783,7 @@ drain(struct pipeline *p)
 	drain_syslog(p);
 	api_stop(p->api); /* it asks the stages that end now */
 	audit_feed_stop(p->audit);
+	object_watch_stop(p->objects);
 	/* workers wait for the writer, and it for the correlator */
 	writer_wait_no_more(p->writer);
 	incidents_wait_no_more(p->incidents);
@@ -790,6 +815,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
 	p->agents = agents_new();
+	p->findings = findings_new();
 	rc = listener_tls_load(config, &p->tls, err);
 	if (rc == RC_OK)
 		rc = stages_load(config, true, &p->stages, err);
@@ -812,6 +838,8 @@ pipeline_new(const char *path, const struct collector_config *config,
 		rc = start_api(p, err);
 	if (rc == RC_OK)
 		tell_rules(p);
+	if (rc == RC_OK)
+		start_objects(p);
 	if (rc == RC_OK)
 		rc = start_listeners(p, err);
 	if (rc != RC_OK) {
@@ -858,6 +886,8 @@ pipeline_free(struct pipeline *p)
 	loop_timer_free(p->drained);
 	loop_timer_free(p->watch);
 	presence_free(p->presence);
+	object_watch_free(p->objects);
+	findings_free(p->findings);
 	agents_free(p->agents);
 	budget_free(p->budget);
 	loop_free(p->loop);

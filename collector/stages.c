@@ -104,6 +104,8 @@ stages_load(const struct collector_config *config, bool keep,
 	rc = load_rules(config, keep, s, err);
 	if (rc == RC_OK)
 		rc = load_normalizers(config, s, err);
+	if (rc == RC_OK && config->objects != NULL)
+		rc = objects_load(config->objects, &s->objects, err);
 	if (rc != RC_OK) {
 		stages_unref(s);
 		return rc;
@@ -130,5 +132,6 @@ stages_unref(struct stages *s)
 	ruleset_unref(s->rules);
 	normalizer_set_unref(s->normalizers);
 	geoip_close(s->geoip);
+	objects_unref(s->objects);
 	free(s);
 }

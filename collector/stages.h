@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What a reload replaces as a whole: rules, log formats, GeoIP.  Immutable and
+ * What a reload replaces as a whole: rules, log formats, GeoIP, objects.  Immutable and
  * counted; workers take the newest between two pieces.
  */
 #pragma once
@@ -9,12 +9,14 @@
 #include "engine.h"
 #include "enrich/geoip.h"
 #include "normalize.h"
+#include "objects.h"
 
 struct stages {
 	struct ruleset *rules;
 	struct normalizer_set *normalizers;
 	struct geoip *geoip;
-	unsigned references; /* __atomic */
+	struct objects *objects; /* NULL: there is no register */
+	unsigned references;     /* __atomic */
 };
 
 /*

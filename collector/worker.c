@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "enrich/enrich_object.h"
 #include "log.h"
 #include "queue.h"
 #include "xalloc.h"
@@ -24,6 +25,7 @@ struct worker {
 	struct stages *stages; /* those that the two below are of */
 	struct matcher *matcher;
 	struct normalizer *normalizer;
+	struct object_enricher *objects; /* NULL: there is no register */
 	struct zone zones[ZONES_MAX];
 	size_t n_zones;
 };
@@ -183,18 +185,68 @@ note_controls(struct worker *w, struct batch *b)
 	}
 }
 
+/* In a register an agent is somebody's; one that is not is told once a day. */
+static void
+begin_objects(struct worker *w, const struct batch *b)
+{
+	struct findings *findings = w->pool->options.findings;
+
+	if (w->objects == NULL)
+		return;
+	object_enricher_begin(w->objects, b, b->source.own);
+	if (findings != NULL && b->n + b->n_controls > 0 && !b->source.own &&
+	    !slice_eq(b->source.agent, SLICE(FINDINGS_AGENT)) &&
+	    !object_agent_is_claimed(w->objects, b->source.agent))
+		findings_agent(findings, &b->source,
+		    b->n > 0 ? b->events[0].arrival_ns
+			     : b->controls[0].arrival_ns);
+}
+
+static void
+enrich_object(struct worker *w, const struct batch *b, struct event *ev)
+{
+	struct findings *findings = w->pool->options.findings;
+	struct slice address;
+	unsigned at = 0;
+
+	if (w->objects == NULL)
+		return;
+	(void)object_enrich(w->objects, ev);
+	if (findings == NULL || b->source.own)
+		return;
+	while ((address = object_unclaimed(w->objects, ev, &at)).len > 0)
+		findings_address(findings, &b->source, address, ev->arrival_ns);
+}
+
+/* A heartbeat is a sign of life of the agent's object, too. */
+static void
+note_heartbeats(struct worker *w, const struct batch *b)
+{
+	struct objects *objects = w->stages->objects;
+	uint32_t index;
+
+	if (objects == NULL || b->n_controls == 0)
+		return;
+	index = objects_by_agent(objects, b->source.agent);
+	if (index != OBJECT_NONE)
+		objects_heard(objects, index, b->controls[0].arrival_ns);
+}
+
 static void
 on_batch(void *ctx, struct batch *b)
 {
 	struct worker *w = ctx;
 	struct workers *pool = w->pool;
 
+	begin_objects(w, b);
+	note_heartbeats(w, b);
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct event *ev = &b->events[i];
 
 		if (!normalize(w, b, ev))
 			b->n_unparsed++;
 		geoip_enrich(w->stages->geoip, ev);
+		enrich_object(w, b, ev);
 		match(w, b, i);
 	}
 	b->rules = ruleset_ref(w->stages->rules);
@@ -210,6 +262,8 @@ drop_stages(struct worker *w)
 {
 	matcher_free(w->matcher);
 	normalizer_free(w->normalizer);
+	object_enricher_free(w->objects);
+	w->objects = NULL;
 	stages_unref(w->stages);
 }
 
@@ -226,6 +280,9 @@ use_stages(struct worker *w, struct stages *newest)
 	w->stages = newest;
 	w->matcher = matcher_new(newest->rules);
 	w->normalizer = normalizer_new(newest->normalizers);
+	if (newest->objects != NULL)
+		w->objects = object_enricher_new(newest->objects,
+		    w->pool->options.decoder.owner);
 }
 
 /* Waits while the workers pause; what is next is of the newest stages. */
@@ -270,6 +327,20 @@ run(void *ctx)
 	return NULL;
 }
 
+/* The register knows whose an agent is. */
+static const char *
+owner_of(void *ctx, const char *agent)
+{
+	const struct worker *w = ctx;
+	const struct objects *objects = w->stages->objects;
+	uint32_t index = OBJECT_NONE;
+
+	if (objects != NULL)
+		index = objects_by_sender(objects,
+		    (struct slice){ agent, strlen(agent) });
+	return index != OBJECT_NONE ? objects_at(objects, index)->owner : NULL;
+}
+
 struct workers *
 workers_new(const struct workers_options *options)
 {
@@ -287,6 +358,7 @@ workers_new(const struct workers_options *options)
 		struct decoder_options decoder = options->decoder;
 
 		decoder.on_batch = on_batch;
+		decoder.owner_of = owner_of;
 		decoder.ctx = w;
 		w->pool = pool;
 		w->decoder = decoder_new(&decoder);
@@ -314,6 +386,8 @@ workers_set_stages(struct workers *w, struct stages *stages)
 	(void)pthread_mutex_lock(&w->lock);
 	old = w->stages;
 	w->stages = stages_ref(stages);
+	if (stages->objects != NULL && old->objects != NULL)
+		objects_inherit(stages->objects, old->objects);
 	(void)pthread_mutex_unlock(&w->lock);
 	stages_unref(old);
 }

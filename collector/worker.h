@@ -8,6 +8,7 @@
 
 #include "agents.h"
 #include "decode.h"
+#include "findings.h"
 #include "stages.h"
 
 struct workers;
@@ -18,6 +19,7 @@ struct workers_options {
 	struct decoder_options decoder; /* on_batch and ctx are set by us */
 	struct stages *stages;          /* takes a reference */
 	struct agents *agents; /* borrowed; NULL: nobody keeps what they say */
+	struct findings *findings; /* borrowed; NULL: nobody is told */
 	/* Any worker's thread; takes the batch. */
 	void (*on_batch)(void *ctx, struct batch *b);
 	/* There is room again after workers_submit() said no. */

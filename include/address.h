@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* HOST:PORT and [IPv6]:PORT, as configuration files write them. */
+/* HOST:PORT and [IPv6]:PORT, as configuration files write them; networks. */
 #pragma once
 
 #include <netdb.h>
@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 
 #include "error.h"
+#include "slice.h"
 
 enum { ADDRESS_HOST = 256, ADDRESS_TEXT = ADDRESS_HOST + 8 };
 
@@ -30,4 +31,29 @@ void address_of_peer(const struct sockaddr *sa, socklen_t len,
  * inherit.  `bound` is where it listens: port 0 is any free one.
  */
 enum rc address_listen(const char *address, int *fd, char bound[ADDRESS_TEXT],
+    struct error *err);
+
+/*
+ * An IP address in network order; IPv4 is IPv4-mapped (RFC 4291 section
+ * 2.5.5.2), so that one order covers both.
+ */
+struct ip {
+	uint8_t bytes[16];
+};
+
+/* "192.0.2.1", "2001:db8::1", "::ffff:192.0.2.1"; no zone, no brackets. */
+bool ip_parse(struct slice text, struct ip *out);
+
+/* A network of RFC 4632: `bits` counts within the 16 bytes. */
+struct ip_network {
+	struct ip first, last;
+	unsigned bits;
+};
+
+/*
+ * "192.0.2.0/24", "2001:db8::/32", or one address.  Bits that are set behind
+ * the prefix are refused: most often a typing mistake.  The message says what
+ * is allowed.
+ */
+enum rc ip_network_parse(struct slice text, struct ip_network *out,
     struct error *err);

@@ -30,6 +30,7 @@ struct source {
 	struct slice owner; /* organization.id */
 	struct slice agent; /* subject CN of the certificate */
 	struct slice peer;  /* address:port, for messages */
+	bool own;           /* the collector itself: what it says is so */
 };
 
 /* A rule that matched an event: the unit of the log's hits column. */

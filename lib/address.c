@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "address.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
+#include <limits.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
 #include <stdio.h>
@@ -132,4 +134,96 @@ address_listen(const char *address, int *fd, char bound[ADDRESS_TEXT],
 	if (getsockname(*fd, (struct sockaddr *)&ss, &len) == 0)
 		address_of_peer((struct sockaddr *)&ss, len, bound);
 	return RC_OK;
+}
+
+enum { V4_BITS = 32, V6_BITS = 128, V4_OFFSET = 12 };
+
+bool
+ip_parse(struct slice text, struct ip *out)
+{
+	static const uint8_t mapped[V4_OFFSET] = { [10] = 0xff, [11] = 0xff };
+	char copy[INET6_ADDRSTRLEN];
+
+	if (text.len == 0 || text.len >= sizeof(copy))
+		return false;
+	memcpy(copy, text.ptr, text.len);
+	copy[text.len] = '\0';
+	if (memchr(copy, ':', text.len) != NULL)
+		return inet_pton(AF_INET6, copy, out->bytes) == 1;
+	memcpy(out->bytes, mapped, sizeof(mapped));
+	return inet_pton(AF_INET, copy, out->bytes + V4_OFFSET) == 1;
+}
+
+/* The bits behind a slash; UINT_MAX: none or too many. */
+static unsigned
+parse_bits(struct slice digits, unsigned max)
+{
+	unsigned n = 0;
+
+	if (digits.len == 0 || digits.len > 3)
+		return UINT_MAX;
+	for (size_t i = 0; i < digits.len; i++) {
+		if (digits.ptr[i] < '0' || digits.ptr[i] > '9')
+			return UINT_MAX;
+		n = 10 * n + (unsigned)(digits.ptr[i] - '0');
+	}
+	return n <= max ? n : UINT_MAX;
+}
+
+static bool
+is_mapped(const struct ip *ip)
+{
+	return IN6_IS_ADDR_V4MAPPED((const struct in6_addr *)(const void *)ip);
+}
+
+static void
+network_ends(struct ip_network *net)
+{
+	for (unsigned i = 0; i < sizeof(net->first.bytes); i++) {
+		unsigned kept = net->bits > 8 * i ? net->bits - 8 * i : 0;
+		uint8_t mask = kept >= 8 ? 0 : (uint8_t)(0xffU >> kept);
+
+		net->last.bytes[i] = net->first.bytes[i] | mask;
+		net->first.bytes[i] &= (uint8_t)~mask;
+	}
+}
+
+enum rc
+ip_network_parse(struct slice text, struct ip_network *out, struct error *err)
+{
+	const char *slash =
+	    text.len > 0 ? memchr(text.ptr, '/', text.len) : NULL;
+	struct slice address = { text.ptr,
+		slash != NULL ? (size_t)(slash - text.ptr) : text.len };
+	unsigned max = V6_BITS, offset = 0;
+	struct ip given;
+
+	if (!ip_parse(address, &given))
+		goto wrong;
+	if (is_mapped(&given) &&
+	    memchr(address.ptr, ':', address.len) == NULL) {
+		max = V4_BITS;
+		offset = V6_BITS - V4_BITS;
+	}
+	out->bits = max;
+	if (slash != NULL)
+		out->bits = parse_bits((struct slice){ slash + 1,
+					   text.len - address.len - 1 },
+		    max);
+	if (out->bits > max)
+		goto wrong;
+	out->bits += offset;
+	out->first = given;
+	network_ends(out);
+	if (memcmp(&given, &out->first, sizeof(given)) != 0)
+		return error_set(err, RC_INVALID,
+		    "\"%.*s\" has bits behind its prefix: give the network's "
+		    "first address, or one address without a slash",
+		    (int)(text.len < 64 ? text.len : 64), text.ptr);
+	return RC_OK;
+wrong:
+	return error_set(err, RC_INVALID,
+	    "\"%.*s\" is no network: write 192.0.2.0/24, 2001:db8::/32 or one "
+	    "address",
+	    (int)(text.len < 64 ? text.len : 64), text.ptr);
 }

@@ -1,16 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "geoip.h"
 
-#include <arpa/inet.h>
 #include <maxminddb.h>
 #include <netinet/in.h>
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "address.h"
 #include "utf8.h"
 #include "xalloc.h"
 
-enum { ADDRESS_TEXT = 64, WARNING_TEXT = 512 };
+enum { WARNING_TEXT = 512 };
 
 /* libmaxminddb reads an open database from any number of threads. */
 struct database {
@@ -182,28 +182,18 @@ read_address(struct slice s, struct sockaddr_storage *out)
 {
 	struct sockaddr_in *v4 = (void *)out;
 	struct sockaddr_in6 *v6 = (void *)out;
-	char text[ADDRESS_TEXT];
+	struct ip ip;
 
-	if (s.len == 0 || s.len >= sizeof(text))
+	if (!ip_parse(s, &ip))
 		return false;
-	memcpy(text, s.ptr, s.len);
-	text[s.len] = '\0';
 	memset(out, 0, sizeof(*out));
-	if (inet_pton(AF_INET, text, &v4->sin_addr) == 1) {
-		v4->sin_family = AF_INET;
-		return true;
-	}
-	if (inet_pton(AF_INET6, text, &v6->sin6_addr) != 1)
-		return false;
+	memcpy(&v6->sin6_addr, &ip, sizeof(ip));
 	v6->sin6_family = AF_INET6;
-	if (IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr)) {
-		uint32_t last;
-
-		memcpy(&last, &v6->sin6_addr.s6_addr[12], sizeof(last));
-		memset(out, 0, sizeof(*out));
-		v4->sin_addr.s_addr = last;
-		v4->sin_family = AF_INET;
-	}
+	if (!IN6_IS_ADDR_V4MAPPED(&v6->sin6_addr))
+		return true;
+	memset(out, 0, sizeof(*out));
+	memcpy(&v4->sin_addr, &ip.bytes[12], sizeof(v4->sin_addr));
+	v4->sin_family = AF_INET;
 	return true;
 }
 

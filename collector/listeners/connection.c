@@ -41,6 +41,7 @@ piece_free(struct piece *p)
 		return;
 	free(p->bytes);
 	free(p->agent);
+	free(p->owner);
 	free(p->peer);
 	free(p);
 }

@@ -37,6 +37,8 @@ struct piece {
 	char *bytes;         /* owned */
 	size_t len;
 	char *agent;         /* subject CN, owned */
+	char *owner;         /* organization.id, owned; NULL: the agent says it.
+	              * Not NULL only in the collector's own pieces */
 	char *peer;          /* address:port, owned */
 	const char *failure; /* static */
 	int64_t arrival_ns;
