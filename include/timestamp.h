@@ -60,7 +60,8 @@ struct timestamp_hints {
  * Each reads a time stamp at the start of `s` and says how many bytes it was,
  * 0 if there is none.
  *   rfc3339:  2026-11-22T01:02:03[.fraction](Z|+05:00|+0500|), 'T' or ' ';
- *             ',' before the fraction too; without a zone hints->tz counts
+ *             ',' before the fraction too; the zone may stand behind a
+ *             space; without one hints->tz counts
  *   rfc3164:  Nov 22 01:02:03, "Nov  2 ...", also with a year after the day or
  *             at the end
  *   clf:      22/Nov/2026:01:02:03 +0500 (Apache, nginx)

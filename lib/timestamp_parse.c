@@ -22,6 +22,25 @@ date(struct stamp *s, char separator, struct civil_time *c)
 	    stamp_digits(s, 2, &c->day);
 }
 
+/* " +0500" and " +05:00", as icinga, exim and others have it; no " -1". */
+static bool
+zone_behind_space(struct stamp *s, int32_t *offset)
+{
+	enum { SHORTEST = 5 };
+	struct stamp t = *s;
+	const char *sign;
+
+	if (!stamp_char(&t, ' '))
+		return false;
+	sign = t.at;
+	if (t.end - sign < SHORTEST || (*sign != '+' && *sign != '-') ||
+	    !stamp_zone(&t, offset) || t.at - sign < SHORTEST ||
+	    (t.at < t.end && *t.at >= '0' && *t.at <= '9'))
+		return false;
+	*s = t;
+	return true;
+}
+
 size_t
 timestamp_parse_rfc3339(struct slice text, const struct timestamp_hints *hints,
     int64_t *time_ns)
@@ -38,7 +57,7 @@ timestamp_parse_rfc3339(struct slice text, const struct timestamp_hints *hints,
 	if (!stamp_clock(&s, &c))
 		return 0;
 	stamp_optional_fraction(&s, &c.nanosecond);
-	if (stamp_zone(&s, &offset))
+	if (stamp_zone(&s, &offset) || zone_behind_space(&s, &offset))
 		return stamp_done_offset(&s, text, &c, offset, time_ns);
 	return stamp_done(&s, text, &c, hints, time_ns);
 }

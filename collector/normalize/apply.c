@@ -3,7 +3,34 @@
 #include "address.h"
 #include "reader.h"
 
-enum { INT_DIGITS_MAX = 19, FLOAT_TEXT_MAX = 40 };
+enum { INT_DIGITS_MAX = 19, HEX_DIGITS_MAX = 16, FLOAT_TEXT_MAX = 40 };
+
+/* Behind 0x, as Windows writes process ids. */
+static bool
+read_hex(struct slice s, int64_t *out)
+{
+	uint64_t value = 0;
+
+	if (s.len < 3 || s.len > HEX_DIGITS_MAX + 2 || s.ptr[0] != '0' ||
+	    s.ptr[1] != 'x')
+		return false;
+	for (size_t i = 2; i < s.len; i++) {
+		char c = s.ptr[i];
+		unsigned digit;
+
+		if (c >= '0' && c <= '9')
+			digit = (unsigned)(c - '0');
+		else if (c >= 'a' && c <= 'f')
+			digit = (unsigned)(c - 'a') + 10;
+		else if (c >= 'A' && c <= 'F')
+			digit = (unsigned)(c - 'A') + 10;
+		else
+			return false;
+		value = value << 4 | digit;
+	}
+	*out = (int64_t)value;
+	return value <= INT64_MAX;
+}
 
 static bool
 read_int(struct slice s, int64_t *out)
@@ -12,6 +39,8 @@ read_int(struct slice s, int64_t *out)
 	uint64_t value = 0;
 	size_t i = negative ? 1 : 0;
 
+	if (read_hex(s, out))
+		return true;
 	if (s.len == i || s.len - i > INT_DIGITS_MAX)
 		return false;
 	for (; i < s.len; i++) {

@@ -33,6 +33,19 @@ nil(struct slice s)
 	return s.len == 1 && s.ptr[0] == '-' ? (struct slice){ NULL, 0 } : s;
 }
 
+/*
+ * Whether "[" is the first byte of the message after all, as Check Point writes
+ * it: an SD-ID has no '=' and no quote (RFC 5424 section 6.3.2).
+ */
+static bool
+is_no_element(struct slice s)
+{
+	for (size_t i = 1; i < s.len && s.ptr[i] != ' ' && s.ptr[i] != ']'; i++)
+		if (s.ptr[i] == '"' || s.ptr[i] == '=')
+			return true;
+	return false;
+}
+
 static bool
 read_structured_data(struct slice *s, struct slice *out)
 {
@@ -42,6 +55,8 @@ read_structured_data(struct slice *s, struct slice *out)
 		*s = skip(*s, 1);
 		return s->len == 0 || s->ptr[0] == ' ';
 	}
+	if (s->len > 0 && s->ptr[0] == '[' && is_no_element(*s))
+		return true;
 	while (n < s->len && s->ptr[n] == '[') {
 		size_t one = element_length(skip(*s, n));
 
@@ -109,7 +124,7 @@ read_5424(struct slice s, const struct timestamp_hints *hints,
 	h->procid = nil(h->procid);
 	h->msgid = nil(h->msgid);
 	h->program = program_name(h->appname);
-	if (s.len > 0) /* the space before MSG */
+	if (s.len > 0 && s.ptr[0] == ' ') /* the space before MSG */
 		s = skip(s, 1);
 	if (s.len >= 3 && memcmp(s.ptr, "\xef\xbb\xbf", 3) == 0)
 		s = skip(s, 3);

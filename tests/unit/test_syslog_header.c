@@ -47,6 +47,9 @@ static const struct {
 	{ "<0>1 2026-11-22T01:02:03Z web-1 a - ID1 [x@1 k=\"v]\\\"\"][y] \xef"
 	  "\xbb\xbfm",
 	    "2026-11-22T01:02:03.000Z", "web-1", "a", "", "m", -1 },
+	{ "<0>1 2026-11-22T01:02:03Z web-1 a - - [k:\"v w\"; l:\"x\"]",
+	    "2026-11-22T01:02:03.000Z", "web-1", "a", "",
+	    "[k:\"v w\"; l:\"x\"]", -1 },
 	{ "<13>text without a header", NULL, "", "", "",
 	    "text without a header", 13 },
 };
