@@ -17,12 +17,13 @@ enum {
 	REPEATS = 40, /* to the third is below the limit, to the fourth not */
 	LIMIT = 400000,
 	POSITIONS = 512,
+	PIECE_MAX = 3,
 	TAIL_MAX = 128
 };
 
-static const char *const pieces[] = { "a", "0", " ", "\"", "'", "-", ".", ":",
-	"/", ",", "=", "(", "a ", "a  ", "a,", "a=", "0.", "a.", "a:", "a/",
-	"\\\"" };
+static const char pieces[][PIECE_MAX + 1] = { "a", "0", " ", "\"", "'", "-",
+	".", ":", "/", ",", "=", "(", "a ", "a  ", "a,", "a=", "0.", "a.",
+	"a:", "a/", "\\\"" };
 
 static bool
 exceeds(const struct pattern *p, struct slice text, pcre2_match_data *data,
@@ -56,7 +57,7 @@ static bool
 pump(const struct pattern *p, struct slice head, pcre2_match_data *data,
     pcre2_match_context *context)
 {
-	char text[POSITIONS + REPEATS * 2 + TAIL_MAX];
+	char text[POSITIONS + REPEATS * PIECE_MAX + TAIL_MAX];
 
 	if (head.len > 0)
 		memcpy(text, head.ptr, head.len);
