@@ -3,6 +3,7 @@
 """Every incident reaches a real Apache Kafka, whatever is killed meanwhile."""
 
 import atexit
+import contextlib
 import json
 import pathlib
 import shutil
@@ -74,39 +75,85 @@ def kafka():
     return shared[0]
 
 
-def configured(broker, prefix, **properties):
-    lines = [f"    {k}: {json.dumps(str(v))}" for k, v in properties.items()]
-    return "\n".join([
-        "kafka:", f"  brokers: ['{broker.address}']",
-        f"  topic_prefix: '{prefix}'", "  properties:",
-        "    security.protocol: plaintext", *lines])
+class Site(World):
+    """A world whose collector publishes under a prefix of its own."""
+
+    def __init__(self, prefix, running=True, **properties):
+        super().__init__()
+        self.broker, self.prefix = kafka(), prefix
+        if running:
+            self.broker.start()
+        else:
+            self.broker.kill()
+        lines = [f"    {k}: {json.dumps(str(v))}"
+                 for k, v in properties.items()]
+        self.extra = "\n".join([
+            "kafka:", f"  brokers: ['{self.broker.address}']",
+            f"  topic_prefix: '{prefix}'", "  properties:",
+            "    security.protocol: plaintext", *lines])
+        self.lines = 0
+        self.collector = self.agent = None
+
+    def start(self):
+        self.collector = self.start_collector(self.extra)
+        self.agent = self.start_agent()
+
+    def again(self):
+        """The collector anew."""
+        self.collector = self.start_collector(self.extra)
+
+    def attack(self, first, addresses, attempts=12, second=0):
+        """SSH brute force from so many addresses."""
+        attack(self.log("auth.log"), first, addresses, attempts, second)
+        self.lines += addresses * attempts
+
+    def settled(self):
+        """Every line written so far is stored and correlated."""
+        def done():
+            s = self.status()
+            return (s is not None and s["events"]["stored"] == self.lines and
+                    s["log"]["commits"] == s["log"]["correlated"])
+        wait_for("the lines to be stored and correlated", done)
+
+    def messages(self):
+        return self.broker.messages(self.prefix)
+
+    def published(self):
+        """Each incident has a message, if not yet its last one."""
+        wait_for("the incidents to be published", lambda: (
+            {i["id"] for i in self.ctl_json("incidents")} ==
+            {key for key, _ in self.messages()}))
+
+    @contextlib.contextmanager
+    def frozen(self):
+        """Kafka takes what is sent and answers nothing."""
+        self.broker.freeze(signal.SIGSTOP)
+        try:
+            yield
+        finally:
+            self.broker.freeze(signal.SIGCONT)
+
+    def end(self):
+        """SIGTERM; then the topic holds what kuzetctl said."""
+        self.settled()
+        incidents = self.ctl_json("incidents")
+        assert incidents
+        assert self.collector.stop() == 0, self.collector.text()[-2000:]
+        return incidents, check_topic(self.messages(), incidents)
 
 
-def attack(world, first, addresses, attempts=12, second=0):
-    """SSH brute force from so many addresses; returns the number of lines."""
-    with open(world.log("auth.log"), "a") as f:
+def attack(log, first, addresses, attempts, second):
+    with open(log, "a") as f:
         for n in range(first, first + addresses):
             for i in range(attempts):
                 f.write(f"Nov 21 {n // 60 % 24:02}:{n % 60:02}:"
                         f"{second + i:02} web-1 sshd[{1000 + n}]: Failed "
                         f"password for root from 198.51.{100 + n // 250}."
                         f"{1 + n % 250} port {40000 + i} ssh2\n")
-    world.lines = getattr(world, "lines", 0) + addresses * attempts
-    return world.lines
 
 
-def settled(world):
-    """Every line written so far is stored and correlated."""
-    def done():
-        s = world.status()
-        return (s is not None and s["events"]["stored"] == world.lines and
-                s["log"]["commits"] == s["log"]["correlated"])
-    wait_for("the lines to be stored and correlated", done)
-
-
-def check_topic(broker, prefix, incidents):
+def check_topic(messages, incidents):
     """The topic is the truth; returns the number of its messages."""
-    messages = broker.messages(prefix)
     assert len(set(messages)) == len(messages), "a value twice: " + str(
         [m for m in set(messages) if messages.count(m) > 1][:2])
     last = dict(messages)
@@ -122,220 +169,158 @@ def check_topic(broker, prefix, incidents):
     return len(messages)
 
 
-def end(world, broker, prefix, collector):
-    """SIGTERM; then the topic holds what kuzetctl said."""
-    settled(world)
-    incidents = world.ctl_json("incidents")
-    assert incidents
-    assert collector.stop() == 0, collector.text()[-2000:]
-    return incidents, check_topic(broker, prefix, incidents)
-
-
-def arrived(world, broker, prefix):
-    """Whether each incident has a message, if not yet its last one."""
-    return ({i["id"] for i in world.ctl_json("incidents")} ==
-            {key for key, _ in broker.messages(prefix)})
-
-
 def published():
     """the topic's last value of each key is the incident; none is twice"""
-    broker, prefix = kafka(), "plain."
-    broker.start()
-    with World() as w:
-        extra = configured(broker, prefix)
-        collector = w.start_collector(extra)
-        w.start_agent()
-        attack(w, 0, 30)
-        settled(w)
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        early = broker.messages(prefix)
+    with Site("plain.") as w:
+        w.start()
+        w.attack(0, 30)
+        w.settled()
+        w.published()
+        early = w.messages()
         began = time.monotonic()
         for round_ in range(3):
             # the same ones grow, others come
-            attack(w, 0, 15, second=15 + 12 * round_)
-            attack(w, 100 + 10 * round_, 10)
-            settled(w)
-        incidents, n = end(w, broker, prefix, collector)
+            w.attack(0, 15, second=15 + 12 * round_)
+            w.attack(100 + 10 * round_, 10)
+            w.settled()
+        incidents, n = w.end()
         assert n > len(early), "growth was published"
         most = 3 + (time.monotonic() - began) // 60
-        keys = [key for key, _ in broker.messages(prefix)]
+        keys = [key for key, _ in w.messages()]
         assert max(map(keys.count, keys)) <= most, "once a minute at most"
         assert any(i["events"] >= 48 for i in incidents)
         # a restart has nothing to add
-        collector = w.start_collector(extra)
+        w.again()
         wait_for("correlation", w.correlated)
         assert w.ctl_json("incidents") == incidents
         time.sleep(2)
         assert w.status()["outbox"]["pending"] == 0
         assert w.status()["outbox"]["delivered"] == n
-        assert collector.stop() == 0
-        assert check_topic(broker, prefix, incidents) == n
+        assert w.collector.stop() == 0
+        assert check_topic(w.messages(), incidents) == n
 
 
 def away():
     """Kafka is away for the whole run: nothing stops; started, it gets all"""
-    broker, prefix = kafka(), "away."
-    broker.kill()
-    with World() as w:
-        extra = configured(broker, prefix)
-        collector = w.start_collector(extra)
-        agent = w.start_agent()
-        attack(w, 0, 40)
-        settled(w)
+    with Site("away.", running=False) as w:
+        w.start()
+        w.attack(0, 40)
+        w.settled()
         incidents = w.ctl_json("incidents")
         assert w.status()["outbox"] == {"pending": len(incidents),
                                         "delivered": 0}
-        assert collector.stop(15) == 0, "Kafka's absence does not hold it"
-        collector = w.start_collector(extra)
-        attack(w, 20, 40, second=20)
-        settled(w)
+        assert w.collector.stop(15) == 0, "Kafka's absence does not hold it"
+        w.again()
+        w.attack(20, 40, second=20)
+        w.settled()
         assert len(w.ctl_json("incidents")) > len(incidents)
-        broker.start()
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
-        assert agent.stop() == 0
+        w.broker.start()
+        w.published()
+        w.end()
+        assert w.agent.stop() == 0
 
 
 def broker_killed():
     """Kafka is killed in mid-run, twice: everything arrives, nothing twice"""
-    broker, prefix = kafka(), "killed."
-    broker.start()
-    with World() as w:
-        collector = w.start_collector(configured(broker, prefix))
-        w.start_agent()
-        attack(w, 0, 50)
+    with Site("killed.") as w:
+        w.start()
+        w.attack(0, 50)
         for round_ in (1, 2):
-            attack(w, round_ * 200, 150)
+            w.attack(round_ * 200, 150)
             before = w.status()["outbox"]["delivered"]
             wait_for("deliveries", lambda n=before:
                      w.status()["outbox"]["delivered"] > n)
-            broker.kill()
-            attack(w, round_ * 200 + 150, 50)
-            settled(w)
-            broker.start()
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
+            w.broker.kill()
+            w.attack(round_ * 200 + 150, 50)
+            w.settled()
+            w.broker.start()
+        w.published()
+        w.end()
 
 
 def collector_killed():
     """the collector is killed while it publishes: nothing twice"""
-    broker, prefix = kafka(), "collector."
-    broker.start()
-    with World() as w:
-        extra = configured(broker, prefix)
-        collector = w.start_collector(extra)
-        w.start_agent()
+    with Site("collector.") as w:
+        w.start()
         for round_ in range(5):
             before = w.status()["incidents"]
-            attack(w, round_ * 200, 200)
+            w.attack(round_ * 200, 200)
             wait_for("incidents", lambda n=before:
                      w.status()["incidents"] > n)
-            collector.kill()
-            collector = w.start_collector(extra)
-        settled(w)
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
+            w.collector.kill()
+            w.again()
+        w.settled()
+        w.published()
+        w.end()
 
 
 def collector_killed_unanswered():
     """the collector is killed with messages under way to a frozen Kafka"""
-    broker, prefix = kafka(), "frozen."
-    broker.start()
-    with World() as w:
-        extra = configured(broker, prefix)
-        collector = w.start_collector(extra)
-        w.start_agent()
-        attack(w, 0, 20)
-        wait_for("messages", lambda: broker.messages(prefix))
+    with Site("frozen.") as w:
+        w.start()
+        w.attack(0, 20)
+        wait_for("messages", w.messages)
         for round_ in (1, 2, 3):
-            settled(w)
-            broker.freeze(signal.SIGSTOP)
-            try:
-                attack(w, round_ * 100, 50)
-                settled(w)
+            w.settled()
+            with w.frozen():
+                w.attack(round_ * 100, 50)
+                w.settled()
                 time.sleep(1.5)
-                collector.kill()
-                collector = w.start_collector(extra)
-            finally:
-                broker.freeze(signal.SIGCONT)
-            wait_for("the incidents to be published",
-                     lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
+                w.collector.kill()
+                w.again()
+            w.published()
+        w.end()
 
 
 def stopped_unanswered():
     """SIGTERM while Kafka is frozen: it ends with 0, and nothing is twice"""
-    broker, prefix = kafka(), "stopped."
-    broker.start()
-    with World() as w:
-        extra = configured(broker, prefix)
-        collector = w.start_collector(extra)
-        w.start_agent()
-        attack(w, 0, 20)
-        wait_for("messages", lambda: broker.messages(prefix))
-        settled(w)
-        broker.freeze(signal.SIGSTOP)
-        try:
-            attack(w, 100, 50)
-            settled(w)
+    with Site("stopped.") as w:
+        w.start()
+        w.attack(0, 20)
+        wait_for("messages", w.messages)
+        w.settled()
+        with w.frozen():
+            w.attack(100, 50)
+            w.settled()
             time.sleep(1.5)
-            assert collector.stop(20) == 0
-            collector = w.start_collector(extra)
-        finally:
-            broker.freeze(signal.SIGCONT)
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
+            assert w.collector.stop(20) == 0
+            w.again()
+        w.published()
+        w.end()
 
 
 def answers_late():
     """Kafka answers after every time-out: nothing is twice"""
-    broker, prefix = kafka(), "late."
-    broker.start()
-    with World() as w:
-        extra = configured(broker, prefix, **{
-            "message.timeout.ms": 2000, "socket.timeout.ms": 1000,
-            "request.timeout.ms": 1000})
-        collector = w.start_collector(extra)
-        w.start_agent()
-        attack(w, 0, 20)
-        wait_for("messages", lambda: broker.messages(prefix))
+    with Site("late.", **{"message.timeout.ms": 2000,
+                          "socket.timeout.ms": 1000,
+                          "request.timeout.ms": 1000}) as w:
+        w.start()
+        w.attack(0, 20)
+        wait_for("messages", w.messages)
         for round_ in (1, 2, 3):
-            settled(w)
-            broker.freeze(signal.SIGSTOP)
-            try:
-                attack(w, round_ * 100, 50)
-                settled(w)
+            w.settled()
+            with w.frozen():
+                w.attack(round_ * 100, 50)
+                w.settled()
                 time.sleep(4)
-            finally:
-                broker.freeze(signal.SIGCONT)
-            wait_for("the incidents to be published",
-                     lambda: arrived(w, broker, prefix))
-        end(w, broker, prefix, collector)
+            w.published()
+        w.end()
 
 
 def last_state():
     """an incident's last state is out within a minute, without a stop"""
-    broker, prefix = kafka(), "last."
-    broker.start()
-    with World() as w:
-        collector = w.start_collector(configured(broker, prefix))
-        w.start_agent()
-        attack(w, 0, 5)
-        settled(w)
-        wait_for("the incidents to be published",
-                 lambda: arrived(w, broker, prefix))
-        attack(w, 0, 5, second=20)
-        settled(w)
+    with Site("last.") as w:
+        w.start()
+        w.attack(0, 5)
+        w.settled()
+        w.published()
+        w.attack(0, 5, second=20)
+        w.settled()
         incidents = w.ctl_json("incidents")
         wait_for("their last states", lambda: dict(
             (i["id"], i) for i in incidents) == {
-                k: json.loads(v) for k, v in broker.messages(prefix)}, 90)
-        assert end(w, broker, prefix, collector)[0] == incidents
+                k: json.loads(v) for k, v in w.messages()}, 90)
+        assert w.end()[0] == incidents
 
 
 def refused():
@@ -362,14 +347,14 @@ def refused():
 
 def off():
     """without Kafka incidents are there, and the outbox is off"""
-    with World() as w:
-        collector = w.start_collector()
-        w.start_agent()
-        attack(w, 0, 10)
-        settled(w)
+    with Site("off.") as w:
+        w.extra = ""
+        w.start()
+        w.attack(0, 10)
+        w.settled()
         assert len(w.ctl_json("incidents")) >= 10
         assert w.status()["outbox"] == {"pending": 0, "delivered": 0}
-        assert collector.stop() == 0
+        assert w.collector.stop() == 0
 
 
 if __name__ == "__main__":
