@@ -10,32 +10,6 @@
 
 enum { ARENA_BLOCK = 16 * 1024, SECRET_LINE = 2048 };
 
-int
-family_run(const char *family, const struct subcommand *list, const char *help,
-    const struct global_options *global, int argc, char *argv[])
-{
-	struct global_options own = *global;
-
-	if (argc >= 2 && strcmp(argv[1], "--json") == 0) {
-		own.json = true;
-		argc--;
-		argv++;
-	}
-	if (argc >= 2 &&
-	    (strcmp(argv[1], "--help") == 0 || strcmp(argv[1], "-h") == 0)) {
-		(void)fputs(help, stdout);
-		return EXIT_GOOD;
-	}
-	for (; argc >= 2 && list->name != NULL; list++)
-		if (strcmp(list->name, argv[1]) == 0)
-			return list->run(&own, argc - 1, argv + 1);
-	if (argc >= 2)
-		(void)fprintf(stderr, "kuzetctl %s: no subcommand \"%s\"\n",
-		    family, argv[1]);
-	(void)fputs(help, stderr);
-	return EXIT_USAGE;
-}
-
 struct table {
 	const struct account_column *columns;
 	bool json, any;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the commands about accounts share: families of subcommands whose
- * requests have a JSON body and whose answers are tables.
+ * What the commands about accounts share: requests that have a JSON body and
+ * answers that are tables.
  */
 #pragma once
 
@@ -12,16 +12,6 @@ struct account_column {
 	const char *title, *field;
 	int width; /* 0: the last */
 };
-
-struct subcommand {
-	const char *name;
-	int (*run)(const struct global_options *global, int argc, char *argv[]);
-};
-
-/* The subcommand of argv[1]; `help` is all of --help. */
-int family_run(const char *family, const struct subcommand *list,
-    const char *help, const struct global_options *global, int argc,
-    char *argv[]);
 
 /*
  * Asks, and prints what comes: as it is with --json, else as a table of these

@@ -174,35 +174,33 @@ ask(const struct global_options *global, const char *agent, struct printing *p)
 }
 
 static int
+list_agents(const struct global_options *global, int argc, char *argv[])
+{
+	struct printing p = { .json = global->json };
+	int status = plain_options("agent list", help, 0, argc, argv, &p.json);
+
+	return status != -1 ? status : ask(global, NULL, &p);
+}
+
+static int
+show_agent(const struct global_options *global, int argc, char *argv[])
+{
+	struct printing p = { .json = global->json, .show = true };
+	int status = plain_options("agent show", help, 1, argc, argv, &p.json);
+
+	return status != -1 ? status : ask(global, argv[optind], &p);
+}
+
+static int
 run(const struct global_options *global, int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
+	static const struct subcommand list[] = {
+		{ "list", list_agents },
+		{ "show", show_agent },
+		{ NULL, NULL },
 	};
-	struct printing p = { .json = global->json };
-	const char *sub;
-	int c;
 
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			(void)fputs(help, stdout);
-			return EXIT_GOOD;
-		}
-		if (c != 'j')
-			return EXIT_USAGE;
-		p.json = true;
-	}
-	sub = optind < argc ? argv[optind] : "";
-	p.show = strcmp(sub, "show") == 0;
-	if ((!p.show && strcmp(sub, "list") != 0) ||
-	    argc - optind != (p.show ? 2 : 1)) {
-		(void)fputs(help, stderr);
-		return EXIT_USAGE;
-	}
-	return ask(global, p.show ? argv[optind + 1] : NULL, &p);
+	return family_run("agent", list, help, global, argc, argv);
 }
 
 const struct command cmd_agent = { "agent", "print who sends, and how they are",

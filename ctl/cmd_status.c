@@ -1,5 +1,4 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include <getopt.h>
 #include <stdio.h>
 #include <unistd.h>
 
@@ -76,33 +75,13 @@ on_line(void *ctx, struct slice line)
 static int
 run(const struct global_options *global, int argc, char *argv[])
 {
-	static const struct option options[] = {
-		{ "json", no_argument, NULL, 'j' },
-		{ "help", no_argument, NULL, 'h' },
-		{ NULL, 0, NULL, 0 },
-	};
 	struct status s = { .json = global->json };
 	struct error err;
 	enum rc rc;
-	int c;
+	int status = plain_options("status", help, 0, argc, argv, &s.json);
 
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
-	while ((c = getopt_long(argc, argv, "h", options, NULL)) != -1) {
-		if (c == 'h') {
-			(void)fputs(help, stdout);
-			return EXIT_GOOD;
-		}
-		if (c != 'j')
-			return EXIT_USAGE;
-		s.json = true;
-	}
-	if (optind < argc) {
-		(void)fprintf(stderr,
-		    "kuzetctl status: \"%s\" is one too many; "
-		    "--help tells more\n",
-		    argv[optind]);
-		return EXIT_USAGE;
-	}
+	if (status != -1)
+		return status;
 	rc = client_get(global, "/v1/status", on_line, &s, &err);
 	if (rc != RC_OK) {
 		(void)fprintf(stderr, "kuzetctl status: %s\n", err.text);

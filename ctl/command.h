@@ -25,6 +25,25 @@ struct command {
 	int (*run)(const struct global_options *global, int argc, char *argv[]);
 };
 
+struct subcommand {
+	const char *name;
+	/* argv[0] is the subcommand's name; optind is 0 */
+	int (*run)(const struct global_options *global, int argc, char *argv[]);
+};
+
+/* The subcommand of argv[1], of a list that ends with NULL; `help` is all of
+ * --help. */
+int family_run(const char *family, const struct subcommand *list,
+    const char *help, const struct global_options *global, int argc,
+    char *argv[]);
+
+/*
+ * Options where there are but --json and --help, and then `n` arguments.  -1:
+ * go on, they begin at argv[optind]; else the exit status.
+ */
+int plain_options(const char *command, const char *help, int n, int argc,
+    char *argv[], bool *json);
+
 /* Ends with NULL; in kuzetctl.c. */
 extern const struct command *const commands[];
 

@@ -2,6 +2,8 @@
 /* The subcommands of `kuzetctl store`; each returns the exit status. */
 #pragma once
 
+#include <stddef.h>
+
 #include "command.h"
 #include "error.h"
 
