@@ -132,8 +132,8 @@ struct login {
 };
 /*
  * A new session; its secret is given out once.  RC_DENIED: wrong; nothing says
- * what of it.  RC_EOF: all was right, but a one-time code is needed.  RC_AGAIN:
- * somebody else is being logged in.  After five failures the account is locked
+ * what of it.  RC_EOF: all was right, but a one-time code is needed.  Waits
+ * while others' passwords are hashed: those who call bound how many.  After five failures the account is locked
  * for half a minute, and twice as long with each further one, at most an hour.
  */
 enum rc accounts_login(struct accounts *a, const struct login *l,

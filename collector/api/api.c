@@ -128,7 +128,6 @@ check_rights(struct ask *a)
 	}
 	if (a->caller.kind > CALLER_LOCAL &&
 	    !limiter_take(a->api->by_account, ask_name(a), loop_now())) {
-		http_header(a->reply, "Retry-After", "1");
 		http_fail(a->reply, TOO_MANY, "too many requests; try again");
 		return false;
 	}
@@ -208,6 +207,13 @@ run(struct ask *a)
 	ask_fail(a, rc, &err);
 }
 
+static bool
+is_slow(void *ctx, const struct http_request *request)
+{
+	(void)ctx;
+	return route_is_slow(request->method, request->path);
+}
+
 static void
 on_request(void *ctx, const struct http_request *request,
     struct http_reply *reply)
@@ -275,6 +281,7 @@ api_start(const struct api_options *options, struct api **out,
 {
 	const struct http_options http = {
 		.handler = on_request,
+		.is_slow = is_slow,
 		.ctx = NULL,
 		.query_threads = options->query_threads > 0
 		    ? options->query_threads

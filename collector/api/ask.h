@@ -51,6 +51,8 @@ enum { ALLOW_MAX = 64 };
 const struct route *route_find(const struct route *table, const char *method,
     struct slice path, struct arena *arena, struct slice out[PATH_PARAMS_MAX],
     char allow[ALLOW_MAX]);
+/* Whether the route hashes passwords. */
+bool route_is_slow(const char *method, struct slice path);
 /* RC_INVALID: a parameter that the route does not have, or one twice. */
 enum rc route_check_params(const struct route *route,
     const struct http_request *r, struct error *err);

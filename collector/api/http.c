@@ -65,10 +65,10 @@ new_plain(struct event_base *base, void *ctx)
 	struct bufferevent *bev =
 	    bufferevent_socket_new(base, -1, BEV_OPT_CLOSE_ON_FREE);
 
-	(void)ctx;
 	if (bev == NULL)
 		abort(); /* of memory */
 	bufferevent_setwatermark(bev, EV_READ, 0, READ_AHEAD_MAX);
+	guard_output(ctx, bev);
 	return bev;
 }
 
@@ -89,6 +89,7 @@ new_tls(struct event_base *base, void *ctx)
 	/* many peers close without a close_notify: each answer has its end */
 	bufferevent_openssl_set_allow_dirty_shutdown(c->bev, 1);
 	bufferevent_setwatermark(c->bev, EV_READ, 0, READ_AHEAD_MAX);
+	guard_output(face, c->bev);
 	TAILQ_INSERT_HEAD(&face->connections, c, link);
 	face->n_connections++;
 	atomic_store(&face->http->connections, face->n_connections);
@@ -350,12 +351,41 @@ may_ask(struct http_face *face, struct evhttp_connection *connection,
 	return 0;
 }
 
+/*
+ * Slow ones have threads of their own, so that they hold up no query, and one
+ * address has a part of the room, so that it holds up no other.
+ */
+static struct http_lane *
+lane_of(struct http_reply *r, const char **why)
+{
+	struct http *h = r->http;
+	const struct http_reply *other;
+	struct slice key;
+	unsigned n = 0;
+
+	if (h->options.is_slow == NULL ||
+	    !h->options.is_slow(h->options.ctx, &r->parsed))
+		return &h->plain;
+	r->slow = true;
+	if (r->face->local)
+		return &h->slow;
+	key = limiter_address(r->parsed.peer.address);
+	TAILQ_FOREACH (other, &h->replies, link)
+		n += other->slow && !other->face->local &&
+		    slice_eq(limiter_address(other->parsed.peer.address), key);
+	if (n < HTTP_SLOW_OF_ADDRESS)
+		return &h->slow;
+	*why = "too many of these requests at once; try again";
+	return NULL;
+}
+
 static void
 on_request(struct evhttp_request *request, void *ctx)
 {
 	struct http_face *face = ctx;
 	struct evhttp_connection *connection =
 	    evhttp_request_get_connection(request);
+	struct http_lane *lane = NULL;
 	struct http_reply *r;
 	const char *why;
 	int status;
@@ -369,6 +399,10 @@ on_request(struct evhttp_request *request, void *ctx)
 		status = HTTP_BADREQUEST;
 		why = "the request or its query is malformed";
 	}
+	if (status == 0 && (lane = lane_of(r, &why)) == NULL) {
+		connection_waits(connection_of(face, connection));
+		status = TOO_MANY;
+	}
 	if (status != 0) {
 		refuse(face, request, status, why);
 		reply_unref(r);
@@ -376,7 +410,7 @@ on_request(struct evhttp_request *request, void *ctx)
 	}
 	/* before a query thread can end it */
 	reply_begin(r);
-	if (queue_try_push(face->http->waiting, r))
+	if (queue_try_push(lane->waiting, r))
 		return;
 	evhttp_connection_set_closecb(connection, NULL, NULL);
 	TAILQ_REMOVE(&face->http->replies, r, link);
@@ -392,11 +426,12 @@ on_request(struct evhttp_request *request, void *ctx)
 static void *
 query_thread(void *ctx)
 {
-	struct http *h = ctx;
+	struct http_lane *lane = ctx;
+	const struct http_options *o = &lane->http->options;
 	struct http_reply *r;
 
-	while ((r = queue_pop(h->waiting)) != NULL) {
-		h->options.handler(h->options.ctx, &r->parsed, r);
+	while ((r = queue_pop(lane->waiting)) != NULL) {
+		o->handler(o->ctx, &r->parsed, r);
 		reply_finish(r);
 	}
 	return NULL;
@@ -413,13 +448,13 @@ loop_main(void *ctx)
 
 /* Signals are the main thread's; SIGPIPE nobody's. */
 static void
-start_thread(pthread_t *thread, void *(*run)(void *), struct http *h)
+start_thread(pthread_t *thread, void *(*run)(void *), void *ctx)
 {
 	sigset_t all, before;
 
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
-	if (pthread_create(thread, NULL, run, h) != 0)
+	if (pthread_create(thread, NULL, run, ctx) != 0)
 		abort();
 	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
 }
@@ -448,6 +483,18 @@ start_face(struct http *h, struct http_face *face)
 	evhttp_set_timeout_tv(face->evhttp, &tv);
 }
 
+static void
+start_lane(struct http *h, struct http_lane *lane, unsigned threads,
+    size_t waiting_max)
+{
+	assert(threads > 0 && threads <= THREADS_MAX);
+	lane->http = h;
+	lane->waiting = queue_new(waiting_max);
+	lane->n_threads = threads;
+	for (unsigned i = 0; i < threads; i++)
+		start_thread(&lane->threads[i], query_thread, lane);
+}
+
 struct http *
 http_start(const struct http_options *options)
 {
@@ -459,11 +506,8 @@ http_start(const struct http_options *options)
 	start_face(h, &h->control);
 	start_face(h, &h->https);
 	h->control.local = true;
-	h->waiting = queue_new(HTTP_WAITING_MAX);
-	h->n_threads = options->query_threads;
-	assert(h->n_threads > 0 && h->n_threads <= THREADS_MAX);
-	for (unsigned i = 0; i < h->n_threads; i++)
-		start_thread(&h->threads[i], query_thread, h);
+	start_lane(h, &h->plain, options->query_threads, HTTP_WAITING_MAX);
+	start_lane(h, &h->slow, HTTP_SLOW_THREADS, HTTP_SLOW_WAITING_MAX);
 	return h;
 }
 
@@ -560,7 +604,15 @@ stop_replies(void *ctx)
 
 	TAILQ_FOREACH (r, &h->replies, link)
 		reply_gone(r);
-	queue_close(h->waiting);
+	queue_close(h->plain.waiting);
+	queue_close(h->slow.waiting);
+}
+
+static void
+join_lane(struct http_lane *lane)
+{
+	for (unsigned i = 0; i < lane->n_threads; i++)
+		(void)pthread_join(lane->threads[i], NULL);
 }
 
 void
@@ -571,9 +623,9 @@ http_stop(struct http *h)
 	if (h->loop_runs)
 		loop_post(h->loop, stop_replies, h);
 	else
-		queue_close(h->waiting);
-	for (unsigned i = 0; i < h->n_threads; i++)
-		(void)pthread_join(h->threads[i], NULL);
+		stop_replies(h);
+	join_lane(&h->plain);
+	join_lane(&h->slow);
 	/* after all that they posted */
 	if (h->loop_runs) {
 		loop_stop(h->loop);
@@ -586,7 +638,8 @@ http_stop(struct http *h)
 	loop_timer_free(h->https.sweep);
 	limiter_free(h->https.rate);
 	tls_context_free(h->https.tls);
-	queue_free(h->waiting);
+	queue_free(h->plain.waiting);
+	queue_free(h->slow.waiting);
 	loop_free(h->loop);
 	free(h);
 }

@@ -4,6 +4,7 @@
  * handlers on query threads, answers streamed with a bound.
  *
  *   http.c        sockets, connections, their limits, requests as they come
+ *   http_guard.c  what libevent would answer by itself
  *   http_reply.c  answers, between the query threads and the loop's
  *   http_query.c  texts of requests, taken apart
  *
@@ -24,6 +25,9 @@ enum {
 	HTTP_HEADERS_MAX = 16 * 1024, /* bytes, with the request line */
 	HTTP_BODY_MAX = 64 * 1024,    /* bytes */
 	HTTP_WAITING_MAX = 32,        /* requests waiting for a query thread */
+	HTTP_SLOW_THREADS = 2,
+	HTTP_SLOW_WAITING_MAX = 16, /* slow requests waiting for one of them */
+	HTTP_SLOW_OF_ADDRESS = 4,   /* slow requests of one address */
 	HTTP_IN_FLIGHT_MAX = 256 * 1024, /* bytes of one answer */
 	HTTP_STREAM_MAX = 64 * 1024, /* bytes that a stream's reader may lag */
 };
@@ -112,6 +116,9 @@ void http_stream_end(struct http_reply *reply);
 struct http_options {
 	http_handler *handler;
 	void *ctx; /* of the handler */
+	/* In the loop's thread: whether a request takes much of a processor,
+	 * whatever it finds; such have threads of their own.  NULL: none. */
+	bool (*is_slow)(void *ctx, const struct http_request *request);
 	unsigned query_threads;
 	/* a peer that reads nothing for so long is dropped; so is one that
 	 * sends nothing */

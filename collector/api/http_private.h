@@ -46,16 +46,23 @@ struct http_face {
 	struct loop_timer *sweep;
 };
 
+/* Requests on their way to threads of their own. */
+struct http_lane {
+	struct http *http;
+	struct queue *waiting;
+	pthread_t threads[THREADS_MAX];
+	unsigned n_threads;
+};
+
 struct http {
 	struct http_options options;
 	struct loop *loop;
 	struct http_face control, https;
-	struct queue *waiting;
 	pthread_t loop_thread;
-	pthread_t threads[THREADS_MAX];
-	unsigned n_threads;
+	struct http_lane plain, slow;
 	TAILQ_HEAD(, http_reply) replies; /* the loop's: those that go on */
 	bool loop_runs;
+	bool answers; /* the loop's: what is written now is ours */
 	_Atomic uint64_t connections, requests, limited, refused;
 };
 
@@ -70,6 +77,7 @@ struct http_reply {
 	struct http_face *face;
 	struct evhttp_request *request;
 	struct http_request parsed;
+	bool slow;                 /* of the slow lane */
 	char *text, *query, *body; /* owned: what `parsed` points into */
 
 	/* the query thread's */
@@ -116,6 +124,16 @@ void reply_finish(struct http_reply *r);
 /* An answer that needs no query. */
 void reply_refuse(struct http_face *face, struct evhttp_request *request,
     int status, const char *message);
+
+/* What goes with every answer of a face: the first so many of these. */
+struct http_fixed_header {
+	const char *name, *value;
+};
+extern const struct http_fixed_header http_fixed[];
+size_t http_fixed_count(const struct http_face *face);
+
+/* http_guard.c: nobody but us answers on this connection. */
+void guard_output(struct http_face *face, struct bufferevent *bev);
 
 /* http.c: when the answer is out, or NULL. */
 struct http_connection *connection_of(struct http_face *face,

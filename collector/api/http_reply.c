@@ -11,7 +11,7 @@
 #include "timestamp.h"
 #include "xalloc.h"
 
-enum { CHUNK_BYTES = 32 * 1024, STALL_BYTES = 4096 };
+enum { CHUNK_BYTES = 32 * 1024, STALL_BYTES = 4096, TOO_MANY = 429 };
 
 static const int64_t heartbeat_ns = 15 * NS_PER_SEC;
 
@@ -147,27 +147,35 @@ reply_begin(struct http_reply *r)
 /* ---- what goes with every answer ------------------------------------------ */
 
 /* Nothing of an answer is for a page of somebody else, or to be kept. */
+const struct http_fixed_header http_fixed[] = {
+	{ "Cache-Control", "no-store" },
+	{ "X-Content-Type-Options", "nosniff" },
+	{ "Content-Security-Policy",
+	    "default-src 'none'; frame-ancestors 'none'" },
+	{ "X-Frame-Options", "DENY" },
+	{ "Referrer-Policy", "no-referrer" },
+	{ "Cross-Origin-Resource-Policy", "same-origin" },
+	{ "Strict-Transport-Security", "max-age=31536000" },
+};
+
+size_t
+http_fixed_count(const struct http_face *face)
+{
+	return face->local ? 1 : sizeof(http_fixed) / sizeof(http_fixed[0]);
+}
+
+/* Behind what the handler gave. */
 static void
-add_headers(const struct http_face *face, struct evkeyvalq *headers,
+add_headers(const struct http_face *face, struct evkeyvalq *headers, int status,
     const char *type)
 {
-	static const struct {
-		const char *name, *value;
-	} fixed[] = {
-		{ "Cache-Control", "no-store" },
-		{ "X-Content-Type-Options", "nosniff" },
-		{ "Content-Security-Policy",
-		    "default-src 'none'; frame-ancestors 'none'" },
-		{ "X-Frame-Options", "DENY" },
-		{ "Referrer-Policy", "no-referrer" },
-		{ "Cross-Origin-Resource-Policy", "same-origin" },
-		{ "Strict-Transport-Security", "max-age=31536000" },
-	};
-	size_t n = sizeof(fixed) / sizeof(fixed[0]);
-
 	(void)evhttp_add_header(headers, "Content-Type", type);
-	for (size_t i = 0; i < (face->local ? 1 : n); i++)
-		(void)evhttp_add_header(headers, fixed[i].name, fixed[i].value);
+	for (size_t i = 0; i < http_fixed_count(face); i++)
+		(void)evhttp_add_header(headers, http_fixed[i].name,
+		    http_fixed[i].value);
+	if ((status == HTTP_SERVUNAVAIL || status == TOO_MANY) &&
+	    evhttp_find_header(headers, "Retry-After") == NULL)
+		(void)evhttp_add_header(headers, "Retry-After", "1");
 }
 
 void
@@ -177,15 +185,15 @@ reply_refuse(struct http_face *face, struct evhttp_request *request, int status,
 	struct evkeyvalq *headers = evhttp_request_get_output_headers(request);
 	struct evbuffer *body = evbuffer_new();
 
-	add_headers(face, headers, "application/json");
+	add_headers(face, headers, status, "application/json");
 	if (status == HTTP_BADREQUEST) /* who knows what comes next */
 		(void)evhttp_add_header(headers, "Connection", "close");
-	if (status == HTTP_SERVUNAVAIL || status == 429)
-		(void)evhttp_add_header(headers, "Retry-After", "1");
 	if (body != NULL)
 		(void)evbuffer_add_printf(body, "{\"error\":\"%s\"}\n",
 		    message);
+	face->http->answers = true;
 	evhttp_send_reply(request, status, NULL, body);
+	face->http->answers = false;
 	if (body != NULL)
 		evbuffer_free(body);
 }
@@ -233,15 +241,17 @@ start_reply(struct http_reply *r)
 	struct evkeyvalq *headers =
 	    evhttp_request_get_output_headers(r->request);
 
-	add_headers(r->face, headers, r->type);
 	for (size_t i = 0; i < r->n_headers; i++)
 		(void)evhttp_add_header(headers, r->headers[i].name,
 		    r->headers[i].value);
+	add_headers(r->face, headers, r->status, r->type);
 	if (r->status == HTTP_NOCONTENT) {
 		r->started = true;
 		return; /* no body, no chunks: end_reply() */
 	}
+	r->http->answers = true;
 	evhttp_send_reply_start(r->request, r->status, NULL);
+	r->http->answers = false;
 	r->started = true;
 }
 
@@ -259,11 +269,13 @@ end_reply(struct http_reply *r)
 		set_timeout(connection, r->http->options.timeout_ns);
 		connection_waits(connection_of(r->face, connection));
 	}
+	r->http->answers = true;
 	/* frees the request if its connection is gone */
 	if (r->status == HTTP_NOCONTENT && connection != NULL)
 		evhttp_send_reply(r->request, HTTP_NOCONTENT, NULL, NULL);
 	else
 		evhttp_send_reply_end(r->request);
+	r->http->answers = false;
 	r->request = NULL;
 	reply_unref(r);
 }
@@ -295,8 +307,10 @@ write_piece(struct http_reply *r, struct piece *p)
 		piece_drained(NULL, p->len, p);
 		writes = false;
 	} else {
+		r->http->answers = true;
 		evhttp_send_reply_chunk_with_cb(r->request, body, on_written,
 		    r);
+		r->http->answers = false;
 	}
 	if (body != NULL)
 		evbuffer_free(body);

@@ -164,6 +164,24 @@ route_find(const struct route *table, const char *method, struct slice path,
 	return NULL;
 }
 
+bool
+route_is_slow(const char *method, struct slice path)
+{
+	static ask_handler *const slow[] = { post_login, put_password,
+		post_totp, post_user, patch_user };
+	struct slice parts[PATH_PARAMS_MAX];
+
+	for (const struct route *r = routes; r->path != NULL; r++) {
+		if (strcmp(r->method, method) != 0 ||
+		    !path_fits(r->path, path, parts))
+			continue;
+		for (size_t i = 0; i < sizeof(slow) / sizeof(slow[0]); i++)
+			if (r->handler == slow[i])
+				return true;
+	}
+	return false;
+}
+
 static bool
 is_word_of(const char *words, struct slice name)
 {

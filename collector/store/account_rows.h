@@ -3,6 +3,7 @@
 #pragma once
 
 #include <pthread.h>
+#include <semaphore.h>
 
 #include "accounts.h"
 #include "sql.h"
@@ -10,8 +11,12 @@
 struct accounts {
 	pthread_mutex_t lock; /* of `db` */
 	struct sql *db;
-	pthread_mutex_t hashing; /* one at a time: each takes 32 MiB */
+	/* Few passwords are hashed at once: each takes 32 MiB. */
+	sem_t hashing;
 };
+enum { HASHING_MAX = 2 };
+void hashing_begin(struct accounts *a);
+void hashing_end(struct accounts *a);
 
 /* Its columns, and the account of such a row. */
 #define ACCOUNT_COLUMNS                                                        \

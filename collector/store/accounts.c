@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/store/account_rows.h"
 
+#include <errno.h>
 #include <stdlib.h>
 
 #include "collector/store/internal.h"
@@ -12,7 +13,7 @@ accounts_open(struct store *s, struct accounts **out, struct error *err)
 	struct accounts *a = xzalloc(sizeof(*a));
 
 	(void)pthread_mutex_init(&a->lock, NULL);
-	(void)pthread_mutex_init(&a->hashing, NULL);
+	(void)sem_init(&a->hashing, 0, HASHING_MAX);
 	*out = NULL;
 	if (soc_connect(s->dir, SQL_WRITE, &a->db, err) != RC_OK) {
 		accounts_close(a);
@@ -29,8 +30,22 @@ accounts_close(struct accounts *a)
 		return;
 	sql_close(a->db);
 	(void)pthread_mutex_destroy(&a->lock);
-	(void)pthread_mutex_destroy(&a->hashing);
+	(void)sem_destroy(&a->hashing);
 	free(a);
+}
+
+void
+hashing_begin(struct accounts *a)
+{
+	while (sem_wait(&a->hashing) != 0)
+		if (errno != EINTR)
+			abort();
+}
+
+void
+hashing_end(struct accounts *a)
+{
+	(void)sem_post(&a->hashing);
 }
 
 void
@@ -284,9 +299,9 @@ hash_of(struct accounts *a, struct slice password, char out[PASSWORD_HASH_TEXT])
 	out[0] = '\0';
 	if (password.len == 0)
 		return;
-	(void)pthread_mutex_lock(&a->hashing);
+	hashing_begin(a);
 	password_hash(password, out);
-	(void)pthread_mutex_unlock(&a->hashing);
+	hashing_end(a);
 }
 
 enum rc

@@ -152,12 +152,10 @@ check_password(struct accounts *a, const struct login *l, struct attempt *t,
 {
 	bool good;
 
-	if (pthread_mutex_trylock(&a->hashing) != 0)
-		return error_set(err, RC_AGAIN,
-		    "somebody else is being logged in; try again");
+	hashing_begin(a);
 	/* of whom nobody knows too: it takes the same time */
 	good = password_verify(l->password, t->hash);
-	(void)pthread_mutex_unlock(&a->hashing);
+	hashing_end(a);
 	if (good && t->known && t->account.enabled &&
 	    t->locked_until_ns <= l->now_ns)
 		return RC_OK;

@@ -61,11 +61,18 @@ class Site:
                                 self.world.pki / f"{certificate}.key")
         return ctx
 
-    def raw(self, certificate=None):
+    def raw(self, certificate=None, source="127.0.0.1"):
         """A TLS connection, for what no HTTP client would send."""
-        s = socket.create_connection(("127.0.0.1", self.port), PATIENCE)
+        s = socket.create_connection(("127.0.0.1", self.port), PATIENCE,
+                                     (source, 0))
         return self.context(certificate).wrap_socket(
             s, server_hostname="127.0.0.1")
+
+    def raw_local(self):
+        s = socket.socket(socket.AF_UNIX)
+        s.settimeout(PATIENCE)
+        s.connect(str(self.world.dir / "collector.sock"))
+        return s
 
     def ask(self, method, path, body=None, token=None, headers=None,
             certificate=None):

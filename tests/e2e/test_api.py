@@ -511,6 +511,41 @@ def test_limits():
                  lambda: s.ask("GET", "/healthz").status in (200, 429))
 
 
+def test_logins_at_once():
+    """an address that logs in many times at once holds up no other"""
+    with site(FAST) as s:
+        s.add_user("anna", "analyst")
+        body = ('{"user": "anna", "password": "%s"}'
+                % https.PASSWORD.format(7)).encode()
+        request = (b"POST /v1/login HTTP/1.1\r\nHost: x\r\n"
+                   b"Content-Type: application/json\r\n"
+                   b"Connection: close\r\nContent-Length: %d\r\n\r\n"
+                   % len(body)) + body
+
+        def turned_away():
+            many = [s.raw() for _ in range(10)]
+            for sock in many:
+                sock.sendall(request)
+            other = s.raw(source="127.0.0.2")
+            other.sendall(request)
+            # it is let in while the first one's requests wait
+            assert hear(other, b"\r\n\r\n").startswith(b"HTTP/1.1 200 ")
+            other.close()
+            answers = [hear(sock, b"}\n") for sock in many]
+            for sock in many:
+                sock.close()
+            refused = [a for a in answers
+                       if not a.startswith(b"HTTP/1.1 200 ")]
+            for a in refused:
+                assert a.startswith(b"HTTP/1.1 429 "), a
+                assert b"\r\nRetry-After: 1\r\n" in a, a
+                assert b"at once" in a, a
+            assert len(refused) <= 6, answers
+            return refused
+
+        wait_for("more at once than one address may", turned_away)
+
+
 def gone(sock):
     try:
         sock.settimeout(0.05)
@@ -519,6 +554,31 @@ def gone(sock):
         return False
     except OSError:
         return True
+
+
+def answered_by_us(sock, request):
+    """All of an answer to what is no good: JSON as any other, or nothing."""
+    answer = b""
+    try:
+        sock.sendall(request)
+        while more := sock.recv(4096):
+            answer += more
+    except OSError:
+        pass
+    sock.close()
+    if not answer:
+        return answer
+    head, _, body = answer.partition(b"\r\n\r\n")
+    assert int(head.split()[1]) >= 400, (request[:60], answer)
+    for word in (b"<html", b"libevent", b"text/html"):
+        assert word not in answer.lower(), (request[:60], answer)
+    assert b"\r\nContent-Type: application/json\r\n" in head, answer
+    assert b"\r\nCache-Control: no-store" in head, answer
+    if sock.family != harness.socket.AF_UNIX:
+        assert b"\r\nStrict-Transport-Security: " in head, answer
+        assert b"\r\nContent-Security-Policy: " in head, answer
+    assert b'{"error":"' in body, (request[:60], answer)
+    return answer
 
 
 def test_oversized():
@@ -536,16 +596,28 @@ def test_oversized():
                 head + b"Transfer-Encoding: chunked\r\n\r\n"
                 + b"20000\r\n" + b"x" * 0x20000 + b"\r\n0\r\n\r\n",
                 b"GET /" + b"x" * 40000 + b" HTTP/1.1\r\n\r\n",
-                b"\x00" * 1000,
-                b"GET / HTTP/9.9\r\n\r\n"):
-            sock = s.raw()
-            try:
-                sock.sendall(request)
-                answer = sock.recv(4096)
-            except OSError:
-                answer = b""
-            assert not answer or int(answer.split()[1]) >= 400, answer
-            sock.close()
+                head + b"Expect: the best\r\nContent-Length: 2\r\n\r\n{}",
+                b"\x00" * 1000 + b"\r\n\r\n",
+                b"GET / HTTP/9.9\r\n\r\n",
+                b"GET\r\n\r\n", b"GET / HTTP/1.1\r\nno colon\r\n\r\n",
+                b"BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"get / HTTP/1.1\r\nHost: x\r\n\r\n",
+                b"GET http://[ HTTP/1.1\r\nHost: x\r\n\r\n"):
+            for sock in s.raw(), s.raw_local():
+                answered_by_us(sock, request)
+        # those that end here are answered, not only hung up on
+        for request, status in (
+                (b"GET\r\n\r\n", 400),
+                (b"BREW /pot HTTP/1.1\r\nHost: x\r\n\r\n", 501)):
+            got = answered_by_us(s.raw(), request)
+            assert got.startswith(b"HTTP/1.1 %d " % status), got
+        # libevent's own word between a head and its body is none of that
+        sock = s.raw()
+        sock.sendall(head + b"Expect: 100-continue\r\n"
+                     b"Content-Length: 2\r\nConnection: close\r\n\r\n")
+        assert hear(sock, b"\r\n\r\n").startswith(b"HTTP/1.1 100 ")
+        sock.sendall(b"{}")
+        assert hear(sock, b"}\n").startswith(b"HTTP/1.1 400 ")
         # smuggled: the second request must not be answered
         sock = s.raw()
         sock.sendall(head + b"Content-Length: 4\r\n"
@@ -627,4 +699,4 @@ if __name__ == "__main__":
         test_matrix, test_nothing_before_login, test_owner_sees_its_own,
         test_saved_searches, test_incident_is_worked_on, test_sessions_of_browsers,
         test_second_factor, test_certificates, test_live, test_audit,
-        test_limits, test_oversized, test_tls, test_reload])
+        test_limits, test_logins_at_once, test_oversized, test_tls, test_reload])
