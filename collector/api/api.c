@@ -21,6 +21,7 @@ enum {
 	QUERY_THREADS = 2,
 	ARENA_BLOCK = 4096,
 	TARGET_MAX = 1024, /* bytes of it in the audit log */
+	NO_CONTENT = 204,
 	UNAUTHORIZED = 401,
 	FORBIDDEN = 403,
 	NOT_FOUND = 404,
@@ -45,12 +46,6 @@ api_rules(struct api *api)
 }
 
 /* ---- may it? ------------------------------------------------------------------ */
-
-static bool
-is_change(const struct ask *a)
-{
-	return strcmp(a->request->method, "GET") != 0;
-}
 
 static struct slice
 address_key(const struct ask *a)
@@ -103,8 +98,11 @@ check_route(struct ask *a, const char *allow)
 {
 	if (a->route != NULL)
 		return true;
-	if (allow[0] != '\0') {
+	if (allow[0] != '\0')
 		http_header(a->reply, "Allow", allow);
+	if (allow[0] != '\0' && strcmp(a->request->method, "OPTIONS") == 0) {
+		http_type(a->reply, NO_CONTENT, "application/json");
+	} else if (allow[0] != '\0') {
 		http_fail(a->reply, BAD_METHOD, "not by this method");
 	} else {
 		http_fail(a->reply, NOT_FOUND, "no such resource");
@@ -131,7 +129,7 @@ check_rights(struct ask *a)
 		http_fail(a->reply, TOO_MANY, "too many requests; try again");
 		return false;
 	}
-	if (is_change(a) && !auditor_works(a->api->auditor)) {
+	if (!ask_only_reads(a) && !auditor_works(a->api->auditor)) {
 		http_fail(a->reply, UNAVAILABLE,
 		    "the audit log cannot be written: nothing is changed");
 		return false;
@@ -151,7 +149,7 @@ is_audited(const struct ask *a)
 	if (a->route != NULL && strcmp(a->route->action, "health") == 0)
 		return false;
 	if (a->request->peer.local)
-		return is_change(a);
+		return !ask_only_reads(a);
 	return a->caller.name[0] != '\0' ||
 	    a->request->headers.authorization.ptr != NULL ||
 	    a->request->headers.cookie.ptr != NULL;
@@ -178,7 +176,7 @@ write_audit(struct ask *a)
 
 	if (e.target.len > TARGET_MAX)
 		e.target.len = TARGET_MAX;
-	(void)auditor_add(a->api->auditor, &e, is_change(a));
+	(void)auditor_add(a->api->auditor, &e, !ask_only_reads(a));
 }
 
 static void

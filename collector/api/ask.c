@@ -18,6 +18,17 @@ enum {
 /* ---- answers ---------------------------------------------------------------- */
 
 bool
+ask_only_reads(const struct ask *a)
+{
+	static const char *const methods[] = { "GET", "HEAD", "OPTIONS" };
+
+	for (size_t i = 0; i < sizeof(methods) / sizeof(methods[0]); i++)
+		if (strcmp(a->request->method, methods[i]) == 0)
+			return true;
+	return false;
+}
+
+bool
 ask_line(struct ask *a)
 {
 	bool more = true;

@@ -59,6 +59,8 @@ enum rc route_check_params(const struct route *route,
 
 /* ---- answers ---------------------------------------------------------------- */
 
+/* GET, HEAD, OPTIONS: nothing is changed. */
+bool ask_only_reads(const struct ask *a);
 /* Sends the line; false: nobody reads any more. */
 bool ask_line(struct ask *a);
 /* With the status that such an error has; RC_OK does nothing. */

@@ -68,7 +68,7 @@ auth_csrf(const struct ask *a, struct error *err)
 	const struct http_headers *h = &a->request->headers;
 	struct slice csrf = { a->caller.csrf, strlen(a->caller.csrf) };
 
-	if (strcmp(a->request->method, "GET") == 0 || a->request->peer.local ||
+	if (ask_only_reads(a) || a->request->peer.local ||
 	    bearer(h->authorization).ptr != NULL)
 		return RC_OK;
 	if (h->fetch_site.ptr != NULL &&

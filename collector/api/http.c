@@ -201,6 +201,10 @@ method_name(enum evhttp_cmd_type method)
 	switch (method) {
 	case EVHTTP_REQ_GET:
 		return "GET";
+	case EVHTTP_REQ_HEAD:
+		return "HEAD";
+	case EVHTTP_REQ_OPTIONS:
+		return "OPTIONS";
 	case EVHTTP_REQ_POST:
 		return "POST";
 	case EVHTTP_REQ_PUT:
@@ -302,6 +306,7 @@ parse_request(struct http_reply *r)
 	r->text = xstrdup(evhttp_request_get_uri(r->request));
 	r->query = xstrdup(query != NULL ? query : "");
 	p->method = method_name(evhttp_request_get_command(r->request));
+	r->head = strcmp(p->method, "HEAD") == 0;
 	p->target = (struct slice){ r->text, strlen(r->text) };
 	p->path = (struct slice){ path, strlen(path) };
 	p->headers = (struct http_headers){

@@ -77,7 +77,8 @@ struct http_reply;
 /*
  * The handler runs on a query thread and answers with one http_fail(), or with
  * any number of http_write(); it then returns.  http_write() waits while the
- * peer reads slowly; false: the peer is gone, nobody will read more.
+ * peer reads slowly; false: the peer is gone, nobody will read more (of HEAD
+ * at once).
  */
 typedef void http_handler(void *ctx, const struct http_request *request,
     struct http_reply *reply);

@@ -78,6 +78,7 @@ struct http_reply {
 	struct evhttp_request *request;
 	struct http_request parsed;
 	bool slow;                 /* of the slow lane */
+	bool head;                 /* the answer has no body */
 	char *text, *query, *body; /* owned: what `parsed` points into */
 
 	/* the query thread's */

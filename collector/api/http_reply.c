@@ -235,6 +235,12 @@ stall_due(void *ctx)
 		    SHUT_RDWR);
 }
 
+static bool
+has_body(const struct http_reply *r)
+{
+	return r->status != HTTP_NOCONTENT && !r->head;
+}
+
 static void
 start_reply(struct http_reply *r)
 {
@@ -245,9 +251,9 @@ start_reply(struct http_reply *r)
 		(void)evhttp_add_header(headers, r->headers[i].name,
 		    r->headers[i].value);
 	add_headers(r->face, headers, r->status, r->type);
-	if (r->status == HTTP_NOCONTENT) {
+	if (!has_body(r)) {
 		r->started = true;
-		return; /* no body, no chunks: end_reply() */
+		return; /* no chunks: end_reply() */
 	}
 	r->http->answers = true;
 	evhttp_send_reply_start(r->request, r->status, NULL);
@@ -271,8 +277,8 @@ end_reply(struct http_reply *r)
 	}
 	r->http->answers = true;
 	/* frees the request if its connection is gone */
-	if (r->status == HTTP_NOCONTENT && connection != NULL)
-		evhttp_send_reply(r->request, HTTP_NOCONTENT, NULL, NULL);
+	if (!has_body(r) && connection != NULL)
+		evhttp_send_reply(r->request, r->status, NULL, NULL);
 	else
 		evhttp_send_reply_end(r->request);
 	r->http->answers = false;
@@ -296,7 +302,7 @@ static bool
 write_piece(struct http_reply *r, struct piece *p)
 {
 	bool there = evhttp_request_get_connection(r->request) != NULL;
-	bool writes = there && p->len > 0 && r->status != HTTP_NOCONTENT;
+	bool writes = there && p->len > 0 && has_body(r);
 	struct evbuffer *body = evbuffer_new();
 
 	if (!r->started && there)
@@ -398,6 +404,8 @@ http_write(struct http_reply *r, struct slice bytes)
 {
 	bool gone;
 
+	if (r->head)
+		return false; /* nobody reads on */
 	(void)buf_add_slice(&r->chunk, bytes);
 	if (r->chunk.len >= CHUNK_BYTES)
 		return post(r, false);
@@ -473,6 +481,8 @@ http_stream(struct http_reply *r, void (*on_gone)(void *ctx), void *ctx)
 	bool gone;
 
 	http_type(r, HTTP_OK, "text/event-stream");
+	if (r->head)
+		return false;
 	(void)buf_add_str(&r->chunk, ":\n\n");
 	(void)pthread_mutex_lock(&r->lock);
 	gone = r->gone;

@@ -94,6 +94,7 @@ post_login(struct ask *a)
 		a->caller = caller;
 		answer_login(a, secret, cookie);
 	} else if (rc == RC_DENIED || rc == RC_EOF) {
+		http_header(a->reply, "WWW-Authenticate", "Bearer");
 		http_fail(a->reply, UNAUTHORIZED, err.text);
 	} else {
 		ask_fail(a, rc, &err);

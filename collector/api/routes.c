@@ -148,6 +148,7 @@ route_find(const struct route *table, const char *method, struct slice path,
     struct arena *arena, struct slice out[PATH_PARAMS_MAX],
     char allow[ALLOW_MAX])
 {
+	const char *wanted = strcmp(method, "HEAD") == 0 ? "GET" : method;
 	size_t used = 0;
 
 	allow[0] = '\0';
@@ -156,11 +157,14 @@ route_find(const struct route *table, const char *method, struct slice path,
 			out[i] = (struct slice){ NULL, 0 };
 		if (!path_fits(table->path, path, out))
 			continue;
-		if (strcmp(table->method, method) == 0)
+		if (strcmp(table->method, wanted) == 0)
 			return decode_parts(out, arena) ? table : NULL;
 		used += (size_t)snprintf(allow + used, ALLOW_MAX - used, "%s%s",
-		    used > 0 ? ", " : "", table->method);
+		    table->method,
+		    strcmp(table->method, "GET") == 0 ? ", HEAD, " : ", ");
 	}
+	if (used > 0)
+		(void)snprintf(allow + used, ALLOW_MAX - used, "OPTIONS");
 	return NULL;
 }
 

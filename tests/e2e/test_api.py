@@ -133,6 +133,43 @@ def test_nothing_before_login():
             assert s.ask("GET", "/v1/events", token=bad or "-").status == 401
 
 
+def test_methods():
+    """HEAD is GET without what it answers; OPTIONS says what there is"""
+    with site(FAST) as s:
+        s.feed("web-1", ["something", "more"])
+        s.add_user("anna", "administrator")
+        t = s.token("anna", "events incidents users users:write self")
+        for path, status in (("/healthz", 200), ("/v1/events", 200),
+                             ("/v1/search?query=more", 200),
+                             ("/v1/live", 200), ("/v1/nothing", 404),
+                             ("/v1/search?query=a+AND", 400),
+                             ("/v1/audit", 403), ("/v1/login", 405)):
+            r = s.ask("HEAD", path, token=t)
+            assert (r.status, r.body) == (status, ""), (path, r.status)
+        # and the next request of that connection has its answer
+        sock = s.raw()
+        sock.sendall((b"HEAD /v1/events HTTP/1.1\r\nHost: x\r\n"
+                      b"Authorization: Bearer " + t.encode() + b"\r\n\r\n")
+                     * 2 + b"GET /healthz HTTP/1.1\r\nHost: x\r\n"
+                     b"Connection: close\r\n\r\n")
+        answer = b""
+        while more := sock.recv(4096):
+            answer += more
+        assert answer.count(b"HTTP/1.1 200 ") == 3, answer
+        assert answer.count(b"x-ndjson") == 2, answer
+        assert answer.count(b"{") == 1, answer
+        for path, allow in (("/v1/users", "GET, HEAD, POST, OPTIONS"),
+                            ("/v1/users/anna",
+                             "GET, HEAD, PATCH, DELETE, OPTIONS"),
+                            ("/v1/me/password", "PUT, OPTIONS")):
+            r = s.ask("OPTIONS", path, token=t)
+            assert (r.status, r.headers["Allow"]) == (204, allow), r.headers
+            r = s.ask("TRACE", path, token=t)
+            assert (r.status, r.headers["Allow"]) == (405, allow), r.headers
+        assert s.ask("OPTIONS", "/v1/users").status == 401
+        assert s.ask("OPTIONS", "/v1/nothing", token=t).status == 404
+
+
 def test_owner_sees_its_own():
     """an owner of objects sees those of its organization and no others"""
     with site(FAST) as s:
@@ -696,7 +733,9 @@ def test_reload():
 
 if __name__ == "__main__":
     harness.main([
-        test_matrix, test_nothing_before_login, test_owner_sees_its_own,
-        test_saved_searches, test_incident_is_worked_on, test_sessions_of_browsers,
+        test_matrix, test_nothing_before_login, test_methods,
+        test_owner_sees_its_own, test_saved_searches,
+        test_incident_is_worked_on, test_sessions_of_browsers,
         test_second_factor, test_certificates, test_live, test_audit,
-        test_limits, test_logins_at_once, test_oversized, test_tls, test_reload])
+        test_limits, test_logins_at_once, test_oversized, test_tls,
+        test_reload])

@@ -139,6 +139,8 @@ paths_find_their_route(void)
 		const char *method, *path, *action, *first, *allow;
 	} rows[] = {
 		{ "GET", "/v1/events", "events.list", NULL, "" },
+		{ "HEAD", "/v1/events", "events.list", NULL, "" },
+		{ "HEAD", "/v1/login", NULL, NULL, "POST, OPTIONS" },
 		{ "GET", "/v1/incidents/abc", "incidents.show", "abc", "" },
 		{ "PATCH", "/v1/users/a%40b", "users.update", "a@b", "" },
 		{ "POST", "/v1/users/anna/tokens", "users.tokens.add", "anna",
@@ -151,8 +153,9 @@ paths_find_their_route(void)
 		{ "GET", "//v1/events", NULL, NULL, "" },
 		{ "GET", "/", NULL, NULL, "" },
 		{ "GET", "", NULL, NULL, "" },
-		{ "DELETE", "/v1/users", NULL, NULL, "GET, POST" },
-		{ "", "/v1/me/password", NULL, NULL, "PUT" },
+		{ "DELETE", "/v1/users", NULL, NULL,
+		    "GET, HEAD, POST, OPTIONS" },
+		{ "", "/v1/me/password", NULL, NULL, "PUT, OPTIONS" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
