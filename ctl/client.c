@@ -8,6 +8,7 @@
 #include "connection.h"
 #include "json.h"
 #include "line_splitter.h"
+#include "profile.h"
 #include "xalloc.h"
 
 enum {
@@ -255,8 +256,8 @@ read_answer(struct answer *a, struct error *err)
 		return rc;
 	line_splitter_flush(a->lines);
 	if (a->status == STATUS_UNAUTHORIZED)
-		return error_set(err, RC_DENIED,
-		    "the collector refuses: %s: kuzetctl login", a->failure);
+		return error_set(err, RC_DENIED, "the collector refuses: %s",
+		    a->failure);
 	if (a->status > STATUS_UNAUTHORIZED && a->status < STATUS_SERVER_ERROR)
 		return error_set(err,
 		    a->status == STATUS_NOT_FOUND ? RC_EOF : RC_DENIED,
@@ -302,6 +303,17 @@ send_request(struct connection *c, const struct client_request *r,
 	return rc;
 }
 
+/* What to do where a session is over, or was never begun. */
+static void
+advise_login(const char *profile, struct error *err)
+{
+	struct error why = *err;
+
+	(void)error_set(err, RC_DENIED, "%s: kuzetctl%s%s login", why.text,
+	    profile != NULL ? " --profile " : "",
+	    profile != NULL ? profile : "");
+}
+
 enum rc
 client_ask(const struct global_options *global,
     const struct client_request *request, client_line_cb *cb, void *ctx,
@@ -317,6 +329,9 @@ client_ask(const struct global_options *global,
 	rc = send_request(a.connection, request, err);
 	if (rc == RC_OK)
 		rc = read_answer(&a, err);
+	if (rc == RC_DENIED && a.status == STATUS_UNAUTHORIZED &&
+	    global->given == NULL)
+		advise_login(profile_chosen(global), err);
 	connection_close(a.connection);
 	line_splitter_free(a.lines);
 	return rc;

@@ -16,16 +16,20 @@ enum { BODY_MAX = 8192, SECRET_MAX = 2048, ARENA_BLOCK = 4096 };
 static const char login_help[] =
     "usage: kuzetctl [--profile NAME] login --server HOST:PORT --ca FILE\n"
     "                --user NAME [--certificate FILE --key FILE]\n"
-    "       kuzetctl [--profile NAME] login\n\n"
+    "       kuzetctl [--profile NAME] login\n"
+    "       kuzetctl login --list\n\n"
     "Begins a session with a collector's HTTPS API and keeps it in the\n"
     "profile NAME (default: \"default\"), which other commands then use.  Only\n"
     "certificates of --ca are believed.  The password, and a one-time code\n"
     "where one is needed, are asked for, or read as lines of standard input.\n"
     "Without --user nobody is logged in: the certificate says who it is.\n"
-    "The second form begins another session of a profile that is there.\n";
+    "The second form begins another session of a profile that is there, the\n"
+    "third shows which there are.  A profile stays as it was where logging in\n"
+    "fails.\n";
 
-static const char logout_help[] = "usage: kuzetctl [--profile NAME] logout\n\n"
-				  "Ends the session; the profile stays.\n";
+static const char logout_help[] =
+    "usage: kuzetctl [--profile NAME] logout [--forget]\n\n"
+    "Ends the session; the profile stays, unless it is to be forgotten.\n";
 
 static const char *
 profile_name(const struct global_options *global)
@@ -121,17 +125,32 @@ replace(char **at, const char *value)
 	*at = xstrdup(value);
 }
 
-static enum rc
-log_in(const struct global_options *global, const struct profile *given,
-    struct error *err)
+static bool
+ignore_line(void *ctx, struct slice line)
 {
-	struct global_options own = { .profile = profile_name(global) };
+	(void)ctx;
+	(void)line;
+	return true;
+}
+
+/* Nothing but the certificate says who it is: is it somebody? */
+static enum rc
+ask_who(const struct global_options *global, struct error *err)
+{
+	return client_get(global, "/v1/me", ignore_line, NULL, err);
+}
+
+/* The profile is written when all is well, and not touched otherwise. */
+static enum rc
+log_in(const char *name, const struct profile *given, struct error *err)
+{
 	struct profile p = { .server = NULL };
+	struct global_options own = { .given = &p };
 	char *token = NULL;
 	enum rc rc = RC_OK;
 
-	if (given->server == NULL || given->ca == NULL)
-		rc = profile_load(own.profile, &p, err);
+	if (profile_exists(name) || given->server == NULL || given->ca == NULL)
+		rc = profile_load(name, &p, err);
 	if (rc != RC_OK)
 		return rc;
 	replace(&p.server, given->server);
@@ -141,15 +160,67 @@ log_in(const struct global_options *global, const struct profile *given,
 	replace(&p.key, given->key);
 	free(p.token);
 	p.token = NULL;
-	rc = profile_save(own.profile, &p, err);
-	if (rc == RC_OK && p.user != NULL)
-		rc = begin_session(&own, p.user, &token, err);
-	if (rc == RC_OK && token != NULL) {
+	rc = p.user != NULL ? begin_session(&own, p.user, &token, err)
+			    : ask_who(&own, err);
+	if (rc == RC_OK) {
 		p.token = token;
-		rc = profile_save(own.profile, &p, err);
+		rc = profile_save(name, &p, err);
 	}
 	profile_free(&p);
 	return rc;
+}
+
+static void
+show_profile(void *ctx, const char *name)
+{
+	const struct global_options *global = ctx;
+	struct json_writer w;
+	struct profile p;
+	struct error err;
+	struct buf line;
+
+	if (profile_load(name, &p, &err) != RC_OK) {
+		(void)fprintf(stderr, "kuzetctl login: %s\n", err.text);
+		return;
+	}
+	buf_init(&line, BODY_MAX);
+	if (global->json) {
+		json_begin(&w, &line);
+		json_open(&w, '{');
+		body_text(&w, "profile", name);
+		body_text(&w, "server", p.server);
+		body_text(&w, "user", p.user);
+		json_key(&w, "session");
+		json_bool(&w, p.token != NULL);
+		json_close(&w, '}');
+	} else {
+		(void)buf_printf(&line, "%-16s %-28s %-16s %s", name, p.server,
+		    p.user != NULL ? p.user : "-",
+		    p.token != NULL      ? "logged in"
+			: p.user != NULL ? "logged out"
+					 : "by certificate");
+	}
+	(void)printf("%.*s\n", SLICE_ARG(buf_slice(&line)));
+	buf_fini(&line);
+	profile_free(&p);
+}
+
+/* What is on this machine: whether a session still holds the collector knows. */
+static int
+list_profiles(const struct global_options *global)
+{
+	struct global_options own = *global;
+	struct error err;
+
+	if (!own.json)
+		(void)printf("%-16s %-28s %-16s %s\n", "PROFILE", "SERVER",
+		    "USER", "SESSION");
+	if (profile_list(show_profile, &own, &err) != RC_OK) {
+		(void)fprintf(stderr, "kuzetctl login: %s\n", err.text);
+		return EXIT_FAILED;
+	}
+	return fflush(stdout) == 0 && ferror(stdout) == 0 ? EXIT_GOOD
+							  : EXIT_FAILED;
 }
 
 static int
@@ -161,9 +232,13 @@ run_login(const struct global_options *global, int argc, char *argv[])
 		{ "user", required_argument, NULL, 'u' },
 		{ "certificate", required_argument, NULL, 'c' },
 		{ "key", required_argument, NULL, 'k' },
+		{ "list", no_argument, NULL, 'l' },
+		{ "json", no_argument, NULL, 'j' },
 		{ "help", no_argument, NULL, 'h' },
 		{ NULL, 0, NULL, 0 },
 	};
+	struct global_options own = *global;
+	bool list = false;
 	struct profile given = { .server = NULL };
 	struct error err;
 	enum rc rc;
@@ -187,6 +262,12 @@ run_login(const struct global_options *global, int argc, char *argv[])
 		case 'k':
 			given.key = optarg;
 			break;
+		case 'l':
+			list = true;
+			break;
+		case 'j':
+			own.json = true;
+			break;
 		case 'h':
 			(void)fputs(login_help, stdout);
 			return EXIT_GOOD;
@@ -198,7 +279,9 @@ run_login(const struct global_options *global, int argc, char *argv[])
 		(void)fputs(login_help, stderr);
 		return EXIT_USAGE;
 	}
-	rc = log_in(global, &given, &err);
+	if (list)
+		return list_profiles(&own);
+	rc = log_in(profile_name(global), &given, &err);
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzetctl login: %s\n", err.text);
 	else
@@ -209,43 +292,51 @@ run_login(const struct global_options *global, int argc, char *argv[])
 			       : EXIT_FAILED;
 }
 
-static bool
-ignore_line(void *ctx, struct slice line)
+/* A session that is over already is no failure. */
+static enum rc
+log_out(const char *name, bool forget, struct error *err)
 {
-	(void)ctx;
-	(void)line;
-	return true;
+	static const struct client_request request = { .method = "POST",
+		.target = "/v1/logout" };
+	struct profile p;
+	struct global_options own = { .given = &p };
+	enum rc rc = profile_load(name, &p, err);
+
+	if (rc != RC_OK)
+		return rc;
+	if (p.token != NULL)
+		rc = client_ask(&own, &request, ignore_line, NULL, err);
+	free(p.token);
+	p.token = NULL;
+	if (rc == RC_DENIED)
+		rc = RC_OK;
+	if (rc != RC_OK && forget)
+		(void)fprintf(stderr,
+		    "kuzetctl logout: %s; the session ends by itself\n",
+		    err->text);
+	if (forget)
+		rc = profile_remove(name, err);
+	else if (rc == RC_OK)
+		rc = profile_save(name, &p, err);
+	profile_free(&p);
+	return rc;
 }
 
 static int
 run_logout(const struct global_options *global, int argc, char *argv[])
 {
-	static const struct client_request request = { .method = "POST",
-		.target = "/v1/logout" };
-	struct global_options own = { .profile = profile_name(global) };
-	struct profile p;
+	bool forget = argc == 2 && strcmp(argv[1], "--forget") == 0;
 	struct error err;
 	enum rc rc;
 
-	if (argc > 1) {
+	if (argc > 1 && !forget) {
 		bool asked = strcmp(argv[1], "--help") == 0 ||
 		    strcmp(argv[1], "-h") == 0;
 
 		(void)fputs(logout_help, asked ? stdout : stderr);
 		return asked ? EXIT_GOOD : EXIT_USAGE;
 	}
-	rc = profile_load(own.profile, &p, &err);
-	if (rc == RC_OK) {
-		rc = p.token != NULL
-		    ? client_ask(&own, &request, ignore_line, NULL, &err)
-		    : RC_OK;
-		free(p.token);
-		p.token = NULL;
-		/* one that is over already is no failure */
-		if (rc == RC_OK || rc == RC_DENIED)
-			rc = profile_save(own.profile, &p, &err);
-		profile_free(&p);
-	}
+	rc = log_out(profile_name(global), forget, &err);
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzetctl logout: %s\n", err.text);
 	return rc == RC_OK     ? EXIT_GOOD

@@ -10,12 +10,16 @@
 /* Exit statuses, the same for every program. */
 enum { EXIT_GOOD = 0, EXIT_FAILED = 1, EXIT_USAGE = 2 };
 
+struct profile;
+
 /* What stood before the command's name. */
 struct global_options {
 	const char *socket;  /* NULL: from `config`, else the default */
 	const char *config;  /* collector.yaml, may be NULL */
 	const char *profile; /* of kuzetctl login, may be NULL */
-	bool json;           /* also accepted behind the command's name */
+	/* what is asked instead of any of these: not saved yet; may be NULL */
+	const struct profile *given;
+	bool json; /* also accepted behind the command's name */
 };
 
 struct command {

@@ -167,13 +167,41 @@ connect_tcp(const char *server, char host[ADDRESS_HOST], int *fd,
 			       "cannot reach the collector at %s", server);
 }
 
+/* The commonest mistakes, each with its remedy. */
 static enum rc
-open_https(const char *name, struct connection *c, struct error *err)
+refused_certificate(const struct connection *c, struct error *err)
+{
+	struct error why = *err;
+	const char *remedy = "";
+
+	if (strstr(why.text, "local issuer") != NULL ||
+	    strstr(why.text, "self-signed") != NULL ||
+	    strstr(why.text, "self signed") != NULL)
+		remedy = "; another authority signed it than the one of --ca: "
+			 "kuzetctl login --ca with the authority's file";
+	else if (strstr(why.text, "mismatch") != NULL)
+		remedy = "; --server must be a name or an address that the "
+			 "certificate has";
+	else if (strstr(why.text, "expired") != NULL ||
+	    strstr(why.text, "not yet valid") != NULL)
+		remedy = "; is the clock right here and there?";
+	return error_set(err, why.code, "%s: %s%s", c->profile.server, why.text,
+	    remedy);
+}
+
+static enum rc
+open_https(const char *name, const struct profile *given, struct connection *c,
+    struct error *err)
 {
 	struct tls_files files;
 	char host[ADDRESS_HOST];
 	int fd;
-	enum rc rc = profile_load(name, &c->profile, err);
+	enum rc rc = RC_OK;
+
+	if (given != NULL)
+		profile_copy(given, &c->profile);
+	else
+		rc = profile_load(name, &c->profile, err);
 
 	if (rc != RC_OK)
 		return rc;
@@ -191,7 +219,14 @@ open_https(const char *name, struct connection *c, struct error *err)
 		if (wait_for(fd, tls_wants(c->tls), CONNECT_SECONDS, err) !=
 		    RC_OK)
 			return RC_SYSTEM;
-	return rc == RC_OK ? RC_OK : error_prefix(err, "%s", c->profile.server);
+	if (rc == RC_OK)
+		return RC_OK;
+	if (rc == RC_EOF)
+		return error_set(err, RC_SYSTEM,
+		    "%s: what listens there does not speak TLS, or closed the "
+		    "connection",
+		    c->profile.server);
+	return refused_certificate(c, err);
 }
 
 enum rc
@@ -203,8 +238,9 @@ connection_open(const struct global_options *global, struct connection **out,
 	enum rc rc;
 
 	c->fd = -1;
-	rc = profile != NULL ? open_https(profile, c, err)
-			     : open_socket(global, c, err);
+	rc = profile != NULL || global->given != NULL
+	    ? open_https(profile, global->given, c, err)
+	    : open_socket(global, c, err);
 	if (rc != RC_OK) {
 		connection_close(c);
 		c = NULL;

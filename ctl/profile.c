@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "profile.h"
 
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -46,6 +47,9 @@ static const struct conf_option options[] = {
 	{ .key = NULL },
 };
 
+static const char no_place[] =
+    "neither XDG_CONFIG_HOME nor HOME is set: there is no place for profiles";
+
 static const char *
 env(const char *name)
 {
@@ -87,9 +91,7 @@ path_of(const char *name, const char *suffix, char out[PATH_BYTES],
 		return error_set(err, RC_INVALID,
 		    "a profile's name has 1 to 32 letters, digits, _ and -");
 	if (!folder(out))
-		return error_set(err, RC_INVALID,
-		    "neither XDG_CONFIG_HOME nor HOME is set: there is no "
-		    "place for profiles");
+		return error_set(err, RC_INVALID, "%s", no_place);
 	(void)snprintf(out + strlen(out), PATH_BYTES - strlen(out), "/%s%s",
 	    name, suffix);
 	return RC_OK;
@@ -132,6 +134,81 @@ profile_load(const char *name, struct profile *out, struct error *err)
 		return error_set(err, RC_INVALID,
 		    "%s: others may read this token: chmod 600 %s", path, path);
 	return conf_load(path, options, out, err);
+}
+
+static char *
+copy_of(const char *text)
+{
+	return text != NULL ? xstrdup(text) : NULL;
+}
+
+void
+profile_copy(const struct profile *from, struct profile *out)
+{
+	*out = (struct profile){
+		.server = copy_of(from->server),
+		.ca = copy_of(from->ca),
+		.user = copy_of(from->user),
+		.token = copy_of(from->token),
+		.certificate = copy_of(from->certificate),
+		.key = copy_of(from->key),
+	};
+}
+
+bool
+profile_exists(const char *name)
+{
+	char path[PATH_BYTES];
+	struct error err;
+
+	return path_of(name, ".yaml", path, &err) == RC_OK &&
+	    access(path, F_OK) == 0;
+}
+
+enum rc
+profile_remove(const char *name, struct error *err)
+{
+	char path[PATH_BYTES], ca[PATH_BYTES];
+
+	if (path_of(name, ".yaml", path, err) != RC_OK ||
+	    path_of(name, "-ca.pem", ca, err) != RC_OK)
+		return err->code;
+	if (unlink(path) != 0)
+		return errno == ENOENT
+		    ? error_set(err, RC_EOF, "there is no profile \"%s\"", name)
+		    : error_set_errno(err, errno, "%s", path);
+	(void)unlink(ca);
+	return RC_OK;
+}
+
+enum rc
+profile_list(profile_cb *cb, void *ctx, struct error *err)
+{
+	static const char suffix[] = ".yaml";
+	char dir[PATH_BYTES];
+	struct dirent **list;
+	int n;
+
+	if (!folder(dir))
+		return error_set(err, RC_INVALID, "%s", no_place);
+	n = scandir(dir, &list, NULL, alphasort);
+	if (n < 0)
+		return errno == ENOENT ? RC_OK
+				       : error_set_errno(err, errno, "%s", dir);
+	for (int i = 0; i < n; i++) {
+		char *name = list[i]->d_name;
+		size_t len = strlen(name);
+
+		if (len >= sizeof(suffix) &&
+		    strcmp(name + len - (sizeof(suffix) - 1), suffix) == 0) {
+			name[len - (sizeof(suffix) - 1)] = '\0';
+			if (good_name(name))
+				cb(ctx, name);
+		}
+		free(list[i]);
+	}
+	free(list);
+	return RC_OK;
 }
 
 void

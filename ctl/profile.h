@@ -26,6 +26,14 @@ struct profile {
 const char *profile_chosen(const struct global_options *global);
 
 enum rc profile_load(const char *name, struct profile *out, struct error *err);
+/* Of its own memory. */
+void profile_copy(const struct profile *from, struct profile *out);
+bool profile_exists(const char *name);
+/* RC_EOF: there is none. */
+enum rc profile_remove(const char *name, struct error *err);
+/* Names, in order; RC_OK also if there are none. */
+typedef void profile_cb(void *ctx, const char *name);
+enum rc profile_list(profile_cb *cb, void *ctx, struct error *err);
 void profile_free(struct profile *p);
 
 /* Writes it; *ca is copied beside it and p->ca names the copy then. */

@@ -73,8 +73,8 @@ _kuzetctl() {
 	incident/) word='show update --help' ;;
 	incident/show) word='--json --help' ;;
 	incident/update) word='--status --reason --assignee --note --revision --json --help' ;;
-	login/*) word='--server --ca --user --certificate --key --help' ;;
-	logout/*) word='--help' ;;
+	login/*) word='--server --ca --user --certificate --key --list --json --help' ;;
+	logout/*) word='--forget --help' ;;
 	user/) word='list show add update remove --help' ;;
 	user/add) word='--role --organization --certificate --no-password --json --help' ;;
 	user/update)

@@ -132,6 +132,29 @@ def test_pinned():
                 s.world.pki / "stranger-ca.pem", "--user", "anna",
                 stdin=https.PASSWORD.format(7) + "\n")
         assert r.returncode == 1 and "certificate" in r.stderr, r.stderr
+        assert "--ca" in r.stderr, r.stderr
+        assert not (s.world.dir / "config/kuzet/default.yaml").exists()
+        # what fails changes nothing of a profile that is there
+        assert log_in(s, "anna").returncode == 0
+        r = log_in(s, "anna", stdin="not this one, no\n")
+        assert r.returncode == 1 and "kuzetctl" not in r.stderr[9:], r.stderr
+        assert ctl(s, "incidents").returncode == 0
+        # several profiles
+        assert log_in(s, "anna", before=("--profile", "two")).returncode == 0
+        r = ctl(s, "login", "--list", "--json")
+        assert [(p["profile"], p["user"], p["session"]) for p in map(
+            json.loads, r.stdout.splitlines())] == [
+            ("default", "anna", True), ("two", "anna", True)], r.stdout
+        assert ctl(s, "--profile", "two", "logout").returncode == 0
+        r = ctl(s, "--profile", "two", "incidents")
+        assert r.returncode == 1, r.stderr
+        assert "kuzetctl --profile two login" in r.stderr, r.stderr
+        assert ctl(s, "incidents").returncode == 0
+        assert ctl(s, "--profile", "two", "logout", "--forget").returncode == 0
+        assert ctl(s, "--profile", "two", "logout").returncode == 2
+        assert sorted(p.name for p in (
+            s.world.dir / "config/kuzet").iterdir()) == [
+            "default-ca.pem", "default.yaml"]
         r = log_in(s, "anna", before=("--profile", "../x"))
         assert r.returncode == 2, r.stderr
         r = ctl(s, "--profile", "none", "status")
