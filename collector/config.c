@@ -5,11 +5,15 @@
 #include <string.h>
 
 #include "engine.h"
+#include "enrich/personal.h"
 
 #define AT(member) offsetof(struct collector_config, member)
 
 static const char *const levels[] = { "informational", "low", "medium", "high",
 	"critical", NULL };
+
+/* enum personal_mode */
+static const char *const personal_modes[] = { "keep", "mask", "hash", NULL };
 
 /* clang-format off */
 const struct conf_option collector_options[] = {
@@ -93,6 +97,20 @@ const struct conf_option collector_options[] = {
 	  .help = "certificate's CN: organization.id, where another owns it" },
 	{ .key = "objects", .type = CONF_PATH, .offset = AT(objects),
 	  .help = "register of objects, objects.yaml(5)" },
+	{ .key = "personal_data.iin", .type = CONF_CHOICE,
+	  .offset = AT(personal_iin), .def = "keep", .choices = personal_modes,
+	  .help = "IIN and BIN in events, before they are stored" },
+	{ .key = "personal_data.card", .type = CONF_CHOICE,
+	  .offset = AT(personal_card), .def = "keep",
+	  .choices = personal_modes,
+	  .help = "numbers of payment cards" },
+	{ .key = "personal_data.phone", .type = CONF_CHOICE,
+	  .offset = AT(personal_phone), .def = "keep",
+	  .choices = personal_modes,
+	  .help = "telephone numbers of Kazakhstan" },
+	{ .key = "personal_data.key", .type = CONF_PATH,
+	  .offset = AT(personal_key),
+	  .help = "file of 32 bytes or more, the key of hash" },
 	{ .key = "incident_level", .type = CONF_CHOICE,
 	  .offset = AT(incident_level), .def = "high", .choices = levels,
 	  .help = "a single-event rule opens an incident from this level on" },
@@ -204,6 +222,14 @@ collector_config_load(const char *path, struct collector_config *out,
 	if ((out->store_tsa_url == NULL) != (out->store_tsa_ca == NULL))
 		return error_set(err, RC_INVALID,
 		    "%s: store.tsa.url and store.tsa.ca go together", path);
+	if (out->personal_key == NULL &&
+	    (out->personal_iin == PERSONAL_HASH ||
+		out->personal_card == PERSONAL_HASH ||
+		out->personal_phone == PERSONAL_HASH))
+		return error_set(err, RC_INVALID,
+		    "%s: personal_data.key is missing: hash needs one; make it "
+		    "with \"openssl rand -out FILE 32\"",
+		    path);
 	return check_addresses(path, out, err);
 }
 

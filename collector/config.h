@@ -34,7 +34,9 @@ struct collector_config {
 	struct conf_map kafka_properties;
 	char *organization;
 	struct conf_map organizations;
-	char *objects;      /* NULL: no register */
+	char *objects;                                   /* NULL: no register */
+	int personal_iin, personal_card, personal_phone; /* personal_mode */
+	char *personal_key;
 	int incident_level; /* enum rule_level */
 	int64_t silent_after_ns;
 	char *store_key; /* NULL: state_dir/store.key */

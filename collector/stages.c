@@ -93,6 +93,31 @@ load_normalizers(const struct collector_config *config, struct stages *s,
 	    &s->normalizers, err);
 }
 
+static enum rc
+load_personal(const struct collector_config *config, struct stages *s,
+    struct error *err)
+{
+	const struct personal_options options = {
+		.modes = {
+		    [PERSONAL_IIN] = (enum personal_mode)config->personal_iin,
+		    [PERSONAL_CARD] =
+			(enum personal_mode)config->personal_card,
+		    [PERSONAL_PHONE] =
+			(enum personal_mode)config->personal_phone,
+		},
+	};
+
+	if (config->personal_iin == PERSONAL_KEEP &&
+	    config->personal_card == PERSONAL_KEEP &&
+	    config->personal_phone == PERSONAL_KEEP)
+		return RC_OK;
+	s->personal = xzalloc(sizeof(*s->personal));
+	*s->personal = options;
+	if (config->personal_key == NULL)
+		return RC_OK;
+	return personal_key_read(config->personal_key, &s->personal->key, err);
+}
+
 enum rc
 stages_load(const struct collector_config *config, bool keep,
     struct stages **out, struct error *err)
@@ -106,6 +131,8 @@ stages_load(const struct collector_config *config, bool keep,
 		rc = load_normalizers(config, s, err);
 	if (rc == RC_OK && config->objects != NULL)
 		rc = objects_load(config->objects, &s->objects, err);
+	if (rc == RC_OK)
+		rc = load_personal(config, s, err);
 	if (rc != RC_OK) {
 		stages_unref(s);
 		return rc;
@@ -133,5 +160,8 @@ stages_unref(struct stages *s)
 	normalizer_set_unref(s->normalizers);
 	geoip_close(s->geoip);
 	objects_unref(s->objects);
+	if (s->personal != NULL)
+		free((char *)s->personal->key.ptr);
+	free(s->personal);
 	free(s);
 }

@@ -8,6 +8,7 @@
 #include "config.h"
 #include "engine.h"
 #include "enrich/geoip.h"
+#include "enrich/personal.h"
 #include "normalize.h"
 #include "objects.h"
 
@@ -15,8 +16,9 @@ struct stages {
 	struct ruleset *rules;
 	struct normalizer_set *normalizers;
 	struct geoip *geoip;
-	struct objects *objects; /* NULL: there is no register */
-	unsigned references;     /* __atomic */
+	struct objects *objects;           /* NULL: there is no register */
+	struct personal_options *personal; /* NULL: everything stays */
+	unsigned references;               /* __atomic */
 };
 
 /*

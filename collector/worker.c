@@ -26,6 +26,7 @@ struct worker {
 	struct matcher *matcher;
 	struct normalizer *normalizer;
 	struct object_enricher *objects; /* NULL: there is no register */
+	struct personal *personal;       /* NULL: everything stays */
 	struct zone zones[ZONES_MAX];
 	size_t n_zones;
 };
@@ -247,6 +248,8 @@ on_batch(void *ctx, struct batch *b)
 			b->n_unparsed++;
 		geoip_enrich(w->stages->geoip, ev);
 		enrich_object(w, b, ev);
+		if (w->personal != NULL)
+			(void)personal_event(w->personal, ev);
 		match(w, b, i);
 	}
 	b->rules = ruleset_ref(w->stages->rules);
@@ -264,6 +267,8 @@ drop_stages(struct worker *w)
 	normalizer_free(w->normalizer);
 	object_enricher_free(w->objects);
 	w->objects = NULL;
+	personal_free(w->personal);
+	w->personal = NULL;
 	stages_unref(w->stages);
 }
 
@@ -280,6 +285,8 @@ use_stages(struct worker *w, struct stages *newest)
 	w->stages = newest;
 	w->matcher = matcher_new(newest->rules);
 	w->normalizer = normalizer_new(newest->normalizers);
+	if (newest->personal != NULL)
+		w->personal = personal_new(newest->personal);
 	if (newest->objects != NULL)
 		w->objects = object_enricher_new(newest->objects,
 		    w->pool->options.decoder.owner);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* SHA-256 (FIPS 180-4) and random bytes, by OpenSSL. */
+/* SHA-256 (FIPS 180-4), HMAC and random bytes, by OpenSSL. */
 #pragma once
 
 #include <stdbool.h>
@@ -24,6 +24,14 @@ void sha256_free(struct sha256 *h); /* NULL is fine */
 void sha256_of(struct slice s, uint8_t out[SHA256_BYTES]);
 /* Lower case, NUL-terminated; out has 2 * n + 1 bytes. */
 void hex_text(const uint8_t *bytes, size_t n, char *out);
+
+/* HMAC-SHA-256 (RFC 2104); `key` is copied. */
+struct hmac;
+struct hmac *hmac_new(struct slice key);
+void hmac_add(struct hmac *h, const void *bytes, size_t len);
+/* Gives the code and starts anew. */
+void hmac_done(struct hmac *h, uint8_t out[SHA256_BYTES]);
+void hmac_free(struct hmac *h); /* NULL is fine */
 
 /*
  * MD5 (RFC 1321) of what a descriptor gives to its end: only to compare with the

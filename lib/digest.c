@@ -2,6 +2,7 @@
 #include "digest.h"
 
 #include <openssl/evp.h>
+#include <openssl/params.h>
 #include <openssl/rand.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -79,6 +80,55 @@ void
 sha256_of(struct slice s, uint8_t out[SHA256_BYTES])
 {
 	must(EVP_Digest(s.ptr, s.len, out, NULL, EVP_sha256(), NULL));
+}
+
+struct hmac {
+	EVP_MAC *mac;
+	EVP_MAC_CTX *ctx;
+};
+
+struct hmac *
+hmac_new(struct slice key)
+{
+	struct hmac *h = xzalloc(sizeof(*h));
+	char name[] = "SHA256";
+	const OSSL_PARAM params[] = {
+		OSSL_PARAM_construct_utf8_string("digest", name, 0),
+		OSSL_PARAM_construct_end(),
+	};
+
+	h->mac = EVP_MAC_fetch(NULL, "HMAC", NULL);
+	must(h->mac != NULL);
+	h->ctx = EVP_MAC_CTX_new(h->mac);
+	must(h->ctx != NULL);
+	must(EVP_MAC_init(h->ctx, (const unsigned char *)key.ptr, key.len,
+	    params));
+	return h;
+}
+
+void
+hmac_add(struct hmac *h, const void *bytes, size_t len)
+{
+	must(EVP_MAC_update(h->ctx, bytes, len));
+}
+
+void
+hmac_done(struct hmac *h, uint8_t out[SHA256_BYTES])
+{
+	size_t len;
+
+	must(EVP_MAC_final(h->ctx, out, &len, SHA256_BYTES));
+	must(EVP_MAC_init(h->ctx, NULL, 0, NULL)); /* the key stays */
+}
+
+void
+hmac_free(struct hmac *h)
+{
+	if (h == NULL)
+		return;
+	EVP_MAC_CTX_free(h->ctx);
+	EVP_MAC_free(h->mac);
+	free(h);
 }
 
 void

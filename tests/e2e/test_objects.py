@@ -2,7 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register of objects: whose an event is, and what the register lacks."""
 
+import json
 import os
+import re
 
 import https
 from harness import SRC, World, main, wait_for
@@ -168,5 +170,34 @@ def test_silence_and_reload():
         assert told[0]["organization.name"] == "Завод"
 
 
+def test_personal_data():
+    """personal data is masked or hashed before anything is stored"""
+    with world() as w:
+        (w.dir / "personal.key").write_bytes(bytes(range(32)))
+        (w.dir / "personal.key").chmod(0o600)
+        w.start_collector("personal_data: {iin: hash, card: mask, "
+                          "phone: hash, key: personal.key}")
+        s = https.Site(w, 0, "")
+        s.feed("web-1", ["user 850101300124 paid with 4111 1111 1111 1111",
+                         "sms to +7 (701) 123-45-67",
+                         "sms to 87011234567", "user 850101300125 failed"])
+        first, second, third, wrong = of_agent(w, "web-1")
+        iin = re.search(r"iin_[0-9a-f]{32}", first["message"])[0]
+        assert "paid with **** **** **** 1111" in first["event.original"]
+        assert iin in first["event.original"], first
+        phones = {re.search(r"phone_[0-9a-f]{32}", e["message"])[0]
+                  for e in (second, third)}
+        assert len(phones) == 1, phones
+        assert "850101300125" in wrong["message"], wrong
+        text = json.dumps(w.events())
+        for secret in ("850101300124", "4111 1111", "701) 123",
+                       "7011234567"):
+            assert secret not in text, secret
+        found = w.ctl_json("search", f"message:{iin}")
+        assert len(found) == 1, found
+        assert w.ctl("store", "verify").returncode == 0
+
+
 if __name__ == "__main__":
-    main([test_whose_it_is, test_own_addresses, test_silence_and_reload])
+    main([test_whose_it_is, test_own_addresses, test_silence_and_reload,
+          test_personal_data])
