@@ -6,6 +6,7 @@
 #include "command.h"
 #include "json.h"
 #include "normalize.h"
+#include "normalizers.h"
 
 enum { LINE_MAX_BYTES = 256 * 1024 };
 
@@ -47,10 +48,13 @@ static void
 usage(FILE *out)
 {
 	(void)fputs(
-	    "usage: kuzetctl normalizers check|test [--json] DIR\n\n"
+	    "usage: kuzetctl normalizers check|test [--json] DIR\n"
+	    "       kuzetctl normalizers unparsed [OPTION...] [FILE...]\n\n"
 	    "check: loads every log format below DIR and tells the bad ones,\n"
 	    "       and the patterns that a hostile line can make run away.\n"
 	    "test:  runs the samples that stand in the files as well.\n"
+	    "unparsed: the commonest shapes of lines that no format knows; its\n"
+	    "       --help tells more.\n"
 	    "Exit status 1 if there is something to tell.\n",
 	    out);
 }
@@ -95,6 +99,12 @@ run(const struct global_options *global, int argc, char *argv[])
 	const char *verb = NULL, *dir = NULL;
 
 	for (int i = 1; i < argc; i++) {
+		struct global_options more = *global;
+
+		if (verb == NULL && strcmp(argv[i], "unparsed") == 0) {
+			more.json = report.json;
+			return normalizers_unparsed(&more, argc - i, argv + i);
+		}
 		if (strcmp(argv[i], "--json") == 0) {
 			report.json = true;
 		} else if (strcmp(argv[i], "--help") == 0) {

@@ -121,12 +121,15 @@ _kuzetctl() {
 		word='--dir --archive --keep --disk --dry-run --force --json --help'
 		;;
 	store/verify) word='--dir --key --event --out --json --help' ;;
-	normalizers/) word='check test --help' ;;
+	normalizers/) word='check test unparsed --help' ;;
+	normalizers/unparsed)
+		word='--limit --since --until --dataset --program --year --timezone --json --help'
+		;;
 	*) word='--json --help' ;;
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
 	case $command/$sub in
-	parse/* | rules/check | rules/test | normalizers/check | normalizers/test)
+	parse/* | rules/check | rules/test | normalizers/check | normalizers/test | normalizers/unparsed)
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	esac
