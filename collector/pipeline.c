@@ -60,7 +60,7 @@ struct pipeline {
 	struct loop_timer *flushed, *drained;
 	int64_t drain_until_ns;
 	struct loop_timer *watch;
-	uint64_t evicted_hits, unknown_hits; /* said so far */
+	uint64_t evicted_hits, unknown_hits, unjudged_hits; /* said so far */
 	struct listener_tls tls;
 	uint64_t left_out; /* of agents' status messages; the same */
 	struct budget *budget;
@@ -443,6 +443,7 @@ count_correlation(struct pipeline *p, struct api_status *out)
 	out->late_hits = stats.late_hits;
 	out->evicted_hits = stats.evicted_hits - stats.late_hits;
 	out->unknown_hits = incidents_unknown_hits(p->incidents);
+	out->unjudged_hits = stats.unjudged_hits;
 }
 
 static void
@@ -472,6 +473,11 @@ on_watch(void *ctx)
 		    (unsigned long long)stats.evicted_hits,
 		    (unsigned long long)stats.late_hits);
 	p->evicted_hits = stats.evicted_hits;
+	if (stats.unjudged_hits > p->unjudged_hits)
+		log_warn("correlation gave up waiting for what follows %llu "
+			 "hits since the start: a source is too far behind",
+		    (unsigned long long)stats.unjudged_hits);
+	p->unjudged_hits = stats.unjudged_hits;
 	if (unknown > p->unknown_hits)
 		log_warn("correlation passed over %llu hits since the start: "
 			 "their rules changed while the collector was stopped",

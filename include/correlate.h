@@ -9,7 +9,7 @@
  * hits of a group at which the condition held, each less than a timespan after
  * the one before; its id = hash(rule, owner, group, first contributing event
  * when it fired) never changes.  Two runs that fired with the same event first
- * are one incident.
+ * are one, with all hits between them (it held, did not, and held again).
  *
  * Runs that a late hit joins stay two incidents, cut where the later one fired.
  *
@@ -19,9 +19,19 @@
  * passed; that hit anchors the incident.
  *
  * State: for each (rule, owner, group) the hits of the last 3 timespans behind
- * the group's newest one.  A hit up to 2 timespans behind is taken as if it had
- * come in time (its own window reaches one further back); an older one is
- * counted, reported through on_evict and otherwise ignored.
+ * the group's newest one, of `late_ns` while memory allows.  A hit less than one
+ * timespan short of that behind is taken as if it had come in time (its own
+ * window reaches one further back); an older one is counted, reported through
+ * on_evict and otherwise ignored.
+ *
+ * For conditions over what follows a hit the same bound holds: no hit waits for
+ * a source longer.  A source of which the group has no hit within its state
+ * is not waited for.  A hit that so old is not judged yet never anchors an
+ * incident (hits after it may have come too late) and is counted, and an
+ * incident that fired there is never disproved.  A source that joins and is
+ * behind the others makes hits wait again, except those an incident fired at.
+ * So what is said follows from the hits kept, the watermarks and the incidents,
+ * and a restart, which has the three, changes nothing.
  *
  * Pure: no clock, no I/O.  What the state cannot hold is evicted, counted and
  * reported through on_evict.
@@ -142,6 +152,9 @@ struct correlator_stats {
 	uint64_t bytes;        /* of them */
 	uint64_t evicted_hits, evicted_groups;
 	uint64_t late_hits; /* too old for the state; in evicted_hits too */
+	/* Hits that left the state while a source that fed the group was so far
+	 * behind that what follows them was not known yet. */
+	uint64_t unjudged_hits;
 };
 void correlator_stats(const struct correlator *c, struct correlator_stats *out);
 

@@ -29,7 +29,8 @@ struct api_status {
 	uint64_t rules_loaded, rules_refused;
 	/* What correlation holds, and what a bound forced out. */
 	uint64_t hits, groups, late_hits, evicted_hits;
-	uint64_t unknown_hits; /* their rule had changed before they came */
+	uint64_t unknown_hits;  /* their rule had changed before they came */
+	uint64_t unjudged_hits; /* a source was too far behind to wait for */
 	/* What the store's keeper did since the start. */
 	uint64_t merged_blocks, archived_days, removed_days, removed_events;
 };

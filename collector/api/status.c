@@ -93,6 +93,7 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "late_hits", s->late_hits);
 	put_number(&w, "evicted_hits", s->evicted_hits);
 	put_number(&w, "unknown_hits", s->unknown_hits);
+	put_number(&w, "unjudged_hits", s->unjudged_hits);
 	json_close(&w, '}');
 	open_part(&w, "store");
 	put_number(&w, "merged_blocks", s->merged_blocks);
@@ -204,6 +205,30 @@ write_store_metrics(struct buf *out, const struct api_status *s)
 	write_metrics(out, list, sizeof(list) / sizeof(list[0]));
 }
 
+static void
+write_correlation_metrics(struct buf *out, const struct api_status *s)
+{
+	const struct metric list[] = {
+		{ "correlation_hits", "gauge",
+		  "Hits that correlation holds.", s->hits },
+		{ "correlation_groups", "gauge",
+		  "Groups that correlation holds.", s->groups },
+		{ "correlation_late_hits_total", "counter",
+		  "Hits that came too late for correlation.", s->late_hits },
+		{ "correlation_evicted_hits_total", "counter",
+		  "Hits that a bound forced out of correlation.",
+		  s->evicted_hits },
+		{ "correlation_unknown_hits_total", "counter",
+		  "Hits of rules that correlation does not know.",
+		  s->unknown_hits },
+		{ "correlation_unjudged_hits_total", "counter",
+		  "Hits whose windows waited too long for a source.",
+		  s->unjudged_hits },
+	};
+
+	write_metrics(out, list, sizeof(list) / sizeof(list[0]));
+}
+
 void
 get_metrics(struct ask *a)
 {
@@ -250,18 +275,6 @@ get_metrics(struct ask *a)
 		  s->rules_loaded },
 		{ "rules_refused", "gauge", "Rules that were refused.",
 		  s->rules_refused },
-		{ "correlation_hits", "gauge",
-		  "Hits that correlation holds.", s->hits },
-		{ "correlation_groups", "gauge",
-		  "Groups that correlation holds.", s->groups },
-		{ "correlation_late_hits_total", "counter",
-		  "Hits that came too late for correlation.", s->late_hits },
-		{ "correlation_evicted_hits_total", "counter",
-		  "Hits that a bound forced out of correlation.",
-		  s->evicted_hits },
-		{ "correlation_unknown_hits_total", "counter",
-		  "Hits of rules that correlation does not know.",
-		  s->unknown_hits },
 		{ "api_connections", "gauge", "HTTPS connections now.",
 		  f.http.connections },
 		{ "api_requests_total", "counter",
@@ -280,6 +293,7 @@ get_metrics(struct ask *a)
 
 	http_type(a->reply, 200, "text/plain; version=0.0.4");
 	write_metrics(&a->line, list, sizeof(list) / sizeof(list[0]));
+	write_correlation_metrics(&a->line, s);
 	write_store_metrics(&a->line, s);
 	(void)buf_printf(&a->line,
 	    "# HELP kuzet_build_info What runs.\n"

@@ -205,16 +205,9 @@ too_late(struct correlator *c, const struct corr_rule *r)
 static bool
 is_too_late(struct correlator *c, const struct corr_group *g, int64_t time_ns)
 {
-	const struct corr_rule *r = corr_rule_of(c, g);
-	int64_t floor_ns;
-
-	if (g->trimmed_ns == INT64_MIN)
-		return false;
-	floor_ns = g->trimmed_ns + r->span_ns; /* windows are whole from here */
-	if (time_ns > floor_ns)
-		return false;
-	return r->kind != CORR_AFTER ||
-	    time_ns <= corr_absence_floor(c, g, floor_ns);
+	/* windows are whole from a timespan behind the first that is kept */
+	return g->trimmed_ns != INT64_MIN &&
+	    time_ns <= g->trimmed_ns + corr_rule_of(c, g)->span_ns;
 }
 
 /* Where it belongs; *same: the hit before that place is of the same event. */
@@ -236,27 +229,36 @@ place_of(const struct correlator *c, const struct corr_group *g,
 	return at;
 }
 
+/* The bound moves on with the newest hit. */
+static void
+advance(struct correlator *c, struct corr_group *g)
+{
+	const struct corr_rule *r = corr_rule_of(c, g);
+	int64_t cut_ns = corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r);
+
+	if (cut_ns <= g->trimmed_ns)
+		return;
+	g->trimmed_ns = cut_ns;
+	if (r->kind == CORR_AFTER)
+		corr_absence_unfeed(c, g);
+}
+
 static void
 trim(struct correlator *c, uint32_t group)
 {
 	struct corr_group *g = corr_group(c, group);
-	const struct corr_rule *r = corr_rule_of(c, g);
-	int64_t cut_ns = corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r);
 	uint32_t n;
 	int32_t next;
 
-	if (cut_ns > g->trimmed_ns)
-		g->trimmed_ns = cut_ns;
-	if (corr_hits(g)[0].time_ns > cut_ns)
+	if (corr_hits(g)[0].time_ns > g->trimmed_ns)
 		return;
-	n = corr_hits_after(g, cut_ns);
-	if (r->kind == CORR_AFTER)
-		n = corr_absence_spare(c, g, n);
+	n = corr_hits_after(g, g->trimmed_ns);
+	if (corr_rule_of(c, g)->kind == CORR_AFTER && !c->rebuilding)
+		c->stats.unjudged_hits += corr_absence_unjudged(c, g, n);
 	corr_hits_trim(c, g, n);
 	for (int32_t i = g->incidents; i != CORR_NONE; i = next) {
 		next = corr_incident(c, i)->next;
-		if (corr_incident(c, i)->last_ns <= cut_ns &&
-		    corr_incident(c, i)->last_ns < corr_hits(g)[0].time_ns)
+		if (corr_incident(c, i)->last_ns <= g->trimmed_ns)
 			corr_incident_detach(c, g, i);
 	}
 }
@@ -310,12 +312,13 @@ admit(struct correlator *c, uint32_t rule, uint32_t owner,
 		return;
 	}
 	if (r->kind == CORR_AFTER)
-		corr_absence_feed(c, g);
+		corr_absence_feed(c, g, own.time_ns);
 	intern_ref(&c->streams, own.stream);
 	intern_ref(&c->agents, own.agent);
 	intern_ref(&c->values, own.value);
 	corr_hit_insert(c, g, at, &own);
 	corr_group_touch(c, group);
+	advance(c, g);
 	evaluate(c, group, at, true);
 	trim(c, group);
 	corr_groups_bound(c, group);
@@ -530,10 +533,7 @@ correlator_restore(struct correlator *c, const struct correlate_incident *inc)
 	if (group == CORR_NONE)
 		return;
 	g = corr_group(c, (uint32_t)group);
-	if (g->n == 0 ||
-	    (inc->last_seen_ns <=
-		    corr_hits(g)[g->n - 1].time_ns - corr_kept_ns(c, r) &&
-		inc->last_seen_ns < corr_hits(g)[0].time_ns))
+	if (g->n == 0 || inc->last_seen_ns <= g->trimmed_ns)
 		return;
 	(void)corr_incident_restore(c, (uint32_t)group, inc);
 }

@@ -5,6 +5,13 @@
  * end.  Anchors that held and whose windows overlap are one incident, and so is
  * one that lies within the times of an incident.
  *
+ * An anchor is judged if its window is closed, or if an incident fired at it,
+ * whoever feeds the group since.  Behind the floor (what comes there is too
+ * late, so a window there may lack hits) nothing begins: an anchor is judged
+ * only if it lies within the times of an incident.  So what is judged follows
+ * from the hits that are kept, the watermarks and the incidents; a restart has
+ * these three.
+ *
  * Hits with equal times count as following each other, in their order.
  */
 #include "correlate_state.h"
@@ -83,22 +90,50 @@ corr_sources_fini(struct correlator *c)
 }
 
 void
-corr_absence_feed(struct correlator *c, struct corr_group *g)
+corr_absence_feed(struct correlator *c, struct corr_group *g, int64_t time_ns)
 {
 	struct corr_absence *a = g->extra.absence;
 
 	if (a == NULL) {
 		a = xzalloc(sizeof(*a));
+		a->passed_ns = INT64_MIN;
 		g->extra.absence = a;
 	}
-	for (uint32_t i = 0; i < a->n; i++)
-		if (a->sources[i] == c->source)
-			return;
+	a->before_ns = INT64_MIN;
+	for (uint32_t i = 0; i < a->n; i++) {
+		struct corr_fed *f = &a->fed[i];
+
+		if (f->source != c->source)
+			continue;
+		if (time_ns > f->newest_ns) {
+			a->before_ns = f->newest_ns;
+			f->newest_ns = time_ns;
+		}
+		return;
+	}
 	if ((a->n & (a->n - 1)) == 0)
-		a->sources = xreallocarray(a->sources, a->n == 0 ? 1 : 2 * a->n,
-		    sizeof(*a->sources));
-	a->sources[a->n++] = c->source;
+		a->fed = xreallocarray(a->fed, a->n == 0 ? 1 : 2 * a->n,
+		    sizeof(*a->fed));
+	a->fed[a->n++] = (struct corr_fed){ c->source, time_ns };
 	source_at(c, c->source)->users++;
+}
+
+/* Sources of which no hit is kept. */
+void
+corr_absence_unfeed(struct correlator *c, struct corr_group *g)
+{
+	struct corr_absence *a = g->extra.absence;
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < a->n; i++) {
+		if (a->fed[i].newest_ns > g->trimmed_ns)
+			a->fed[n++] = a->fed[i];
+		else
+			source_at(c, a->fed[i].source)->users--;
+	}
+	if (n < a->n)
+		a->queued = false; /* it may have waited for one of them */
+	a->n = n;
 }
 
 void
@@ -109,8 +144,8 @@ corr_absence_free(struct correlator *c, struct corr_group *g)
 	if (a == NULL)
 		return;
 	for (uint32_t i = 0; i < a->n; i++)
-		source_at(c, a->sources[i])->users--;
-	free(a->sources);
+		source_at(c, a->fed[i].source)->users--;
+	free(a->fed);
 	free(a);
 	g->extra.absence = NULL;
 }
@@ -125,12 +160,12 @@ correlator_awaits(const struct correlator *c, uint32_t source)
 static uint32_t
 slowest(struct correlator *c, const struct corr_absence *a)
 {
-	uint32_t slow = a->sources[0];
+	uint32_t slow = a->fed[0].source;
 
 	for (uint32_t i = 1; i < a->n; i++)
-		if (source_at(c, a->sources[i])->watermark_ns <
+		if (source_at(c, a->fed[i].source)->watermark_ns <
 		    source_at(c, slow)->watermark_ns)
-			slow = a->sources[i];
+			slow = a->fed[i].source;
 	return slow;
 }
 
@@ -151,35 +186,81 @@ corr_absence_pending(const struct corr_group *g)
 	return g->win < g->n;
 }
 
-int64_t
-corr_absence_floor(struct correlator *c, const struct corr_group *g,
-    int64_t floor_ns)
-{
-	const struct corr_hit *hits = corr_hits(g);
-
-	for (uint32_t i = g->win; i < g->n && hits[i].time_ns < floor_ns; i++)
-		if (!hits[i].closed && anchor_holds(c, g, i))
-			return hits[i].time_ns;
-	return floor_ns;
-}
-
 uint32_t
-corr_absence_spare(struct correlator *c, const struct corr_group *g, uint32_t n)
+corr_absence_unjudged(struct correlator *c, const struct corr_group *g,
+    uint32_t n)
 {
-	const struct corr_hit *hits = corr_hits(g);
-	int64_t forget_ns =
-	    hits[g->n - 1].time_ns - c->options.absence_forget_ns;
-	uint32_t i = 0;
+	uint32_t unjudged = 0;
 
-	while (i < n &&
-	    (hits[i].closed || hits[i].time_ns < forget_ns ||
-		!anchor_holds(c, g, i)))
-		i++;
-	/* what has one time counts together */
-	while (i > 0 && i < g->n && hits[i].time_ns == hits[i - 1].time_ns)
-		i--;
-	return i;
+	for (uint32_t i = 0; i < n; i++)
+		if (!corr_hits(g)[i].closed && anchor_holds(c, g, i))
+			unjudged++;
+	return unjudged;
 }
+
+/* ---- which are judged --------------------------------------------------- */
+
+static bool
+is_behind_floor(const struct correlator *c, const struct corr_group *g,
+    int64_t time_ns)
+{
+	return g->trimmed_ns != INT64_MIN &&
+	    time_ns <= g->trimmed_ns + corr_rule_of(c, g)->span_ns;
+}
+
+/* The latest incident from `inc` on that fired by then. */
+static int32_t
+fired_by(const struct correlator *c, int32_t inc, int64_t time_ns)
+{
+	while (inc != CORR_NONE && corr_incident(c, inc)->fired_ns > time_ns)
+		inc = corr_incident(c, inc)->next;
+	return inc;
+}
+
+/* Of the anchor at `time_ns`; `inc`: fired_by() then. */
+static bool
+is_judged(const struct correlator *c, const struct corr_group *g,
+    int64_t time_ns, int32_t inc)
+{
+	const struct corr_rule *r = corr_rule_of(c, g);
+
+	if (inc != CORR_NONE && corr_incident(c, inc)->fired_ns == time_ns)
+		return true;
+	if (g->extra.absence->passed_ns <= time_ns + r->due_ns)
+		return false;
+	if (!is_behind_floor(c, g, time_ns))
+		return true;
+	while (inc != CORR_NONE && corr_incident(c, inc)->last_ns < time_ns)
+		inc = corr_incident(c, inc)->next;
+	return inc != CORR_NONE;
+}
+
+/* Looks at what is judged from `from` on; true if what held changed. */
+static bool
+judge(struct correlator *c, struct corr_group *g, uint32_t from)
+{
+	struct corr_hit *hits = corr_hits(g);
+	int32_t inc = g->incidents;
+	bool changed = false;
+
+	for (uint32_t i = g->n; i-- > from;) {
+		bool judged, held;
+
+		if (hits[i].time_ns <= g->trimmed_ns)
+			break; /* as good as gone */
+		inc = fired_by(c, inc, hits[i].time_ns);
+		judged = is_judged(c, g, hits[i].time_ns, inc);
+		if (judged == (hits[i].closed != 0))
+			continue;
+		held = judged && anchor_holds(c, g, i);
+		changed = changed || held != (hits[i].held != 0);
+		hits[i].closed = judged ? 1 : 0;
+		hits[i].held = held ? 1 : 0;
+	}
+	return changed;
+}
+
+/* ---- which incident has them -------------------------------------------- */
 
 /* The last hit that the anchors up to `at` count. */
 static int64_t
@@ -192,7 +273,18 @@ last_counted(struct correlator *c, const struct corr_group *g, uint32_t at)
 	return hits[end - 1].time_ns;
 }
 
-static void
+/* True if an incident's times changed. */
+static bool
+grow(struct correlator *c, int32_t incident, int64_t fired_ns, int64_t last_ns)
+{
+	const struct corr_incident *inc = corr_incident(c, incident);
+	bool grows = fired_ns < inc->fired_ns || last_ns > inc->last_ns;
+
+	corr_incident_grow(c, incident, fired_ns, last_ns);
+	return grows;
+}
+
+static bool
 assign_anchors(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
 {
 	struct corr_group *g = corr_group(c, group);
@@ -200,6 +292,7 @@ assign_anchors(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
 	int64_t first_ns = hits[from].time_ns;
 	int64_t end_ns = last_counted(c, g, to);
 	int32_t earliest = CORR_NONE;
+	bool changed = false;
 
 	for (int32_t i = g->incidents; i != CORR_NONE;
 	     i = corr_incident(c, i)->next) {
@@ -210,7 +303,7 @@ assign_anchors(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
 		    inc->fired_ns > hits[to].time_ns || inc->last_ns < first_ns)
 			continue;
 		inc->claimed = true;
-		corr_incident_grow(c, i, inc->fired_ns, end_ns);
+		changed |= grow(c, i, inc->fired_ns, end_ns);
 		earliest = i;
 		before = corr_hits_after(g, inc->fired_ns - 1);
 		end_ns = before > from ? hits[before - 1].time_ns : first_ns;
@@ -219,35 +312,42 @@ assign_anchors(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
 		earliest = corr_incident_open(c, group, from, from);
 		corr_incident_grow(c, earliest, first_ns, end_ns);
 		corr_incident(c, earliest)->claimed = true;
-	} else if (corr_incident(c, earliest)->fired_ns > first_ns) {
-		corr_incident_grow(c, earliest, first_ns,
-		    corr_incident(c, earliest)->last_ns);
+		return true;
 	}
+	return grow(c, earliest, first_ns,
+		   corr_incident(c, earliest)->last_ns) ||
+	    changed;
 }
 
-static void
+/* What fired where windows may lack hits stays. */
+static bool
 disprove_unclaimed(struct correlator *c, struct corr_group *g)
 {
+	bool changed = false;
 	int32_t next;
 
 	for (int32_t i = g->incidents; i != CORR_NONE; i = next) {
 		struct corr_incident *inc = corr_incident(c, i);
 
 		next = inc->next;
-		if (inc->claimed || inc->fired_ns < corr_hits(g)[0].time_ns)
+		if (inc->claimed || inc->fired_ns <= g->trimmed_ns)
 			continue;
 		inc->disproved = true;
 		corr_incident_dirty(c, i);
 		corr_incident_detach(c, g, i);
+		changed = true;
 	}
+	return changed;
 }
 
-static void
+/* True if any incident changed. */
+static bool
 assign_all(struct correlator *c, uint32_t group)
 {
 	struct corr_group *g = corr_group(c, group);
 	const struct corr_rule *r = corr_rule_of(c, g);
 	const struct corr_hit *hits = corr_hits(g);
+	bool changed = false;
 	uint32_t i = 0;
 
 	for (int32_t j = g->incidents; j != CORR_NONE;
@@ -265,10 +365,10 @@ assign_all(struct correlator *c, uint32_t group)
 		     k++)
 			if (hits[k].held)
 				to = k;
-		assign_anchors(c, group, i, to);
+		changed |= assign_anchors(c, group, i, to);
 		i = to + 1;
 	}
-	disprove_unclaimed(c, g);
+	return disprove_unclaimed(c, g) || changed;
 }
 
 static void
@@ -287,31 +387,28 @@ wait_for(struct correlator *c, uint32_t group, uint32_t source)
 	    (struct corr_due){ due_ns, group, g->generation });
 }
 
-/* Closes what the watermarks allow and waits for the next. */
+/* Judges the hits from `from` on, and all whose windows the watermarks passed;
+ * waits for the next. */
 static void
-close_windows(struct correlator *c, uint32_t group, bool changed)
+close_windows(struct correlator *c, uint32_t group, uint32_t from, bool changed)
 {
 	struct corr_group *g = corr_group(c, group);
-	const struct corr_rule *r = corr_rule_of(c, g);
-	struct corr_hit *hits = corr_hits(g);
-	uint32_t slow = slowest(c, g->extra.absence);
+	struct corr_absence *a = g->extra.absence;
+	const struct corr_hit *hits = corr_hits(g);
+	uint32_t slow = slowest(c, a);
 	int64_t passed_ns = source_at(c, slow)->watermark_ns;
 
-	for (; g->win < g->n; g->win++) {
-		struct corr_hit *h = &hits[g->win];
-
-		if (h->closed)
-			continue;
-		if (passed_ns <= h->time_ns + r->due_ns)
-			break;
-		h->closed = 1;
-		if (c->rebuilding)
-			continue; /* incidents will say what held */
-		h->held = anchor_holds(c, g, g->win) ? 1 : 0;
-		changed = changed || h->held;
+	if (passed_ns < a->passed_ns)
+		from = g->win = 0; /* it waits for a slower one now */
+	a->passed_ns = passed_ns;
+	while (g->win < g->n &&
+	    passed_ns > hits[g->win].time_ns + corr_rule_of(c, g)->due_ns) {
+		from = g->win < from ? g->win : from;
+		g->win++;
 	}
-	if (changed)
-		assign_all(c, group);
+	changed |= judge(c, g, from);
+	while (changed && assign_all(c, group))
+		changed = judge(c, g, 0);
 	if (g->win < g->n)
 		wait_for(c, group, slow);
 }
@@ -331,7 +428,10 @@ reopen(struct correlator *c, struct corr_group *g, uint32_t at)
 			break;
 		if (!hits[i].closed || (!hits[i].held && r->pure_absence))
 			continue;
-		held = anchor_holds(c, g, i);
+		if (!hits[i].held && is_behind_floor(c, g, hits[i].time_ns))
+			hits[i].closed = is_judged(c, g, hits[i].time_ns,
+			    fired_by(c, g->incidents, hits[i].time_ns));
+		held = hits[i].closed && anchor_holds(c, g, i);
 		/* what held counts up to its window's last hit: maybe this */
 		changed = changed || held || hits[i].held;
 		hits[i].held = held ? 1 : 0;
@@ -355,18 +455,34 @@ join_incidents(struct correlator *c, const struct corr_group *g, uint32_t at)
 	}
 }
 
-/* Thins out a series: drops the hit at `at` if its neighbours say enough. */
+/* Thins out a series: drops the hit at `at` if its neighbours say enough; not
+ * what shows that a source feeds the group. */
 static bool
 spare(struct correlator *c, struct corr_group *g, uint32_t at)
 {
+	const struct corr_absence *a = g->extra.absence;
 	const struct corr_hit *hits = corr_hits(g);
 
 	if (at == 0 || at + 1 >= g->n ||
 	    hits[at + 1].time_ns - hits[at - 1].time_ns >
 		corr_rule_of(c, g)->span_ns / SERIES_PARTS)
 		return false;
+	for (uint32_t i = 0; i < a->n; i++)
+		if (a->fed[i].newest_ns == hits[at].time_ns)
+			return false;
 	corr_hit_remove(c, g, at);
 	return true;
+}
+
+static void
+thin_out(struct correlator *c, struct corr_group *g, uint32_t at)
+{
+	int64_t before_ns = g->extra.absence->before_ns;
+
+	if (!spare(c, g, at) && at > 0)
+		(void)spare(c, g, at - 1);
+	if (before_ns != INT64_MIN && (at = corr_hits_after(g, before_ns)) > 0)
+		(void)spare(c, g, at - 1);
 }
 
 void
@@ -374,16 +490,18 @@ corr_absence_update(struct correlator *c, uint32_t group, uint32_t at,
     bool fresh)
 {
 	struct corr_group *g = corr_group(c, group);
-	const struct corr_rule *r = corr_rule_of(c, g);
 	bool changed = c->rebuilding ? false : reopen(c, g, at);
+	uint32_t n = g->n;
 
 	if (fresh)
 		join_incidents(c, g, at);
 	if (fresh && g->win > at)
 		g->win = at;
-	if (fresh && r->pure_absence && !spare(c, g, at) && at > 0)
-		(void)spare(c, g, at - 1);
-	close_windows(c, group, changed);
+	if (fresh && corr_rule_of(c, g)->pure_absence)
+		thin_out(c, g, at);
+	at -= at < n - g->n ? at : n - g->n; /* so many before it may be gone */
+	if (!c->rebuilding)
+		close_windows(c, group, at, changed);
 }
 
 void
@@ -403,7 +521,8 @@ correlator_watermark(struct correlator *c, uint32_t source, int64_t time_ns)
 		    g->extra.absence->due_ns != due.due_ns)
 			continue;
 		g->extra.absence->queued = false;
-		close_windows(c, due.group, false);
+		if (!c->rebuilding)
+			close_windows(c, due.group, g->n, false);
 		s = source_at(c, source);
 	}
 	if (!c->options.coalesce)
@@ -412,33 +531,16 @@ correlator_watermark(struct correlator *c, uint32_t source, int64_t time_ns)
 
 /* ---- after a restart ------------------------------------------------------------- */
 
-/*
- * Anchors that watermarks passed were judged before, and so was the one that an
- * incident fired at, whatever is known of its sources now.  The others wait, as
- * they did.
- */
 void
 corr_absence_restore(struct correlator *c, uint32_t group)
 {
 	struct corr_group *g = corr_group(c, group);
-	const struct corr_rule *r = corr_rule_of(c, g);
-	struct corr_hit *hits = corr_hits(g);
-	int64_t passed_ns;
+	struct corr_absence *a = g->extra.absence;
 
 	if (g->n == 0)
 		return;
-	passed_ns = source_at(c, slowest(c, g->extra.absence))->watermark_ns;
-	for (uint32_t i = 0; i < g->n; i++) {
-		bool fired = false;
-
-		for (int32_t j = g->incidents; j != CORR_NONE && !fired;
-		     j = corr_incident(c, j)->next)
-			fired =
-			    hits[i].time_ns == corr_incident(c, j)->fired_ns;
-		hits[i].closed =
-		    fired || passed_ns > hits[i].time_ns + r->due_ns;
-		hits[i].held = hits[i].closed && anchor_holds(c, g, i);
-	}
+	a->passed_ns = source_at(c, slowest(c, a))->watermark_ns;
 	g->win = 0;
-	close_windows(c, group, false);
+	(void)judge(c, g, 0); /* what held has its incident */
+	close_windows(c, group, g->n, false);
 }

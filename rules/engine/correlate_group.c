@@ -527,6 +527,23 @@ drop_resting(struct correlator *c, uint32_t rule, uint32_t keep)
 	}
 }
 
+/* One group alone is too large: its older half goes. */
+static void
+halve(struct correlator *c, struct corr_group *g)
+{
+	int64_t cut_ns = corr_hits(g)[g->n / 2 - 1].time_ns;
+	uint32_t n = corr_hits_after(g, cut_ns);
+
+	if (n < g->n)
+		g->trimmed_ns = cut_ns;
+	else
+		n = g->n / 2; /* all have one time */
+	evict(c, g->rule, n);
+	corr_hits_trim(c, g, n);
+	if (corr_rule_of(c, g)->kind == CORR_AFTER)
+		corr_absence_unfeed(c, g);
+}
+
 void
 corr_groups_bound(struct correlator *c, uint32_t keep)
 {
@@ -546,25 +563,21 @@ corr_groups_bound(struct correlator *c, uint32_t keep)
 		evict(c, g->rule, n);
 		corr_group_remove(c, (uint32_t)worst);
 	}
-	if (c->stats.hits > c->options.max_hits) {
-		/* One group alone is too large: its older half goes. */
-		struct corr_group *g = corr_group(c, keep);
-		uint32_t n = g->n / 2;
-
-		evict(c, g->rule, n);
-		corr_hits_trim(c, g, n);
-	}
+	if (c->stats.hits > c->options.max_hits)
+		halve(c, corr_group(c, keep));
 }
 
 int64_t
 corr_kept_ns(const struct correlator *c, const struct corr_rule *r)
 {
 	int64_t least_ns = CORR_KEEP_SPANS * r->span_ns;
+	int64_t late_ns = c->options.late_ns;
 
-	return c->stats.hits >= CORR_RELAXED_HITS ||
-		least_ns > c->options.late_ns
-	    ? least_ns
-	    : c->options.late_ns;
+	if (c->stats.hits >= CORR_RELAXED_HITS && r->kind != CORR_AFTER)
+		return least_ns;
+	if (c->stats.hits >= CORR_RELAXED_HITS && late_ns > CORR_WAIT_NS)
+		late_ns = CORR_WAIT_NS;
+	return late_ns > least_ns ? late_ns : least_ns;
 }
 
 static uint32_t

@@ -332,33 +332,19 @@ chain(struct correlator *c, const struct corr_group *g,
 	intern_ref(&c->owners, x->owner);
 }
 
-/*
- * A condition that hits can make false again (neq, averages) may fire twice with
- * the same event first.  Every hit between is then within the window of the
- * second firing: it is the same incident, and all of them are in it.
- */
-static int32_t
-resume(struct correlator *c, struct corr_group *g, const uint8_t id[16],
-    int64_t time_ns)
+int32_t
+corr_incident_namesake(struct correlator *c, const struct corr_group *g,
+    uint32_t from)
 {
-	struct corr_hit *hits = corr_hits(g);
-	struct corr_incident *inc;
+	uint8_t id[sizeof(corr_incident(c, 0)->id)];
 	int32_t i = g->incidents;
 
-	while (i != CORR_NONE &&
-	    memcmp(corr_incident(c, i)->id, id, sizeof(inc->id)) != 0)
-		i = corr_incident(c, i)->next;
 	if (i == CORR_NONE)
 		return i;
-	/* or one that fired since: it lies in the window too */
-	if (corr_incident(c, i)->fired_ns < time_ns)
-		for (i = g->incidents; corr_incident(c, i)->fired_ns > time_ns;)
-			i = corr_incident(c, i)->next;
-	corr_incident_grow(c, i, time_ns, time_ns);
-	inc = corr_incident(c, i);
-	for (uint32_t k = corr_hits_after(g, inc->fired_ns);
-	     k < g->n && hits[k].time_ns <= inc->last_ns; k++)
-		hits[k].held = 1;
+	make_id(c, g, &corr_hits(g)[from], id);
+	while (i != CORR_NONE &&
+	    memcmp(corr_incident(c, i)->id, id, sizeof(id)) != 0)
+		i = corr_incident(c, i)->next;
 	return i;
 }
 
@@ -370,17 +356,10 @@ corr_incident_open(struct correlator *c, uint32_t group, uint32_t from,
 	const struct corr_rule *r = corr_rule_of(c, g);
 	const struct corr_hit *h = &corr_hits(g)[at];
 	struct corr_incident *inc;
-	uint8_t id[sizeof(inc->id)];
-	int32_t i = CORR_NONE;
+	int32_t i = new_incident(c);
 
-	make_id(c, g, &corr_hits(g)[from], id);
-	if (r->kind == CORR_AT_HIT)
-		i = resume(c, g, id, h->time_ns);
-	if (i != CORR_NONE)
-		return i;
-	i = new_incident(c);
 	inc = corr_incident(c, i);
-	memcpy(inc->id, id, sizeof(id));
+	make_id(c, g, &corr_hits(g)[from], inc->id);
 	inc->group = group;
 	inc->fired_ns = h->time_ns;
 	inc->last_ns = h->time_ns;

@@ -43,6 +43,121 @@ level(struct corr_group *g, uint32_t from, uint32_t to)
 	return changed;
 }
 
+/* ---- runs -> incidents ------------------------------------------------- */
+
+/*
+ * Whether the hits at i - 1 and i are of one run.  After a timespan without any
+ * hit nothing goes on: what one event fulfils (gte 1) would never end.
+ */
+static bool
+joined(const struct corr_rule *r, const struct corr_hit *hits, uint32_t i)
+{
+	int64_t gap_ns = hits[i].time_ns - hits[i - 1].time_ns;
+
+	return hits[i - 1].held && hits[i].held &&
+	    (r->kind == CORR_SINGLE ? gap_ns <= r->span_ns
+				    : gap_ns < r->span_ns);
+}
+
+/*
+ * A condition that hits can make false again (neq, averages) may fire twice with
+ * the same event first.  Every hit between is then within the window of the
+ * later firing, so all of them are one run: from *from to *to.  False: the run
+ * that fires at `at` has no such namesake.
+ */
+static bool
+join_namesake(struct correlator *c, struct corr_group *g, uint32_t at,
+    uint32_t *from, uint32_t *to)
+{
+	const struct corr_rule *r = corr_rule_of(c, g);
+	struct corr_hit *hits = corr_hits(g);
+	int64_t time_ns = hits[at].time_ns, fired_ns;
+	int32_t i = CORR_NONE;
+
+	if (r->kind == CORR_AT_HIT)
+		i = corr_incident_namesake(c, g,
+		    corr_hits_after(g, time_ns - r->reach_ns));
+	if (i == CORR_NONE)
+		return false;
+	fired_ns = corr_incident(c, i)->fired_ns;
+	*from =
+	    corr_hits_after(g, (fired_ns < time_ns ? fired_ns : time_ns) - 1);
+	*to = corr_hits_after(g, fired_ns < time_ns ? time_ns : fired_ns) - 1;
+	for (uint32_t k = *from; k <= *to; k++)
+		hits[k].held = 1;
+	return true;
+}
+
+/* The incidents that lie in the run [from, to] divide it where they fired; the
+ * earliest has its beginning.  False: there is none. */
+static bool
+divide_run(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
+{
+	struct corr_group *g = corr_group(c, group);
+	const struct corr_hit *hits = corr_hits(g);
+	int64_t first_ns = hits[from].time_ns, last_ns = hits[to].time_ns;
+	int64_t end_ns = last_ns;
+	int32_t earliest = CORR_NONE;
+
+	for (int32_t i = g->incidents; i != CORR_NONE;
+	     i = corr_incident(c, i)->next) {
+		struct corr_incident *inc = corr_incident(c, i);
+		uint32_t before;
+
+		if (inc->fired_ns > last_ns || inc->last_ns < first_ns)
+			continue;
+		corr_incident_grow(c, i, inc->fired_ns, end_ns);
+		earliest = i;
+		before = corr_hits_after(g, inc->fired_ns - 1);
+		end_ns = before > from ? hits[before - 1].time_ns : first_ns;
+	}
+	if (earliest != CORR_NONE &&
+	    corr_incident(c, earliest)->fired_ns > first_ns)
+		corr_incident_grow(c, earliest, first_ns,
+		    corr_incident(c, earliest)->last_ns);
+	return earliest != CORR_NONE;
+}
+
+/* It holds at hits of [from, to] where it did not: every run that these touch
+ * has an incident now. */
+static void
+assign_runs(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
+{
+	struct corr_group *g = corr_group(c, group);
+	const struct corr_rule *r = corr_rule_of(c, g);
+	const struct corr_hit *hits = corr_hits(g);
+	uint32_t i = from > 0 ? from - 1 : 0;
+
+	while (i > 0 && joined(r, hits, i))
+		i--;
+	while (i < g->n && i <= to) {
+		uint32_t last = i;
+
+		if (!hits[i].held) {
+			i++;
+			continue;
+		}
+		while (last + 1 < g->n && joined(r, hits, last + 1))
+			last++;
+		if (divide_run(c, group, i, last)) {
+			i = last + 1;
+		} else if (join_namesake(c, g, i, &from, &last)) {
+			i = from; /* a longer run: again, from its beginning */
+			while (i > 0 && joined(r, hits, i))
+				i--;
+			to = last > to ? last : to;
+		} else {
+			corr_incident_grow(c,
+			    corr_incident_open(c, group,
+				corr_hits_after(g,
+				    hits[i].time_ns - r->reach_ns),
+				i),
+			    hits[i].time_ns, hits[last].time_ns);
+			i = last + 1;
+		}
+	}
+}
+
 /* ---- in order: O(1), amortized ------------------------------------------ */
 
 static bool
@@ -87,20 +202,6 @@ slide(struct correlator *c, struct corr_group *g, int64_t begin_ns)
 		corr_window_add(g->extra.window, r, &hits[g->n - 1]);
 }
 
-/*
- * Whether the hits at i - 1 and i are of one run.  After a timespan without any
- * hit nothing goes on: what one event fulfils (gte 1) would never end.
- */
-static bool
-joined(const struct corr_rule *r, const struct corr_hit *hits, uint32_t i)
-{
-	int64_t gap_ns = hits[i].time_ns - hits[i - 1].time_ns;
-
-	return hits[i - 1].held && hits[i].held &&
-	    (r->kind == CORR_SINGLE ? gap_ns <= r->span_ns
-				    : gap_ns < r->span_ns);
-}
-
 static void
 append(struct correlator *c, uint32_t group)
 {
@@ -129,8 +230,11 @@ append(struct correlator *c, uint32_t group)
 			corr_incident_add(c, g->incidents, &hits[i]);
 		return;
 	}
-	(void)corr_incident_open(c, group,
-	    corr_hits_after(g, hits[at].time_ns - r->reach_ns), at);
+	if (join_namesake(c, g, at, &first, &at))
+		assign_runs(c, group, first, at);
+	else
+		(void)corr_incident_open(c, group,
+		    corr_hits_after(g, hits[at].time_ns - r->reach_ns), at);
 }
 
 /* ---- out of order -------------------------------------------------------- */
@@ -178,67 +282,6 @@ recompute(struct correlator *c, struct corr_group *g, uint32_t from,
 		}
 	}
 	return level(g, from, to) || changed;
-}
-
-/*
- * The run [from, to] of hits: the incidents that lie in it divide it where they
- * fired; the earliest has its beginning.  Without any it is a new one.
- */
-static void
-assign_run(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
-{
-	struct corr_group *g = corr_group(c, group);
-	const struct corr_hit *hits = corr_hits(g);
-	int64_t first_ns = hits[from].time_ns, last_ns = hits[to].time_ns;
-	int64_t end_ns = last_ns;
-	int32_t earliest = CORR_NONE;
-
-	for (int32_t i = g->incidents; i != CORR_NONE;
-	     i = corr_incident(c, i)->next) {
-		struct corr_incident *inc = corr_incident(c, i);
-		uint32_t before;
-
-		if (inc->fired_ns > last_ns || inc->last_ns < first_ns)
-			continue;
-		corr_incident_grow(c, i, inc->fired_ns, end_ns);
-		earliest = i;
-		before = corr_hits_after(g, inc->fired_ns - 1);
-		end_ns = before > from ? hits[before - 1].time_ns : first_ns;
-	}
-	if (earliest == CORR_NONE) {
-		earliest = corr_incident_open(c, group,
-		    corr_hits_after(g, first_ns - corr_rule_of(c, g)->reach_ns),
-		    from);
-		corr_incident_grow(c, earliest, first_ns, last_ns);
-	} else if (corr_incident(c, earliest)->fired_ns > first_ns) {
-		corr_incident_grow(c, earliest, first_ns,
-		    corr_incident(c, earliest)->last_ns);
-	}
-}
-
-/* It holds at hits of [from, to) where it did not: every run that these touch. */
-static void
-assign_runs(struct correlator *c, uint32_t group, uint32_t from, uint32_t to)
-{
-	struct corr_group *g = corr_group(c, group);
-	const struct corr_rule *r = corr_rule_of(c, g);
-	const struct corr_hit *hits = corr_hits(g);
-	uint32_t i = from > 0 ? from - 1 : 0;
-
-	while (i > 0 && joined(r, hits, i))
-		i--;
-	while (i < g->n && i <= to) {
-		uint32_t last = i;
-
-		if (!hits[i].held) {
-			i++;
-			continue;
-		}
-		while (last + 1 < g->n && joined(r, hits, last + 1))
-			last++;
-		assign_run(c, group, i, last);
-		i = last + 1;
-	}
 }
 
 /* The newest hit's window, after a hit came in before it. */

@@ -27,11 +27,14 @@ enum {
 	CORR_AGENTS_MAX = 64,
 	/* Hits behind a group's newest are kept for so many timespans at the
 	 * least; while fewer than CORR_RELAXED_HITS are held, for `late_ns`: an
-	 * agent may be far behind the others. */
+	 * agent may be far behind the others; what waits for sources is kept
+	 * for CORR_WAIT_NS of it always: these fall silent after minutes. */
 	CORR_KEEP_SPANS = 3,
 	CORR_RELAXED_HITS = 250000,
 	CORR_NONE = -1
 };
+
+#define CORR_WAIT_NS (INT64_C(3600) * 1000000000)
 
 /* ---- the plan ----------------------------------------------------------- */
 
@@ -66,7 +69,6 @@ struct corr_rule {
 	int64_t due_ns;     /* AFTER: closed once watermarks are beyond */
 	bool with_anchor;   /* AFTER: the window holds its hit */
 	bool pure_absence;  /* AFTER: one hit more refutes it */
-	bool monotone;      /* AT_HIT: more hits never make it false */
 	bool count_events;  /* AT_HIT: true where `need` hits are */
 	bool scalar_values; /* numbers, not texts, are aggregated */
 	uint32_t need;      /* AT_HIT: fewer hits cannot hold */
@@ -127,7 +129,7 @@ struct corr_hit {
 	uint32_t ordinal;
       uint32_t slots : 30;
 	uint32_t held : 1;
-	uint32_t closed : 1; /* AFTER: its window is */
+	uint32_t closed : 1; /* AFTER: it is judged */
 };
 
 struct corr_window;
@@ -148,8 +150,8 @@ struct corr_group {
 	uint32_t next; /* of the free list */
 	uint32_t rule, owner, key_len;
 	uint32_t n, first, cap;
-	/* AT_HIT: where the newest hit's window begins; AFTER: all hits before
-	 * it are closed.  Both count from `first`. */
+	/* AT_HIT: where the newest hit's window begins; AFTER: the watermarks
+	 * passed the windows of all hits before it.  Both count from `first`. */
 	uint32_t win;
 	int32_t older, newer; /* in the order of last touch, a rule's groups */
 	uint32_t touched;     /* seconds of the log's clock */
@@ -198,9 +200,18 @@ struct corr_source {
 	uint32_t users; /* groups that it fed */
 };
 
+/* A source of a group, and its newest hit there. */
+struct corr_fed {
+	uint32_t source;
+	int64_t newest_ns;
+};
+
 struct corr_absence {
-	uint32_t *sources;
+	struct corr_fed *fed;
 	uint32_t n;
+	int64_t passed_ns; /* the least watermark, when it was looked at */
+	int64_t before_ns; /* the newest hit of the source that fed last, before
+			    * this one; INT64_MIN: none, or this is older */
 	bool queued;
 	int64_t due_ns; /* the entry of a heap that counts */
 };
@@ -366,14 +377,14 @@ void corr_run_restore(struct correlator *c, uint32_t group);
 void corr_absence_update(struct correlator *c, uint32_t group, uint32_t at,
     bool fresh);
 void corr_absence_restore(struct correlator *c, uint32_t group);
-void corr_absence_feed(struct correlator *c, struct corr_group *g);
+void corr_absence_feed(struct correlator *c, struct corr_group *g,
+    int64_t time_ns);
+/* After `trimmed_ns` moved. */
+void corr_absence_unfeed(struct correlator *c, struct corr_group *g);
 bool corr_absence_pending(const struct corr_group *g);
-/* How many of the first `n` hits may go. */
-uint32_t corr_absence_spare(struct correlator *c, const struct corr_group *g,
+/* Of the first `n` hits, how many go though they may have been incidents. */
+uint32_t corr_absence_unjudged(struct correlator *c, const struct corr_group *g,
     uint32_t n);
-/* Late hits are taken after this. */
-int64_t corr_absence_floor(struct correlator *c, const struct corr_group *g,
-    int64_t floor_ns);
 void corr_absence_free(struct correlator *c, struct corr_group *g);
 void corr_sources_fini(struct correlator *c);
 
@@ -386,6 +397,9 @@ corr_incident(const struct correlator *c, int32_t i)
 }
 
 void corr_incidents_fini(struct correlator *c);
+/* The one whose id comes from the hit at `from`, too; CORR_NONE: none. */
+int32_t corr_incident_namesake(struct correlator *c, const struct corr_group *g,
+    uint32_t from);
 /* A new one that holds from the hit at `at`; its id from the hit at `from`. */
 int32_t corr_incident_open(struct correlator *c, uint32_t group, uint32_t from,
     uint32_t at);

@@ -10,15 +10,13 @@ struct entry {
 	const struct step *step;
 	uint64_t offset;
 	unsigned slots; /* the rules that it matched */
-	bool held, closed;
+	bool held;
 };
 
 struct run_state {
 	const struct corr_rule *rule;
-	unsigned group;
+	unsigned group, n;
 	struct entry list[LOG_MAX];
-	unsigned n;
-	bool fed_by[SOURCES_MAX];
 	const int64_t *watermarks;
 	struct findings *out;
 };
@@ -290,28 +288,21 @@ anchor_holds(const struct run_state *s, unsigned anchor)
 	    window_end(s, anchor));
 }
 
-/* What is not after it comes too late: two timespans behind the newest hit,
- * or behind an anchor that still may fire. */
+/* What is not after it comes too late. */
 static int64_t
-floor_of(const struct run_state *s)
+floor_ns(const struct run_state *s)
 {
-	int64_t floor_ns = time_of(s, s->n - 1) - 2 * s->rule->span_ns;
-
-	for (unsigned i = 0; i < s->n && s->rule->kind == CORR_AFTER; i++)
-		if (!s->list[i].closed && time_of(s, i) < floor_ns &&
-		    anchor_holds(s, i))
-			return time_of(s, i);
-	return floor_ns;
+	return time_of(s, s->n - 1) - (CORR_KEEP_SPANS - 1) * s->rule->span_ns;
 }
 
 /* Puts the hit in; false if it comes too late. */
 static bool
 insert(struct run_state *s, const struct step *step)
 {
-	struct entry e = { step, step->id, 1U << step->base, false, false };
+	struct entry e = { step, step->id, 1U << step->base, false };
 	unsigned at = s->n;
 
-	if (s->n > 0 && step->time_ns <= floor_of(s))
+	if (s->n > 0 && step->time_ns <= floor_ns(s))
 		return false;
 	for (unsigned i = 0; i < s->n; i++) {
 		const struct entry *x = &s->list[i];
@@ -333,38 +324,35 @@ insert(struct run_state *s, const struct step *step)
 static struct found *
 add_found(struct run_state *s, unsigned from, int64_t fired_ns)
 {
-	struct found *f = &s->out->all[s->out->n];
+	struct found *f = &s->out->all[s->out->n++];
 
 	*f = (struct found){ .group = s->group,
 		.fired_ns = fired_ns,
 		.last_ns = fired_ns };
 	make_id(s, &s->list[from], f->id);
-	/* with the same event first it is the same, and what is between too */
-	for (unsigned i = 0; i < s->out->n; i++) {
-		struct found *x = &s->out->all[i];
-
-		if (s->rule->kind != CORR_AT_HIT || strcmp(x->id, f->id) != 0)
-			continue;
-		for (unsigned k = 0; x->fired_ns < fired_ns && k < s->out->n;
-		     k++)
-			if (s->out->all[k].group == s->group &&
-			    s->out->all[k].fired_ns <= fired_ns &&
-			    s->out->all[k].fired_ns > x->fired_ns) {
-				x = &s->out->all[k];
-				k = 0;
-			}
-		if (x->fired_ns > fired_ns)
-			x->fired_ns = fired_ns;
-		if (x->last_ns < fired_ns)
-			x->last_ns = fired_ns;
-		for (unsigned k = 0; k < s->n; k++)
-			if (time_of(s, k) > x->fired_ns &&
-			    time_of(s, k) <= x->last_ns)
-				s->list[k].held = true;
-		return x;
-	}
-	s->out->n++;
 	return f;
+}
+
+/* With the same event first it is the same run, and what is between too. */
+static bool
+join_namesake(struct run_state *s, unsigned from, int64_t fired_ns)
+{
+	char id[33];
+
+	make_id(s, &s->list[from], id);
+	for (unsigned i = 0; i < s->out->n; i++) {
+		int64_t a = s->out->all[i].fired_ns, b = fired_ns;
+
+		if (s->rule->kind != CORR_AT_HIT ||
+		    strcmp(s->out->all[i].id, id) != 0)
+			continue;
+		for (unsigned k = 0; k < s->n; k++)
+			if ((time_of(s, k) >= a && time_of(s, k) <= b) ||
+			    (time_of(s, k) >= b && time_of(s, k) <= a))
+				s->list[k].held = true;
+		return true;
+	}
+	return false;
 }
 
 /* Counts the hits in (fired - reach, last]. */
@@ -397,8 +385,9 @@ cut_run(const struct run_state *s, struct found *f, unsigned a, unsigned b)
 			f->last_ns = time_of(s, j);
 }
 
-/* The run of hits from `a` to `b`: cut where its incidents fired. */
-static void
+/* The run of hits from `a` to `b`: cut where its incidents fired.  False: it is
+ * longer than that. */
+static bool
 name_run(struct run_state *s, unsigned a, unsigned b)
 {
 	struct found *earliest = NULL;
@@ -415,9 +404,9 @@ name_run(struct run_state *s, unsigned a, unsigned b)
 	if (earliest == NULL) {
 		while (time_of(s, from) <= time_of(s, a) - s->rule->reach_ns)
 			from++;
+		if (join_namesake(s, from, time_of(s, a)))
+			return false;
 		earliest = add_found(s, from, time_of(s, a));
-		if (earliest->last_ns < time_of(s, b))
-			earliest->last_ns = time_of(s, b);
 	}
 	if (earliest->fired_ns > time_of(s, a))
 		earliest->fired_ns = time_of(s, a);
@@ -430,6 +419,7 @@ name_run(struct run_state *s, unsigned a, unsigned b)
 		cut_run(s, f, a, b);
 		fill(s, f);
 	}
+	return true;
 }
 
 static void
@@ -446,8 +436,7 @@ name_runs(struct run_state *s)
 		    time_of(s, b + 1) - time_of(s, b) < s->rule->span_ns +
 			    (s->rule->kind == CORR_SINGLE ? 1 : 0))
 			b++;
-		name_run(s, a, b);
-		a = b + 1;
+		a = name_run(s, a, b) ? b + 1 : 0;
 	}
 }
 
@@ -527,19 +516,47 @@ name_anchors(struct run_state *s, bool *claimed, unsigned a, unsigned b)
 		earliest->fired_ns = time_of(s, a);
 }
 
-/* Judges every anchor whose window all sources have passed. */
+/* Whether an incident of the group, not disproved, fired at the time; or has it
+ * within its times. */
+static bool
+is_of_incident(const struct run_state *s, int64_t time_ns, bool fired)
+{
+	for (unsigned i = 0; i < s->out->n; i++) {
+		const struct found *f = &s->out->all[i];
+
+		if (f->group != s->group || f->disproved)
+			continue;
+		if (f->fired_ns == time_ns ||
+		    (!fired && f->fired_ns < time_ns && f->last_ns >= time_ns))
+			return true;
+	}
+	return false;
+}
+
+/* Judges every anchor whose window all sources have passed: those of which a
+ * hit is kept.  Behind the floor nothing begins. */
 static void
-close_anchors(struct run_state *s)
+judge_anchors(struct run_state *s)
 {
 	int64_t passed_ns = INT64_MAX;
 
-	for (unsigned i = 0; i < SOURCES_MAX; i++)
-		if (s->fed_by[i] && s->watermarks[i] < passed_ns)
-			passed_ns = s->watermarks[i];
 	for (unsigned i = 0; i < s->n; i++) {
-		if (passed_ns > time_of(s, i) + s->rule->due_ns)
-			s->list[i].closed = true;
-		s->list[i].held = s->list[i].closed && anchor_holds(s, i);
+		int64_t wm_ns = s->watermarks[s->list[i].step->source];
+
+		if (time_of(s, i) > floor_ns(s) - s->rule->span_ns &&
+		    wm_ns < passed_ns)
+			passed_ns = wm_ns;
+	}
+	for (unsigned i = 0; i < s->n; i++) {
+		int64_t t = time_of(s, i);
+
+		/* forgotten, it stays as it is */
+		if (t <= floor_ns(s) - s->rule->span_ns)
+			continue;
+		s->list[i].held = anchor_holds(s, i) &&
+		    (is_of_incident(s, t, true) ||
+			(passed_ns > t + s->rule->due_ns &&
+			    (t > floor_ns(s) || is_of_incident(s, t, false))));
 	}
 }
 
@@ -559,14 +576,17 @@ fill_live(struct run_state *s)
 	}
 }
 
-/* Windows that begin with a hit, when every source has passed their end. */
-static void
+/* Windows that begin with a hit, when every source has passed their end.  True
+ * if an incident changed. */
+static bool
 after_hits(struct run_state *s)
 {
 	bool claimed[FOUND_MAX] = { false };
+	static struct findings was;
 
 	fill_live(s);
-	close_anchors(s);
+	was = *s->out;
+	judge_anchors(s);
 	for (unsigned a = 0; a < s->n; a++) {
 		unsigned b = a;
 
@@ -581,9 +601,18 @@ after_hits(struct run_state *s)
 		a = b;
 	}
 	for (unsigned i = 0; i < s->out->n; i++)
-		if (s->out->all[i].group == s->group && !claimed[i])
+		if (s->out->all[i].group == s->group && !claimed[i] &&
+		    s->out->all[i].fired_ns > floor_ns(s) - s->rule->span_ns)
 			s->out->all[i].disproved = true;
 	fill_live(s);
+	return !findings_equal(&was, s->out);
+}
+
+static void
+after_step(struct run_state *s)
+{
+	while (s->n > 0 && after_hits(s))
+		;
 }
 
 void
@@ -594,7 +623,7 @@ oracle_run(const struct corr_rule *r, const struct step *log, unsigned n,
 	static struct run_state states[GROUPS_MAX];
 
 	memset(states, 0, sizeof(states));
-	out->n = 0;
+	out->n = out->late = 0;
 	for (unsigned g = 0; g < GROUPS_MAX; g++) {
 		states[g].rule = r;
 		states[g].group = g;
@@ -605,18 +634,17 @@ oracle_run(const struct corr_rule *r, const struct step *log, unsigned n,
 		struct run_state *s = &states[log[i].group];
 		bool in = insert(s, &log[i]);
 
-		if (in)
-			s->fed_by[log[i].source] = true;
+		out->late += in ? 0 : 1;
 		if (r->kind != CORR_AFTER) {
 			if (in)
 				at_hits(s, log[i].time_ns);
 			continue;
 		}
-		after_hits(s);
+		after_step(s);
 		if (log[i].watermark_ns > watermarks[log[i].source])
 			watermarks[log[i].source] = log[i].watermark_ns;
 		for (unsigned g = 0; g < GROUPS_MAX; g++)
-			after_hits(&states[g]);
+			after_step(&states[g]);
 	}
 	findings_sort(out);
 }

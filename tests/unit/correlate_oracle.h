@@ -31,6 +31,7 @@ struct found {
 struct findings {
 	struct found all[FOUND_MAX];
 	unsigned n;
+	unsigned late; /* hits that came too late */
 };
 
 /* Sorted by group, fired time, id. */
