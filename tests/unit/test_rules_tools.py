@@ -4,12 +4,12 @@
 import json
 import os
 import re
-import subprocess
 import sys
 import tempfile
 
-TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '../..'))
-BUILD = os.environ.get('top_builddir', TOP)
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../lib'))
+import tap  # pylint: disable=wrong-import-position
+from tap import TOP, check, done  # pylint: disable=wrong-import-position
 
 RULES = """
 title: Shell asked for
@@ -39,24 +39,9 @@ detection:
 HIT = {'host.os.type': 'linux', 'process.name': 'bash', 'user.name': 'root', 'source.ip': '198.51.100.7'}
 QUIET = dict(HIT, **{'source.ip': '192.0.2.7'})
 
-number = 0
-failed = 0
-
-
-def check(ok, name, remark=''):
-    global number, failed
-    number += 1
-    print(f'{"ok" if ok else "not ok"} {number} - {name}')
-    if not ok:
-        failed += 1
-        for line in str(remark).splitlines()[:40]:
-            print('#', line)
-
 
 def kuzetctl(*arguments, more=None):
-    env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
-    env.update(more or {'KUZET_CACHEDIR': ''})
-    run = subprocess.run([os.path.join(BUILD, 'kuzetctl'), 'rules', *arguments], capture_output=True, text=True, env=env, check=False)
+    run = tap.kuzetctl('rules', *arguments, **(more or {'KUZET_CACHEDIR': ''}))
     return run.returncode, run.stdout, run.stderr
 
 
@@ -406,8 +391,7 @@ def main():
     for command in ('check', 'coverage', 'explain', 'match', 'test'):
         status, out, _ = kuzetctl(command, '--help')
         check(status == 0 and out.startswith('usage: kuzetctl rules ' + command), command + ' has --help', out)
-    print(f'1..{number}')
-    return 1 if failed else 0
+    return done()
 
 
 if __name__ == '__main__':

@@ -5,25 +5,12 @@ is decided where it is open, with the smallest rule and events that would show i
 import base64
 import json
 import os
-import subprocess
 import sys
 import tempfile
 
-TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '../..'))
-BUILD = os.environ.get('top_builddir', TOP)
-
-number = 0
-failed = 0
-
-
-def check(ok, name, remark=''):
-    global number, failed
-    number += 1
-    print(f'{"ok" if ok else "not ok"} {number} - {name}')
-    if not ok:
-        failed += 1
-        for line in str(remark).splitlines()[:40]:
-            print('#', line)
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../lib'))
+import tap  # pylint: disable=wrong-import-position
+from tap import check, done  # pylint: disable=wrong-import-position
 
 
 def b64(data):
@@ -204,6 +191,7 @@ REFUSED = [
 # ---- correlations: (statement, rules over a, b, c, log, what fires) ---------------------------------------------------------------------
 # A log is a list of (seconds, rule, fields); what fires is a list of (title, the events that count).
 
+
 def count(condition, span='1m', rules='@a', by='group-by: [user.name], '):
     return f'correlation: {{type: event_count, rules: [{rules}], {by}timespan: {span}, condition: {{{condition}}}}}'
 
@@ -289,9 +277,9 @@ FILTERS = [
 
 # ---- running ---------------------------------------------------------------------------------------------------------------------------
 
+
 def kuzetctl(*arguments):
-    env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
-    return subprocess.run([os.path.join(BUILD, 'kuzetctl'), 'rules', *arguments], capture_output=True, text=True, env=env, check=False)
+    return tap.kuzetctl('rules', *arguments)
 
 
 def write(tmp, name, text):
@@ -398,8 +386,7 @@ def main():
     with tempfile.TemporaryDirectory() as tmp:
         for test in (test_matches, test_refused, test_correlations, test_generate, test_filters):
             test(tmp)
-    print(f'1..{number}')
-    return 1 if failed else 0
+    return done()
 
 
 if __name__ == '__main__':

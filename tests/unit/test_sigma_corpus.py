@@ -9,13 +9,14 @@ import gzip
 import json
 import os
 import re
-import subprocess
 import sys
 import tarfile
 import tempfile
 
-TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '../..'))
-BUILD = os.environ.get('top_builddir', TOP)
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../lib'))
+import tap  # pylint: disable=wrong-import-position
+from tap import TOP, check, done  # pylint: disable=wrong-import-position
+
 SHARED = os.environ.get('KUZET_SHARED', os.path.join(TOP, '../shared'))
 ACTIVE = ['rules', 'rules-compliance', 'rules-emerging-threats', 'rules-placeholder', 'rules-threat-hunting']
 PLACEHOLDER_RULES = 25
@@ -87,23 +88,9 @@ EXTRA = [
     ('fb843269', '6385697e', 'powershell " -e "'),
 ]
 
-number = 0
-failed = 0
-
-
-def check(ok, name, remark=''):
-    global number, failed
-    number += 1
-    print(f'{"ok" if ok else "not ok"} {number} - {name}')
-    if not ok:
-        failed += 1
-        for line in str(remark).splitlines()[:40]:
-            print('#', line)
-
 
 def kuzetctl(*arguments):
-    env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
-    run = subprocess.run([os.path.join(BUILD, 'kuzetctl'), 'rules', *arguments], capture_output=True, text=True, env=env, check=False)
+    run = tap.kuzetctl('rules', *arguments)
     return run.returncode, [json.loads(line) for line in run.stdout.splitlines()], run.stderr
 
 
@@ -218,8 +205,7 @@ def main():
         test_load(folders)
         test_correlation_samples(os.path.join(tmp, 'samples'))
         test_matches(folders, tmp)
-    print(f'1..{number}')
-    return 1 if failed else 0
+    return done()
 
 
 if __name__ == '__main__':

@@ -9,39 +9,20 @@ import gzip
 import json
 import os
 import random
-import subprocess
 import sys
 import tarfile
 import tempfile
 
-TOP = os.environ.get('top_srcdir', os.path.join(os.path.dirname(__file__), '../..'))
-BUILD = os.environ.get('top_builddir', TOP)
+sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../lib'))
+from tap import TOP, check, done, kuzetctl  # pylint: disable=wrong-import-position
+
 SHARED = os.environ.get('KUZET_SHARED', os.path.join(TOP, '../shared'))
 EXHAUSTIVE = os.environ.get('KUZET_EXHAUSTIVE', '') not in ('', '0')
-sys.path.insert(0, os.path.join(TOP, 'tests/lib'))
 
 ACTIVE = ['rules', 'rules-compliance', 'rules-emerging-threats', 'rules-placeholder', 'rules-threat-hunting']
 SAMPLE = 2400  # events of the corpora, unless all
 ROUNDS, RULES, EVENTS = (40, 60, 120) if EXHAUSTIVE else (4, 60, 120)
 SHOWN = 10
-
-number = 0
-failed = 0
-
-
-def check(ok, name, remark=''):
-    global number, failed
-    number += 1
-    print(f'{"ok" if ok else "not ok"} {number} - {name}')
-    if not ok:
-        failed += 1
-        for line in str(remark).splitlines()[:40]:
-            print('#', line[:2000])
-
-
-def kuzetctl(*arguments):
-    env = dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'))
-    return subprocess.run([os.path.join(BUILD, 'kuzetctl'), *arguments], capture_output=True, text=True, env=env, check=False)
 
 
 def compare(name, rules, paths, events, tmp):
@@ -151,6 +132,7 @@ def test_generated(taxonomy, tmp):
 
 # ---- the corpora ----------------------------------------------------------------------------------------------------------------
 
+
 def json_events(name):
     """Objects of a file: one a line."""
     path = os.path.join(SHARED, 'corpora', name)
@@ -245,8 +227,7 @@ def main():
             test_corpus(taxonomy, tmp)
         else:
             print('# no corpus')
-    print(f'1..{number}')
-    return 1 if failed else 0
+    return done()
 
 
 if __name__ == '__main__':
