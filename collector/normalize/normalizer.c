@@ -22,6 +22,7 @@
 
 enum {
 	TRIED_MAX = 32,
+	NAMED_MAX = 16, /* formats of `last` that a literal names */
 	ZONE_NAME_MAX = 64,
 	LINES_MAX = 4 /* lines within lines */
 };
@@ -54,6 +55,8 @@ struct job {
 	int64_t began_ns; /* ev->time_ns as it came: the arrival */
 	uint32_t tried[TRIED_MAX];
 	unsigned n_tried;
+	uint32_t named[NAMED_MAX]; /* for by_last() */
+	unsigned n_named;
 	struct slice audit; /* records; ptr NULL: none */
 };
 
@@ -119,6 +122,28 @@ try_once(void *ctx, uint32_t format)
 }
 
 static bool
+is_named(const struct job *j, uint32_t format)
+{
+	for (unsigned i = 0; i < j->n_named; i++)
+		if (j->named[i] == format)
+			return true;
+	return false;
+}
+
+/* A literal of the line or of MSG: formats that come last are only noted. */
+static bool
+try_literal(void *ctx, uint32_t format)
+{
+	struct job *j = ctx;
+
+	if (!j->n->set->formats[format]->last)
+		return try_once(ctx, format);
+	if (j->n_named < NAMED_MAX && !is_named(j, format))
+		j->named[j->n_named++] = format;
+	return false;
+}
+
+static bool
 try_ways(struct job *j, const struct way *ways, uint32_t n)
 {
 	for (uint32_t i = 0; i < n; i++)
@@ -168,7 +193,7 @@ by_line(struct job *j)
 	    literals_scan(s->path, path, path.len, try_once, j) &&
 	    j->found != NULL)
 		return true;
-	return literals_scan(s->line, j->line, SCAN_BYTES, try_once, j) &&
+	return literals_scan(s->line, j->line, SCAN_BYTES, try_literal, j) &&
 	    j->found != NULL;
 }
 
@@ -182,7 +207,7 @@ by_message(struct job *j)
 		text.ptr++;
 		text.len--;
 	}
-	return literals_scan(s->message, text, SCAN_BYTES, try_once, j) &&
+	return literals_scan(s->message, text, SCAN_BYTES, try_literal, j) &&
 	    j->found != NULL;
 }
 
@@ -209,7 +234,10 @@ by_object(struct job *j)
 	return j->is_object;
 }
 
-/* What all others left: MSG, then the line. */
+/*
+ * What all others left: MSG, then the line.  Formats without literals are tried
+ * on all of it.
+ */
 static bool
 by_last(struct job *j)
 {
@@ -219,7 +247,9 @@ by_last(struct job *j)
 	for (unsigned k = j->header.kind == HEADER_NONE ? 1 : 0; k < 2; k++) {
 		begin_text(j, texts[k]);
 		for (uint32_t i = 0; i < s->n_last; i++)
-			if (try_once(j, s->last[i]))
+			if ((s->formats[s->last[i]]->n_keys == 0 ||
+				is_named(j, s->last[i])) &&
+			    try_once(j, s->last[i]))
 				return j->found != NULL;
 	}
 	return false;
