@@ -10,18 +10,28 @@
 /* Fewer rows than one in so many are looked at one by one. */
 enum { SPARSE = 16 };
 
+struct leaf_sweep {
+	const struct leaf *leaf;
+	struct sweep *sweep; /* NULL: each value is looked at */
+};
+
 void
 columns_init(struct columns *c)
 {
 	*c = (struct columns){ .n = 0 };
 	matching_init(&c->matching);
+	c->scratch = sweep_scratch_new();
 }
 
 void
 columns_fini(struct columns *c)
 {
 	matching_fini(&c->matching);
-	free(c->lowered);
+	for (uint32_t i = 0; i < c->n_sweeps; i++)
+		sweep_free(c->sweeps[i].sweep);
+	sweep_scratch_free(c->scratch);
+	free(c->sweeps);
+	free(c->found);
 	free(c->near);
 }
 
@@ -30,11 +40,12 @@ columns_begin(struct columns *c, struct store_block *b, uint32_t n)
 {
 	c->block = b;
 	c->n = n;
-	c->lowered_of = NULL;
-	if (c->near_room < n + 1) {
+	if (c->room < n + 1) {
 		free(c->near);
+		free(c->found);
 		c->near = xzalloc(n + 1);
-		c->near_room = n + 1;
+		c->found = xzalloc(n + 1);
+		c->room = n + 1;
 	}
 }
 
@@ -116,30 +127,16 @@ test_dictionary(struct columns *c, const struct leaf *leaf,
 
 /* ---- texts ------------------------------------------------------------------ */
 
-/* Empty: a text may match that does not have the leaf's. */
-static struct slice
-anchor_of(const struct leaf *leaf)
+static const struct sweep *
+sweep_of(struct columns *c, const struct leaf *leaf)
 {
-	if (leaf->kind == LEAF_TERM && (leaf->words || leaf->net.family == 0))
-		return leaf->pattern.anchor;
-	return leaf->kind == LEAF_REGEX ? leaf->anchor : SLICE("");
-}
-
-static const char *
-lowered(struct columns *c, const struct store_column *col)
-{
-	size_t len = col->offsets[col->n];
-
-	if (c->lowered_of == col)
-		return c->lowered;
-	if (c->lowered_room < len + 1) {
-		free(c->lowered);
-		c->lowered = xzalloc(len + 1);
-		c->lowered_room = len + 1;
-	}
-	lower_to(c->lowered, (struct slice){ col->text, len });
-	c->lowered_of = col;
-	return c->lowered;
+	for (uint32_t i = 0; i < c->n_sweeps; i++)
+		if (c->sweeps[i].leaf == leaf)
+			return c->sweeps[i].sweep;
+	c->sweeps =
+	    xreallocarray(c->sweeps, c->n_sweeps + 1, sizeof(c->sweeps[0]));
+	c->sweeps[c->n_sweeps] = (struct leaf_sweep){ leaf, sweep_new(leaf) };
+	return c->sweeps[c->n_sweeps++].sweep;
 }
 
 static bool
@@ -152,59 +149,51 @@ is_sparse(const uint8_t *in, uint32_t n)
 	return some < n / SPARSE;
 }
 
-/* c->near: those rows of `in` in whose text the anchor occurs. */
-static void
-find_near(struct columns *c, struct slice anchor,
+/* c->near: those rows of `in` that the sweep finds; false: it gave up. */
+static bool
+find_near(struct columns *c, const struct sweep *sweep,
     const struct store_column *col, const uint8_t *in)
 {
-	const char *text = lowered(c, col);
-	const char *end = text + col->offsets[col->n], *at = text;
-	uint32_t k = 0;
-
+	if (!sweep_run(sweep, c->scratch, col, c->found))
+		return false;
 	memset(c->near, 0, c->n);
-	c->near_of = col;
-	while (k < col->n &&
-	    (at = memmem(at, (size_t)(end - at), anchor.ptr, anchor.len)) !=
-		NULL) {
-		size_t offset = (size_t)(at - text);
-		uint32_t row;
+	for (uint32_t k = 0; k < col->n; k++) {
+		uint32_t row = row_of(col, k);
 
-		while (col->offsets[k + 1] <= offset)
-			k++;
-		if (offset + anchor.len > col->offsets[k + 1]) {
-			at++; /* across the end of a value */
-			continue;
-		}
-		row = row_of(col, k);
-		c->near[row] = in[row];
-		at = text + col->offsets[++k];
+		c->near[row] = in[row] & c->found[k];
 	}
+	c->near_of = col;
+	return true;
 }
 
-/* What an ASCII pattern says of a text says it of the lowered one too. */
-static bool
-test_lowered(struct columns *c, const struct leaf *leaf,
-    const struct store_column *original, struct slice s)
-{
-	if (leaf->kind == LEAF_TERM && leaf->pattern.ascii &&
-	    c->lowered_of == original)
-		return leaf_match_lowered(leaf, s,
-		    c->lowered + (s.ptr - original->text));
-	return leaf_match_text(&c->matching, leaf, s);
-}
-
-/* `col` has texts of its own, or pieces of `original`. */
+/* Of texts, or of pieces of those that were swept. */
 static void
 test_near(struct columns *c, const struct leaf *leaf,
-    const struct store_column *col, const struct store_column *original,
-    uint8_t *out)
+    const struct store_column *col, uint8_t *out)
 {
 	for (uint32_t k = 0; k < col->n; k++) {
 		uint32_t row = row_of(col, k);
 
 		if (c->near[row] && !out[row])
-			out[row] =
-			    test_lowered(c, leaf, original, text_at(col, k));
+			out[row] = leaf_match_text(&c->matching, leaf,
+			    text_at(col, k));
+	}
+}
+
+static void
+test_texts(struct columns *c, const struct leaf *leaf,
+    const struct store_column *col, const uint8_t *in, uint8_t *out)
+{
+	const struct sweep *sweep =
+	    is_sparse(in, c->n) ? NULL : sweep_of(c, leaf);
+
+	if (sweep == NULL || !find_near(c, sweep, col, in)) {
+		test_each(c, leaf, col, in, out);
+	} else if (!sweep_is_exact(sweep)) {
+		test_near(c, leaf, col, out);
+	} else {
+		for (uint32_t i = 0; i < c->n; i++)
+			out[i] |= c->near[i];
 	}
 }
 
@@ -212,17 +201,12 @@ static void
 test_column(struct columns *c, const struct leaf *leaf,
     const struct store_column *col, const uint8_t *in, uint8_t *out)
 {
-	struct slice anchor = anchor_of(leaf);
-
-	if (col->form == COLUMN_DICTIONARY) {
+	if (col->form == COLUMN_DICTIONARY)
 		test_dictionary(c, leaf, col, in, out);
-	} else if (col->form == COLUMN_TEXT && anchor.len > 0 &&
-	    !is_sparse(in, c->n)) {
-		find_near(c, anchor, col, in);
-		test_near(c, leaf, col, col, out);
-	} else {
+	else if (col->form == COLUMN_TEXT)
+		test_texts(c, leaf, col, in, out);
+	else
 		test_each(c, leaf, col, in, out);
-	}
 }
 
 /* ---- where a leaf looks ------------------------------------------------------ */
@@ -381,7 +365,7 @@ test_message(struct columns *c, const struct leaf *leaf,
 	else if (leaf->kind == LEAF_REGEX && leaf->local)
 		return; /* the whole line would have matched too */
 	else if (original != NULL && c->near_of == original)
-		test_near(c, leaf, col, original, out);
+		test_near(c, leaf, col, out);
 	else
 		test_each(c, leaf, col, in, out);
 }

@@ -3,19 +3,21 @@
 #pragma once
 
 #include "collector/search/match.h"
+#include "collector/search/sweep.h"
 
 struct columns {
 	struct matching matching;
 	struct store_block *block;
 	uint32_t n;
-	/* a column's text in ASCII lower case, of the last one asked for */
-	const struct store_column *lowered_of;
-	char *lowered;
-	size_t lowered_room;
-	/* mask: the rows of `near_of` that have the anchor last looked for */
+	/* made when a leaf first meets a text; at most one for each leaf */
+	struct leaf_sweep *sweeps;
+	uint32_t n_sweeps;
+	struct sweep_scratch *scratch;
+	uint8_t *found; /* by value, of the last sweep */
+	/* mask: the rows of `near_of` that the last sweep found */
 	uint8_t *near;
 	const struct store_column *near_of;
-	uint32_t near_room;
+	uint32_t room;
 };
 
 void columns_init(struct columns *c);

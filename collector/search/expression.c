@@ -124,10 +124,23 @@ skip_class(struct slice s, size_t at)
 	return at + 1;
 }
 
+/* Behind "{3}", "{2,}", "{,4}"; `at` itself where the brace is none such. */
+static size_t
+skip_count(struct slice s, size_t at)
+{
+	size_t end = at + 1;
+
+	while (end < s.len && strchr("0123456789, \t", s.ptr[end]) != NULL &&
+	    s.ptr[end] != '\0')
+		end++;
+	return end < s.len && s.ptr[end] == '}' ? end + 1 : at;
+}
+
 /* A run of literal text, and the longest one so far. */
 struct runs {
 	char *now, *best;
 	size_t n, n_best;
+	bool caseless;
 };
 
 static void
@@ -140,9 +153,20 @@ end_run(struct runs *r)
 	r->n = 0;
 }
 
+/* The long s and the Kelvin sign are ASCII letters in another case. */
+static bool
+has_foreign_case(char c)
+{
+	return strchr("sSkK", c) != NULL && c != '\0';
+}
+
 static void
 add_char(struct runs *r, char c)
 {
+	if (r->caseless && has_foreign_case(c)) {
+		end_run(r);
+		return;
+	}
 	lower_to(r->now + r->n++, (struct slice){ &c, 1 });
 }
 
@@ -175,6 +199,8 @@ step(struct runs *r, struct slice s, size_t at, unsigned *depth)
 		if (r->n > 0)
 			r->n--;
 		end_run(r);
+		if (c == '{' && skip_count(s, at) > at)
+			return skip_count(s, at);
 	} else if (strchr("+.^$|", c) != NULL) {
 		end_run(r);
 	} else {
@@ -207,9 +233,10 @@ is_simple(struct slice s)
 }
 
 struct slice
-expression_anchor(struct slice text, struct arena *arena)
+expression_anchor(struct slice text, bool caseless, struct arena *arena)
 {
-	struct runs r = { .now = arena_alloc(arena, text.len + 1),
+	struct runs r = { .caseless = caseless,
+		.now = arena_alloc(arena, text.len + 1),
 		.best = arena_alloc(arena, text.len + 1) };
 	unsigned depth = 0;
 	size_t at = 0;
@@ -218,6 +245,7 @@ expression_anchor(struct slice text, struct arena *arena)
 	if (text.len >= 4 && memcmp(text.ptr, "(?i)", 4) == 0) {
 		text.ptr += 4;
 		text.len -= 4;
+		r.caseless = true;
 	}
 	if (!is_simple(text))
 		return SLICE("");

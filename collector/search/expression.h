@@ -23,7 +23,8 @@ void expression_free(struct expression *x); /* NULL is fine */
  * ASCII text, in lower case, that occurs in whatever matches, letter case
  * apart; empty if none is certain.
  */
-struct slice expression_anchor(struct slice text, struct arena *arena);
+struct slice expression_anchor(struct slice text, bool caseless,
+    struct arena *arena);
 
 /*
  * Whether a match within a piece of a text is one within the text: nothing in

@@ -282,13 +282,6 @@ match_net(const struct leaf *leaf, struct slice s)
 	    net_parse(s, false, &address) && net_has(&leaf->net, &address);
 }
 
-bool
-leaf_match_lowered(const struct leaf *leaf, struct slice s, const char *lower)
-{
-	return match_folded(leaf, (struct slice){ lower, s.len }) ||
-	    match_net(leaf, s);
-}
-
 static bool
 match_term(struct matching *m, const struct leaf *leaf, struct slice s)
 {

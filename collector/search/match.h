@@ -20,9 +20,6 @@ void matching_fini(struct matching *m);
 
 bool leaf_match_text(struct matching *m, const struct leaf *leaf,
     struct slice s);
-/* The same of a LEAF_TERM with an ASCII pattern; `lower` is s in lower case. */
-bool leaf_match_lowered(const struct leaf *leaf, struct slice s,
-    const char *lower);
 bool leaf_match_integer(struct matching *m, const struct leaf *leaf, int64_t i);
 /* Any kind; of a list: any item. */
 bool leaf_match_value(struct matching *m, const struct leaf *leaf,

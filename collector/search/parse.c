@@ -347,7 +347,8 @@ parse_expression(struct parser *p, const struct context *ctx, size_t len)
 	/* NOLINTEND(bugprone-sizeof-expression) */
 	q->expressions[q->n_expressions++] = leaf->expression;
 	leaf->exact = text;
-	leaf->anchor = expression_anchor(text, p->arena);
+	leaf->caseless = caseless;
+	leaf->anchor = expression_anchor(text, caseless, p->arena);
 	p->at += len;
 	return count_term(p, at, leaf_node(p, leaf));
 }

@@ -93,7 +93,8 @@ struct leaf {
 
 	bool words; /* looks for words in a text, not for a value */
 	bool is_number, is_whole, is_id;
-	bool local; /* expression_is_local() */
+	bool caseless; /* the expression */
+	bool local;    /* expression_is_local() */
 };
 
 struct node {

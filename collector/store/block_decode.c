@@ -2,7 +2,9 @@
 #include "collector/store/block_decoder.h"
 
 enum {
-	ARENA_BLOCK = 1 << 20,
+	/* most columns fit: from block to block it is the same memory, which is
+	 * not given back and asked for again */
+	ARENA_BLOCK = 16 << 20,
 	COLUMNS_MAX = FIELDS_MAX + 8,
 	HEAD_FIRST = 16 * 1024, /* bytes read for the directory, at first */
 };

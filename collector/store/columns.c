@@ -6,6 +6,8 @@
 
 enum { REFS_MAX = 1 << 20, DAYS_OPEN = 8 };
 
+#define DAY_NS (INT64_C(86400) * 1000000000)
+
 /* Of a block, or of a region. */
 struct store_words {
 	struct slice bloom;
@@ -217,6 +219,21 @@ region_excludes(struct walk *w, struct sql *day, const struct ref *ref)
 	return r->verdict == 0;
 }
 
+/*
+ * The latest that an event of the day can be: it is a day of arrival, and what
+ * a clock that is ahead may say is bounded.
+ */
+static int64_t
+latest_of(const struct walk *w, uint32_t day)
+{
+	int64_t n = w->days.list[day] + INT64_C(1), ns;
+
+	if (__builtin_mul_overflow(n, DAY_NS, &ns) ||
+	    __builtin_add_overflow(ns, CLAMP_NS, &ns))
+		return n > 0 ? INT64_MAX : INT64_MIN;
+	return ns;
+}
+
 static enum rc
 concerns(struct walk *w, struct sql *day, bool *out, struct error *err)
 {
@@ -229,40 +246,57 @@ concerns(struct walk *w, struct sql *day, bool *out, struct error *err)
 	return rc;
 }
 
-/* The next block in order of commit, after ref->id; RC_EOF: no more. */
-static enum rc
-next_ref(struct walk *w, struct sql *day, struct ref *ref, struct error *err)
+/* Blocks behind (commit, id) = (?1, ?2). */
+static sqlite3_stmt *
+select_refs(struct walk *w, struct sql *day, const struct ref *behind,
+    const char *text, struct error *err)
 {
-	sqlite3_stmt *q = sql_prepare(day,
-	    "SELECT id, n, first_time, last_time, commit_number, last_commit"
-	    " FROM live WHERE (commit_number, id) > (?6, ?1)"
-	    " AND last_time >= ?2 AND first_time < ?3"
-	    " AND (?4 IS NULL OR owner = ?4) AND last_commit > ?5"
-	    " AND commit_number <= ?7 ORDER BY commit_number, id LIMIT 1",
-	    err);
-	enum rc rc;
+	sqlite3_stmt *q = sql_prepare(day, text, err);
 
 	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, ref->id);
-	sql_bind_int(q, 2, w->scan->since_ns);
-	sql_bind_int(q, 3, w->scan->until_ns);
+		return NULL;
+	sql_bind_int(q, 1, (int64_t)behind->commit);
+	sql_bind_int(q, 2, behind->id);
+	sql_bind_int(q, 3, w->scan->since_ns);
+	sql_bind_int(q, 4, w->scan->until_ns);
 	if (w->scan->owner.ptr != NULL)
-		sql_bind_text(q, 4, w->scan->owner);
-	sql_bind_int(q, 5, (int64_t)w->scan->after_commit);
-	sql_bind_int(q, 6, (int64_t)ref->commit);
+		sql_bind_text(q, 5, w->scan->owner);
+	sql_bind_int(q, 6, (int64_t)w->scan->after_commit);
 	sql_bind_int(q, 7,
 	    w->scan->last_commit > 0 ? (int64_t)w->scan->last_commit
 				     : INT64_MAX);
-	rc = sql_step(day, q, err);
-	if (rc != RC_OK)
-		return rc;
+	return q;
+}
+
+#define REFS_WHERE                                                             \
+ "SELECT id, n, first_time, last_time, commit_number, last_commit"             \
+ " FROM live WHERE (commit_number, id) > (?1, ?2)"                             \
+ " AND last_time >= ?3 AND first_time < ?4"                                    \
+ " AND (?5 IS NULL OR owner = ?5) AND last_commit > ?6"                        \
+ " AND commit_number <= ?7"
+
+static void
+read_ref(sqlite3_stmt *q, struct ref *ref)
+{
 	ref->id = sqlite3_column_int64(q, 0);
 	ref->n = (uint32_t)sqlite3_column_int64(q, 1);
 	ref->first_ns = sqlite3_column_int64(q, 2);
 	ref->last_ns = sqlite3_column_int64(q, 3);
 	ref->commit = (uint64_t)sqlite3_column_int64(q, 4);
 	ref->last_commit = (uint64_t)sqlite3_column_int64(q, 5);
+}
+
+/* The next block in order of commit, after *ref; RC_EOF: no more. */
+static enum rc
+next_ref(struct walk *w, struct sql *day, struct ref *ref, struct error *err)
+{
+	sqlite3_stmt *q = select_refs(w, day, ref,
+	    REFS_WHERE " ORDER BY commit_number, id LIMIT 1", err);
+	enum rc rc = q != NULL ? sql_step(day, q, err) : err->code;
+
+	if (rc != RC_OK)
+		return rc;
+	read_ref(q, ref);
 	(void)sqlite3_reset(q);
 	return RC_OK;
 }
@@ -331,8 +365,10 @@ walk_arrival(struct walk *w, struct error *err)
 	struct sql *day;
 
 	for (uint32_t i = 0; i < w->days.n; i++) {
-		enum rc rc = open_day(w, i, &day, err);
+		enum rc rc = RC_EOF;
 
+		if (latest_of(w, i) >= w->scan->since_ns)
+			rc = open_day(w, i, &day, err);
 		if (rc == RC_EOF)
 			continue;
 		if (rc == RC_OK)
@@ -362,25 +398,36 @@ add_ref(struct walk *w, const struct ref *ref, struct error *err)
 	return RC_OK;
 }
 
+/* No block is read meanwhile: one statement sees them all. */
+static enum rc
+list_refs(struct walk *w, struct sql *day, uint32_t at, struct error *err)
+{
+	struct ref ref = { .day = at };
+	sqlite3_stmt *q = select_refs(w, day, &ref, REFS_WHERE, err);
+	enum rc rc = q != NULL ? RC_OK : err->code;
+
+	while (rc == RC_OK && (rc = sql_step(day, q, err)) == RC_OK) {
+		read_ref(q, &ref);
+		rc = add_ref(w, &ref, err);
+		if (rc != RC_OK)
+			(void)sqlite3_reset(q);
+	}
+	return rc == RC_EOF ? RC_OK : rc;
+}
+
 static enum rc
 list_day(struct walk *w, uint32_t at, struct error *err)
 {
-	struct ref ref = { .day = at };
 	struct sql *day;
 	bool wanted;
-	enum rc rc = open_day(w, at, &day, err);
+	enum rc rc = RC_EOF;
 
+	if (latest_of(w, at) >= w->scan->since_ns)
+		rc = open_day(w, at, &day, err);
 	if (rc != RC_OK)
 		return rc == RC_EOF ? RC_OK : rc;
 	rc = concerns(w, day, &wanted, err);
-	if (rc != RC_OK || !wanted)
-		return rc;
-	while ((rc = next_ref(w, day, &ref, err)) == RC_OK) {
-		rc = add_ref(w, &ref, err);
-		if (rc != RC_OK)
-			return rc;
-	}
-	return rc == RC_EOF ? RC_OK : rc;
+	return rc == RC_OK && wanted ? list_refs(w, day, at, err) : rc;
 }
 
 static int
@@ -399,17 +446,40 @@ by_latest(const void *a, const void *b)
 	return (x->last_ns < y->last_ns) - (x->last_ns > y->last_ns);
 }
 
+/* Whether the day may have a block that comes before the ref at `at`. */
+static bool
+needs_day(const struct walk *w, size_t at, uint32_t day)
+{
+	if (at == w->n_refs || w->scan->order == STORE_FIRST_TIME)
+		return true;
+	return w->refs[at].last_ns < latest_of(w, day);
+}
+
+/* Lists days, the newest first, until the next ref is certain. */
+static enum rc
+list_days(struct walk *w, size_t at, uint32_t *left, struct error *err)
+{
+	size_t n = w->n_refs;
+	enum rc rc = RC_OK;
+
+	while (rc == RC_OK && *left > 0 && needs_day(w, at, *left - 1)) {
+		rc = list_day(w, --*left, err);
+		if (w->n_refs - at > 1 && w->n_refs > n &&
+		    (*left == 0 || w->scan->order == STORE_LATEST_TIME))
+			qsort(w->refs + at, w->n_refs - at, sizeof(w->refs[0]),
+			    w->scan->order == STORE_FIRST_TIME ? by_first
+							       : by_latest);
+	}
+	return rc;
+}
+
 static enum rc
 walk_time(struct walk *w, struct error *err)
 {
-	enum rc rc = RC_OK;
+	uint32_t left = (uint32_t)w->days.n;
+	enum rc rc = list_days(w, 0, &left, err);
 
-	for (uint32_t i = 0; i < w->days.n && rc == RC_OK; i++)
-		rc = list_day(w, i, err);
-	if (rc == RC_OK && w->n_refs > 1)
-		qsort(w->refs, w->n_refs, sizeof(w->refs[0]),
-		    w->scan->order == STORE_FIRST_TIME ? by_first : by_latest);
-	for (size_t i = 0; i < w->n_refs && rc == RC_OK; i++) {
+	for (size_t i = 0; rc == RC_OK && i < w->n_refs; i++) {
 		struct sql *day;
 
 		rc = open_day(w, w->refs[i].day, &day, err);
@@ -418,6 +488,8 @@ walk_time(struct walk *w, struct error *err)
 			    "a day was removed meanwhile");
 		if (rc == RC_OK)
 			rc = visit_if_wanted(w, day, &w->refs[i], err);
+		if (rc == RC_OK)
+			rc = list_days(w, i + 1, &left, err);
 	}
 	return rc;
 }

@@ -20,7 +20,7 @@ PLACES = {
     "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c", "lib/secret.c",
                  "lib/sign.c", "lib/tsa.c"),
     "sqlite3.h": ("include/sql.h", "lib/sql.c", "collector/store/"),
-    "hs.h": ("rules/engine/",),
+    "hs.h": ("rules/engine/", "collector/search/sweep.c"),
     "hs/": ("rules/engine/",),
     "pcre2.h": ("rules/engine/", "collector/normalize/", "lib/multiline.c",
                 "collector/search/expression.c",
