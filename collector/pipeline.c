@@ -611,6 +611,7 @@ start_api(struct pipeline *p, struct error *err)
 		.tls = p->tls.api,
 		.max_connections = (size_t)p->config->api_max_connections,
 		.rate = (double)p->config->api_rate,
+		.tsa_ca = p->config->store_tsa_ca,
 		.session_idle_ns = p->config->api_session_idle_ns,
 		.request_timeout_ns = p->config->api_request_timeout_ns,
 		.outbox = p->config->kafka_brokers.n > 0,

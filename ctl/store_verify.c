@@ -18,6 +18,7 @@ enum {
 	OPT_EVENT,
 	OPT_KEY,
 	OPT_OUT,
+	OPT_TSA_CA,
 	OPT_JSON,
 	OPT_HELP,
 	ARENA_BLOCK = 64 * 1024,
@@ -27,7 +28,8 @@ enum {
 };
 
 static const char help[] =
-    "usage: kuzetctl store verify [--dir STATE_DIR] [--key FILE] [--json]\n"
+    "usage: kuzetctl store verify [--dir STATE_DIR] [--key FILE]\n"
+    "                             [--tsa-ca FILE] [--json]\n"
     "       kuzetctl store verify --event ID [--out FILE] [--dir STATE_DIR]\n"
     "                             [--key FILE] [--json]\n\n"
     "Computes every digest of the chain over commits again, follows the chain\n"
@@ -37,6 +39,10 @@ static const char help[] =
     "  --dir STATE_DIR  the folder of a collector that stopped or was killed\n"
     "  --key FILE       the public keys, PEM; without it STATE_DIR/store.pub.\n"
     "                   A copy kept elsewhere is worth more\n"
+    "  --tsa-ca FILE    who certifies the authority of the heads' time stamps,\n"
+    "                   PEM: their signatures are checked.  Without it, that\n"
+    "                   they stamp what is there; the running collector takes\n"
+    "                   store.tsa.ca\n"
     "  --event ID       write the proof of one event: a tar archive whose\n"
     "                   README.txt says how to check it with sha256sum and\n"
     "                   openssl\n"
@@ -48,7 +54,7 @@ static const char help[] =
 
 struct run {
 	const struct global_options *global;
-	const char *dir, *key, *event, *out;
+	const char *dir, *key, *tsa_ca, *event, *out;
 	bool json, terminal;
 	struct timespec began;
 	struct store_verified seen;
@@ -172,6 +178,8 @@ print_end(const struct run *r)
 			json_uint(&w, v->unsealed);
 			json_key(&w, "unchained");
 			json_uint(&w, v->unchained);
+			json_key(&w, "stamps");
+			json_uint(&w, v->stamps);
 		}
 		json_close(&w, '}');
 		print_line(&line);
@@ -280,6 +288,7 @@ take_end(struct run *r, const struct event *ev)
 		.heads = number_of(ev, "heads"),
 		.unsealed = number_of(ev, "unsigned"),
 		.unchained = number_of(ev, "unchained"),
+		.stamps = number_of(ev, "stamps"),
 	};
 	r->finished = true;
 }
@@ -375,6 +384,7 @@ verify_offline(struct run *r, struct error *err)
 {
 	const struct store_verify what = { .dir = r->dir,
 		.key = r->key,
+		.tsa_ca = r->tsa_ca,
 		.on_finding = on_finding,
 		.on_progress = on_progress,
 		.ctx = r };
@@ -393,6 +403,7 @@ parse(struct run *r, int argc, char *argv[])
 		{ "event", required_argument, NULL, OPT_EVENT },
 		{ "key", required_argument, NULL, OPT_KEY },
 		{ "out", required_argument, NULL, OPT_OUT },
+		{ "tsa-ca", required_argument, NULL, OPT_TSA_CA },
 		{ "json", no_argument, NULL, OPT_JSON },
 		{ "help", no_argument, NULL, OPT_HELP },
 		{ NULL, 0, NULL, 0 },
@@ -414,6 +425,9 @@ parse(struct run *r, int argc, char *argv[])
 		case OPT_OUT:
 			r->out = optarg;
 			break;
+		case OPT_TSA_CA:
+			r->tsa_ca = optarg;
+			break;
 		case OPT_JSON:
 			r->json = true;
 			break;
@@ -425,12 +439,13 @@ parse(struct run *r, int argc, char *argv[])
 		}
 	}
 	if (optind < argc || (r->out != NULL && r->event == NULL) ||
-	    (r->key != NULL && r->dir == NULL)) {
+	    ((r->key != NULL || r->tsa_ca != NULL) && r->dir == NULL)) {
 		(void)fprintf(stderr,
 		    "kuzetctl store verify: %s; --help tells more\n",
 		    optind < argc        ? "it takes options only"
 			: r->out != NULL ? "--out needs --event"
-					 : "--key needs --dir");
+			: r->key != NULL ? "--key needs --dir"
+					 : "--tsa-ca needs --dir");
 		return EXIT_USAGE;
 	}
 	return -1;

@@ -23,12 +23,16 @@ struct store_verified {
 	uint64_t commits, heads;
 	uint64_t unchained; /* commits of formats without a chain */
 	uint64_t unsealed;  /* commits that no head covers yet */
+	uint64_t stamps;    /* heads whose time stamp (RFC 3161) is good */
 };
 
 struct store_verify {
 	struct store *store; /* NULL: `dir`, of a collector that does not run */
 	const char *dir;
 	const char *key; /* public keys; NULL: DIR/store.pub */
+	/* certifies the authority of time stamps, PEM; NULL: only what they
+	 * stamp is compared */
+	const char *tsa_ca;
 	/* file by file, in the order of the chain; false ends it */
 	bool (*on_finding)(void *ctx, const struct store_finding *f);
 	/* now and then; may be NULL */
@@ -37,7 +41,10 @@ struct store_verify {
 	void *ctx;
 };
 
-/* RC_OK with findings too; fails where nothing can be looked at. */
+/*
+ * RC_OK with findings too, and for a store that nothing was committed to; fails
+ * where nothing can be looked at.
+ */
 enum rc store_verify(const struct store_verify *what,
     struct store_verified *out, struct error *err);
 

@@ -22,3 +22,11 @@ void tsa_request(struct slice data, struct buf *out);
  */
 enum rc tsa_check(struct slice request, struct slice answer, const char *ca,
     struct error *err);
+
+/*
+ * The same of an answer that was kept, without its request: whether it is a
+ * stamp over `data` and, with a `ca` (NULL: not looked at), signed by an
+ * authority that it certified at the time of the stamp.
+ */
+enum rc tsa_verify(struct slice data, struct slice answer, const char *ca,
+    struct error *err);

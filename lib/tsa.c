@@ -7,6 +7,7 @@
 #include <openssl/x509_vfy.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <time.h>
 
 #include "digest.h"
 
@@ -88,28 +89,55 @@ refused(const char *what, struct error *err)
 	    code != 0 ? reason : "no reason given");
 }
 
-/* The answer of an authority that the store certifies. */
+/* Adds the certificates of `ca` to what is verified. */
+static enum rc
+trust(TS_VERIFY_CTX *ctx, const char *ca, const time_t *at, struct error *err)
+{
+	X509_STORE *store = X509_STORE_new();
+
+	must(store != NULL);
+	if (X509_STORE_load_file(store, ca) != 1) {
+		X509_STORE_free(store);
+		ERR_clear_error();
+		return error_set(err, RC_INVALID, "%s: no certificates in PEM",
+		    ca);
+	}
+	if (at != NULL)
+		X509_VERIFY_PARAM_set_time(X509_STORE_get0_param(store), *at);
+	(void)TS_VERIFY_CTX_set_store(ctx, store); /* takes it */
+	(void)TS_VERIFY_CTX_add_flags(ctx, TS_VFY_SIGNATURE);
+	return RC_OK;
+}
+
+/* The answer of an authority that `ca` certifies. */
 static enum rc
 verify(TS_REQ *req, TS_RESP *resp, const char *ca, struct error *err)
 {
 	TS_VERIFY_CTX *ctx = TS_REQ_to_TS_VERIFY_CTX(req, NULL);
-	X509_STORE *store = X509_STORE_new();
-	enum rc rc = RC_OK;
+	enum rc rc;
 
-	must(ctx != NULL && store != NULL);
-	if (X509_STORE_load_file(store, ca) != 1) {
-		X509_STORE_free(store);
-		ERR_clear_error();
-		rc = error_set(err, RC_INVALID, "%s: no certificates in PEM",
-		    ca);
-	} else {
-		(void)TS_VERIFY_CTX_set_store(ctx, store); /* takes it */
-		(void)TS_VERIFY_CTX_add_flags(ctx, TS_VFY_SIGNATURE);
-		if (TS_RESP_verify_response(ctx, resp) != 1)
-			rc = refused("the time stamp is not good", err);
-	}
+	must(ctx != NULL);
+	rc = trust(ctx, ca, NULL, err);
+	if (rc == RC_OK && TS_RESP_verify_response(ctx, resp) != 1)
+		rc = refused("the time stamp is not good", err);
 	TS_VERIFY_CTX_free(ctx);
 	return rc;
+}
+
+static TS_RESP *
+read_answer(struct slice answer, struct error *err)
+{
+	const unsigned char *p = (const unsigned char *)answer.ptr;
+	TS_RESP *resp = answer.len <= TSA_ANSWER_MAX
+	    ? d2i_TS_RESP(NULL, &p, (long)answer.len)
+	    : NULL;
+
+	if (resp == NULL) {
+		ERR_clear_error();
+		(void)error_set(err, RC_INVALID,
+		    "the authority's answer is no time stamp response");
+	}
+	return resp;
 }
 
 enum rc
@@ -122,16 +150,47 @@ tsa_check(struct slice request, struct slice answer, const char *ca,
 	enum rc rc;
 
 	must(req != NULL);
-	p = (const unsigned char *)answer.ptr;
-	resp = d2i_TS_RESP(NULL, &p, (long)answer.len);
-	if (resp == NULL) {
-		ERR_clear_error();
-		rc = error_set(err, RC_INVALID,
-		    "the authority's answer is no time stamp response");
-	} else {
-		rc = verify(req, resp, ca, err);
-	}
+	resp = read_answer(answer, err);
+	rc = resp != NULL ? verify(req, resp, ca, err) : err->code;
 	TS_RESP_free(resp);
 	TS_REQ_free(req);
+	return rc;
+}
+
+/* When the authority made it; it was certified then or never. */
+static bool
+time_of(TS_RESP *resp, time_t *out)
+{
+	TS_TST_INFO *info = TS_RESP_get_tst_info(resp);
+	struct tm tm = { 0 };
+
+	if (info == NULL || TS_TST_INFO_get_time(info) == NULL ||
+	    ASN1_TIME_to_tm(TS_TST_INFO_get_time(info), &tm) != 1)
+		return false;
+	*out = timegm(&tm);
+	return true;
+}
+
+enum rc
+tsa_verify(struct slice data, struct slice answer, const char *ca,
+    struct error *err)
+{
+	TS_VERIFY_CTX *ctx = TS_VERIFY_CTX_new();
+	TS_RESP *resp = read_answer(answer, err);
+	BIO *bio = BIO_new_mem_buf(data.ptr, (int)data.len);
+	time_t at = 0;
+	enum rc rc = resp != NULL ? RC_OK : err->code;
+
+	must(ctx != NULL && bio != NULL);
+	(void)TS_VERIFY_CTX_set_data(ctx, bio); /* takes it */
+	(void)TS_VERIFY_CTX_set_flags(ctx, TS_VFY_VERSION | TS_VFY_DATA);
+	if (rc == RC_OK && !time_of(resp, &at))
+		rc = error_set(err, RC_DENIED, "it grants no time stamp");
+	if (rc == RC_OK && ca != NULL)
+		rc = trust(ctx, ca, &at, err);
+	if (rc == RC_OK && TS_RESP_verify_response(ctx, resp) != 1)
+		rc = refused("the time stamp is not good", err);
+	TS_VERIFY_CTX_free(ctx);
+	TS_RESP_free(resp);
 	return rc;
 }

@@ -57,6 +57,7 @@ struct api_options {
 	int64_t session_idle_ns;    /* ends sessions */
 	int64_t request_timeout_ns; /* for a connection's first request */
 	bool outbox;                /* a publisher takes incidents */
+	const char *tsa_ca;         /* of the store's time stamps; NULL: none */
 	/* Called in any of the API's threads; *out is zeroed before. */
 	void (*status)(void *ctx, struct api_status *out);
 	/* The same; calls back once. */

@@ -145,7 +145,8 @@ get_store(struct ask *a)
 void
 get_store_verify(struct ask *a)
 {
-	answer_store_verify(a->api->options.store, a->request, a->reply);
+	answer_store_verify(a->api->options.store, a->api->options.tsa_ca,
+	    a->reply);
 }
 
 void

@@ -80,18 +80,18 @@ on_progress(void *ctx, const char *file, const struct store_verified *v)
 }
 
 void
-answer_store_verify(struct store *s, const struct http_request *r,
+answer_store_verify(struct store *s, const char *tsa_ca,
     struct http_reply *reply)
 {
 	struct answer a = { .reply = reply };
 	struct store_verify what = { .store = s,
+		.tsa_ca = tsa_ca,
 		.on_finding = on_finding,
 		.on_progress = on_progress,
 		.ctx = &a };
 	struct store_verified v;
 	struct error err;
 
-	(void)r;
 	buf_init(&a.line, LINE_BYTES);
 	if (store_verify(&what, &v, &err) != RC_OK) {
 		http_fail(reply, INTERNAL_ERROR, err.text);
@@ -104,6 +104,7 @@ answer_store_verify(struct store *s, const struct http_request *r,
 		put_number(&a, "heads", v.heads);
 		put_number(&a, "unsigned", v.unsealed);
 		put_number(&a, "unchained", v.unchained);
+		put_number(&a, "stamps", v.stamps);
 		(void)end_line(&a);
 	}
 	buf_fini(&a.line);

@@ -9,7 +9,7 @@
  * GET /v1/store/verify: {"progress":{...}} now and then, findings, and last
  * what was looked at.
  */
-void answer_store_verify(struct store *s, const struct http_request *r,
+void answer_store_verify(struct store *s, const char *tsa_ca,
     struct http_reply *reply);
 
 /*

@@ -13,6 +13,7 @@
 
 #define CLAMP_NS       (INT64_C(600) * 1000000000) /* how far ahead a clock may be */
 #define LIVE_NS        (INT64_C(600) * 1000000000)
+#define STORE_SOC      "soc.db"
 #define STORE_KEY      "store.key" /* in the store's folder */
 #define STORE_PUBLIC   "store.pub"
 #define STORE_RESTORED "restored" /* folder of days that came back */

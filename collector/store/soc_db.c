@@ -91,7 +91,7 @@ soc_connect(const char *dir, enum sql_mode mode, struct sql **out,
 	enum rc rc;
 
 	*out = NULL;
-	if ((size_t)snprintf(path, sizeof(path), "%s/soc.db", dir) >=
+	if ((size_t)snprintf(path, sizeof(path), "%s/%s", dir, STORE_SOC) >=
 	    sizeof(path))
 		return error_set(err, RC_INVALID, "%s: the path is too long",
 		    dir);

@@ -7,6 +7,7 @@
  */
 #include "collector/store/verify.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <unistd.h>
@@ -520,9 +521,12 @@ verify_one(struct verify *v, int32_t day, bool newest)
 	v->last_day = day;
 }
 
-/* The last commits may have gone with their file: soc.db remembers. */
+/*
+ * The last commits may have gone with their file: soc.db remembers.  Without any
+ * day that was read it is named itself.
+ */
 static void
-check_end(struct verify *v)
+check_end(struct verify *v, bool any)
 {
 	struct sql *soc = NULL;
 	int64_t known = 0;
@@ -532,7 +536,10 @@ check_end(struct verify *v)
 		&v->ignored) != RC_OK)
 		known = 0;
 	sql_close(soc);
-	if (known <= 0 || (uint64_t)known <= v->number ||
+	if (known <= 0 || (uint64_t)known <= v->number)
+		return;
+	(void)snprintf(v->file, sizeof(v->file), "%s/%s", v->dir, STORE_SOC);
+	if (any &&
 	    day_file(v->dir, v->last_day, v->file, sizeof(v->file),
 		&v->ignored) != RC_OK)
 		return;
@@ -556,6 +563,31 @@ read_keys(struct verify *v, struct error *err)
 			return RC_OK; /* each head says so */
 	}
 	return sign_keys_read(path, &v->keys, err);
+}
+
+/* A store without a day: nothing was committed yet, or it is none at all. */
+static enum rc
+find_soc(const struct verify *v, struct error *err)
+{
+	char path[4096];
+
+	(void)snprintf(path, sizeof(path), "%s/%s", v->dir, STORE_SOC);
+	if (access(path, F_OK) == 0)
+		return RC_OK;
+	return error_set(err, RC_INVALID,
+	    "%s: holds no store: neither a file YYYY-MM-DD.db nor %s", v->dir,
+	    STORE_SOC);
+}
+
+/* Said once, not of each stamp. */
+static enum rc
+check_authority(const struct verify *v, struct error *err)
+{
+	const char *ca = v->what->tsa_ca;
+
+	if (ca == NULL || access(ca, R_OK) == 0)
+		return RC_OK;
+	return error_set_errno(err, errno, "cannot read %s", ca);
 }
 
 static void
@@ -625,13 +657,14 @@ store_verify(const struct store_verify *what, struct store_verified *out,
 	}
 	verify_init(&v);
 	rc = read_keys(&v, err);
+	if (rc == RC_OK)
+		rc = check_authority(&v, err);
 	if (rc == RC_OK && days.n == 0)
-		rc = error_set(err, RC_INVALID,
-		    "%s: holds no store: no file YYYY-MM-DD.db", v.dir);
+		rc = find_soc(&v, err);
 	for (size_t i = 0; rc == RC_OK && i < days.n && !v.stopped; i++)
 		verify_one(&v, days.list[i], i + 1 == days.n);
 	if (rc == RC_OK && !v.stopped)
-		check_end(&v);
+		check_end(&v, days.n > 0);
 	days_end(&days);
 	verify_fini(&v);
 	store_close(own);

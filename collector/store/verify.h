@@ -36,6 +36,7 @@ struct verify_block {
 struct verify_head {
 	uint64_t last;
 	struct slice text, signature; /* in the day's arena */
+	struct slice stamp;           /* the same; ptr NULL: none */
 };
 
 struct verify {

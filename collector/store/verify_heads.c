@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "collector/store/verify.h"
 #include "timestamp.h"
+#include "tsa.h"
 
 enum { HEADS_MAX = 100000 }; /* of a day: one a second */
 
@@ -26,6 +27,9 @@ add_head(void *ctx, sqlite3_stmt *q, struct error *err)
 	h->last = (uint64_t)sqlite3_column_int64(q, 0);
 	h->text = arena_copy(v->day_arena, sql_text(q, 1));
 	h->signature = arena_copy(v->day_arena, sql_blob(q, 2));
+	h->stamp = (struct slice){ NULL, 0 };
+	if (sqlite3_column_type(q, 3) != SQLITE_NULL)
+		h->stamp = arena_copy(v->day_arena, sql_blob(q, 3));
 	v->last_head = h->last;
 	return RC_OK;
 }
@@ -39,7 +43,7 @@ verify_heads_begin(struct verify *v, struct error *err)
 	v->first_row = 0;
 	sha256_clear(v->rows);
 	return sql_each(v->day,
-	    "SELECT commit_number, head, signature FROM heads"
+	    "SELECT commit_number, head, signature, timestamp FROM heads"
 	    " ORDER BY commit_number",
 	    add_head, v, err);
 }
@@ -63,6 +67,22 @@ check_signature(struct verify *v, const struct verify_head *h, int64_t block)
 		verify_finding(v, h->last, block, "changed",
 		    "the signature of the head of commit %llu is wrong",
 		    (unsigned long long)h->last);
+}
+
+/* What is stamped is the signature: stamp.c. */
+static void
+check_stamp(struct verify *v, const struct verify_head *h, int64_t block)
+{
+	struct error err;
+
+	if (h->stamp.ptr == NULL)
+		return; /* none was asked for, or not yet */
+	if (tsa_verify(h->signature, h->stamp, v->what->tsa_ca, &err) == RC_OK)
+		v->out->stamps++;
+	else
+		verify_finding(v, h->last, block, "changed",
+		    "the time stamp of the head of commit %llu: %s",
+		    (unsigned long long)h->last, err.text);
 }
 
 /* The head as it would be made of the rows that are there now. */
@@ -127,6 +147,7 @@ verify_head(struct verify *v)
 		    "or the head were written anew",
 		    (unsigned long long)first, (unsigned long long)h->last);
 	check_signature(v, h, block_from(v, first));
+	check_stamp(v, h, block_from(v, first));
 	v->first_row = 0;
 }
 

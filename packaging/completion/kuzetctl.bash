@@ -39,7 +39,7 @@ _kuzetctl() {
 		)
 		return
 		;;
-	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --out | --rules | --event | --events | --log | --taxonomy)
+	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --tsa-ca | --out | --rules | --event | --events | --log | --taxonomy)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -120,7 +120,7 @@ _kuzetctl() {
 	store/prune)
 		word='--dir --archive --keep --disk --dry-run --force --json --help'
 		;;
-	store/verify) word='--dir --key --event --out --json --help' ;;
+	store/verify) word='--dir --key --tsa-ca --event --out --json --help' ;;
 	normalizers/) word='check test unparsed --help' ;;
 	normalizers/unparsed)
 		word='--limit --since --until --dataset --program --year --timezone --json --help'

@@ -315,7 +315,25 @@ def stamped():
         assert recipe_step(folder, 5) == 0
         (folder / "head.sig").write_bytes(bytes(64))
         assert recipe_step(folder, 5) != 0
+        assert w.ctl_json("store", "verify")[-1]["stamps"] > 0
         assert collector.stop() == 0
+        stamps_are_verified(w)
+
+
+def stamps_are_verified(w):
+    verify = ["store", "verify", "--dir", state(w)]
+    last = ctl(w, *verify, "--tsa-ca", w.dir / "tsa/ca.pem", check=0)[-1]
+    assert last["stamps"] == stamps(w) and last["damaged"] == 0, last
+    make_authority(w.dir / "other")
+    found = ctl(w, *verify, "--tsa-ca", w.dir / "other/ca.pem", check=1)
+    assert found[0]["problem"] == "changed", found
+    assert "time stamp" in found[0]["message"], found
+    assert found[-1]["stamps"] == 0, found
+    # without a CA the stamp of another head is found, not another authority's
+    assert ctl(w, *verify, check=0)[-1]["stamps"] == last["stamps"]
+    change(day_files(w)[0], "UPDATE heads SET signature = randomblob(64)")
+    found = ctl(w, *verify, check=1)
+    assert any("time stamp" in f.get("message", "") for f in found), found
 
 
 def false_stamps_refused():

@@ -370,6 +370,26 @@ no_store_is_an_error(void)
 	fixture_remove(dir);
 }
 
+static void
+an_empty_store_is_none(void)
+{
+	char *dir = fixture_folder();
+	struct store_verified v;
+	struct found found;
+
+	store_close(fixture_open(dir));
+	CHECK(verify(dir, &v, &found) && found.n == 0 && v.commits == 0,
+	    "a store that nothing was committed to has no finding");
+	run_sql(dir, "soc.db",
+	    "INSERT OR REPLACE INTO cursor(one, commit_number, rebuild_from)"
+	    " VALUES(1, 7, 1)");
+	CHECK(verify(dir, &v, &found) && found.n == 1 &&
+		strcmp(found.problem, "missing") == 0 &&
+		strcmp(found.file, "soc.db") == 0,
+	    "if every day is gone, incidents tell that there were some");
+	fixture_remove(dir);
+}
+
 int
 main(void)
 {
@@ -379,5 +399,6 @@ main(void)
 	a_day_in_between_may_not_go();
 	a_scratched_file_is_unreadable();
 	no_store_is_an_error();
+	an_empty_store_is_none();
 	return tap_done();
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A sweep over the text of many values against a look at each of them.
- * An argument is the seed of the random patterns.
+ * An argument is the seed of the random patterns; with others than ours PCRE2
+ * 10.42 was seen to miss a match itself, about once in 40,000 patterns.
  */
 #include "collector/search/sweep.h"
 
@@ -103,10 +104,8 @@ static void
 random_pattern(struct buf *out)
 {
 	static const char *const terms[] = { "*ab*", "*12*", "ab", "\"a b\"",
-		"\"1 2\"", "a*", "*b", "k*s", "a?1", "*k*",
-		"*\xc3\xa9"
-		"a*",
-		"1", "s", "\"b 1\"" };
+		"\"1 2\"", "a*", "*b", "k*s", "a?1", "*k*", "*\303\251a*", "1",
+		"s", "\"b 1\"" };
 	static const char *const ends[] = { "^", "$", "\\b", "" };
 
 	buf_clear(out);
@@ -225,11 +224,7 @@ test_table(void)
 		{ "a word ends where its letters do", "ab",
 		    { "abc", "x ab,", "ab" }, { 0, 1, 1 } },
 		{ "letters beyond ASCII are letters", "ab",
-		    { "ab\xc3\xa9",
-			"\xc3\xa9"
-			"ab",
-			"ab." },
-		    { 0, 0, 1 } },
+		    { "ab\xc3\xa9", "\303\251ab", "ab." }, { 0, 0, 1 } },
 		{ "a later place in the same value counts", "ab",
 		    { "abc ab", "abab", "cab ab" }, { 1, 0, 1 } },
 		{ "a count in an expression is no text", "/[0-9]{3}x/",
