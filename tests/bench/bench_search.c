@@ -2,12 +2,15 @@
 /*
  * What search takes on many events:
  *   bench_search DIR EVENTS.jsonl [-q QUERY] N...
+ *   bench_search -l FILE EVENTS.jsonl N
  * Fills a store in DIR with the events of the file (kuzetctl parse makes it),
  * repeated with shifted times (five million a day) and varied digits, and at
  * each N of them, ascending, prints one JSON object for each query: wall clock
  * and processor time, best of three; with -q only for the queries whose name
  * begins so.  A store that is there already is filled up to N.  Without -q it
- * measures last what appending takes, alone and beside a query.
+ * measures last what appending takes, alone and beside a query.  With -l it
+ * only writes N of the lines for others to search: time, host, dataset and text
+ * by tabs.
  * tests/bench/search.py runs it with its peers.
  */
 #include <pthread.h>
@@ -340,6 +343,49 @@ measure_all(struct bench *b, const char *wanted, uint64_t n)
 			measure(b, &queries[k]);
 }
 
+static struct slice
+plain(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] == '\t' || s.ptr[i] == '\n')
+			((char *)s.ptr)[i] = ' ';
+	return s;
+}
+
+static void
+write_line(FILE *f, const struct event *ev)
+{
+	struct slice rare = event_get_string(ev, FIELD_ERROR_MESSAGE);
+
+	(void)fprintf(f, "%lld\t%.*s\t%.*s\t%.*s %.*s\n",
+	    (long long)ev->time_ns,
+	    SLICE_ARG(event_get_string(ev, FIELD_HOST_NAME)),
+	    SLICE_ARG(event_get_string(ev, FIELD_EVENT_DATASET)),
+	    SLICE_ARG(plain(event_get_string(ev, FIELD_EVENT_ORIGINAL))),
+	    SLICE_ARG(rare));
+}
+
+static int
+write_lines(struct bench *b, const char *path, uint64_t n)
+{
+	FILE *f = fopen(path, "w");
+	struct arena *arena = arena_new(1 << 16);
+
+	while (f != NULL && b->n < n) {
+		struct event ev;
+
+		arena_reset(arena);
+		event_begin(&ev, arena);
+		fill(b, &ev, arena);
+		write_line(f, &ev);
+	}
+	arena_free(arena);
+	if (f != NULL && fclose(f) == 0)
+		return 0;
+	(void)fprintf(stderr, "bench_search: cannot write %s\n", path);
+	return 1;
+}
+
 int
 main(int argc, char *argv[])
 {
@@ -348,6 +394,10 @@ main(int argc, char *argv[])
 	const char *wanted = "";
 	int at = 3;
 
+	if (argc == 5 && strcmp(argv[1], "-l") == 0) {
+		read_templates(&b, argv[3]);
+		return write_lines(&b, argv[2], strtoull(argv[4], NULL, 10));
+	}
 	if (argc > 5 && strcmp(argv[3], "-q") == 0) {
 		wanted = argv[4];
 		at = 5;
