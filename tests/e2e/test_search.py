@@ -149,7 +149,8 @@ def what_comes_in_is_followed():
             stdout=out, env=w.env)
         try:
             def seen():
-                text = (w.dir / "follow").read_text()
+                # the last line may still be being written
+                text = (w.dir / "follow").read_bytes().rpartition(b"\n")[0]
                 return [json.loads(x) for x in text.splitlines()]
 
             def one_more():
