@@ -63,8 +63,12 @@ struct replay {
 	struct changes changes;
 	struct value *values; /* of one hit */
 	uint32_t cap_values;
-	int64_t *newest; /* by source */
+	int64_t *newest, *told; /* watermarks by source: told to correlation */
 	uint32_t n_sources;
+	uint32_t *moved; /* sources whose watermark the commit moved */
+	uint32_t n_moved, cap_moved;
+	uint64_t commit;   /* of the event before */
+	uint64_t *commits; /* of the block at hand */
 	int64_t clock_ns, arrival_ns;
 	uint64_t total, events, detections, incidents;
 	int64_t began_ns, shown_ns;
@@ -289,13 +293,15 @@ print_summary(struct replay *r)
 	correlator_stats(r->correlator, &stats);
 	(void)printf(r->json
 		? "{\"type\":\"summary\",\"events\":%llu,\"rules\":%u,"
-		  "\"detections\":%llu,\"incidents\":%llu,\"evicted_hits\":"
-		  "%llu,\"seconds\":%.3f,\"events_per_second\":%.0f}\n"
+		  "\"detections\":%llu,\"incidents\":%llu,\"late_hits\":%llu,"
+		  "\"evicted_hits\":%llu,\"seconds\":%.3f,\"events_per_second\":%.0f}\n"
 		: "%llu events, %u rules: %llu detections, %llu incidents, "
-		  "%llu hits evicted; %.1f s, %.0f events/s\n",
+		  "%llu hits too late, %llu evicted; %.1f s, %.0f events/s\n",
 	    (unsigned long long)r->events, ruleset_loaded(r->ruleset),
 	    (unsigned long long)r->detections, (unsigned long long)r->incidents,
-	    (unsigned long long)stats.evicted_hits, seconds, rate);
+	    (unsigned long long)stats.late_hits,
+	    (unsigned long long)(stats.evicted_hits - stats.late_hits), seconds,
+	    rate);
 }
 
 /* ---- events ------------------------------------------------------------------------ */
@@ -344,7 +350,11 @@ correlate(struct replay *r, const struct event *ev, uint32_t rule,
 	correlator_hit(r->correlator, &hit);
 }
 
-/* A source's watermark is its newest event: heartbeats are not replayed. */
+/*
+ * A source's watermark is its newest event: heartbeats are not replayed.  It
+ * moves behind the hits of the whole commit, as it did when they came in: what
+ * is late within a commit comes in time.
+ */
 static void
 move_watermark(struct replay *r, uint32_t source, int64_t time_ns)
 {
@@ -354,13 +364,34 @@ move_watermark(struct replay *r, uint32_t source, int64_t time_ns)
 		uint32_t n = source + 1;
 
 		r->newest = xreallocarray(r->newest, n, sizeof(r->newest[0]));
-		while (r->n_sources < n)
-			r->newest[r->n_sources++] = INT64_MIN;
+		r->told = xreallocarray(r->told, n, sizeof(r->told[0]));
+		for (; r->n_sources < n; r->n_sources++)
+			r->newest[r->n_sources] = r->told[r->n_sources] =
+			    INT64_MIN;
 	}
 	if (time_ns <= r->newest[source])
 		return;
+	if (r->newest[source] == r->told[source]) {
+		if (r->n_moved == r->cap_moved) {
+			r->cap_moved = 2 * r->cap_moved + 16;
+			r->moved = xreallocarray(r->moved, r->cap_moved,
+			    sizeof(r->moved[0]));
+		}
+		r->moved[r->n_moved++] = source;
+	}
 	r->newest[source] = time_ns;
-	correlator_watermark(r->correlator, source, time_ns);
+}
+
+static void
+end_commit(struct replay *r)
+{
+	for (uint32_t i = 0; i < r->n_moved; i++) {
+		uint32_t source = r->moved[i];
+
+		r->told[source] = r->newest[source];
+		correlator_watermark(r->correlator, source, r->told[source]);
+	}
+	r->n_moved = 0;
 }
 
 static void
@@ -382,7 +413,12 @@ on_event(void *ctx, uint32_t row, const struct event *ev)
 	uint32_t n, source = r->ids.sources[row];
 	const uint32_t *hits = matcher_run(r->matcher, ev, NULL, &n);
 
-	move_clock(r, ev->arrival_ns);
+	/* live, the clock goes on from record to record, which a commit is */
+	if (r->commits[row] != r->commit) {
+		end_commit(r);
+		move_clock(r, ev->arrival_ns);
+	}
+	r->commit = r->commits[row];
 	for (uint32_t i = 0; i < n; i++) {
 		const struct rule_info *info =
 		    ruleset_rule(r->ruleset, hits[i]);
@@ -407,6 +443,9 @@ on_block(void *ctx, struct store_block *b, struct error *err)
 
 	if (rc == RC_OK)
 		rc = store_block_times(b, &times, err);
+	r->commits = xreallocarray(r->commits, n + 1, sizeof(r->commits[0]));
+	if (rc == RC_OK)
+		rc = store_block_commits(b, r->commits, err);
 	for (uint32_t i = 0; rc == RC_OK && i < n; i++)
 		if (times[i] >= r->since_ns && times[i] < r->until_ns)
 			rows[kept++] = i;
@@ -454,6 +493,9 @@ finish(struct replay *r)
 	buf_fini(&r->about);
 	buf_fini(&r->group);
 	free(r->newest);
+	free(r->told);
+	free(r->moved);
+	free(r->commits);
 	free(r->values);
 }
 
@@ -474,6 +516,7 @@ replay_store(struct replay *r, struct store *s)
 	rc = store_scan(s, &scan, &err);
 	show_progress(r, true);
 	if (rc == RC_OK) {
+		end_commit(r);
 		flush_incidents(r);
 		print_summary(r);
 	} else {

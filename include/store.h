@@ -213,6 +213,10 @@ struct store_ids {
 enum rc store_block_ids(struct store_block *b, struct store_ids *out,
     struct error *err);
 
+/* The commit that each of the n events came with, ascending. */
+enum rc store_block_commits(struct store_block *b, uint64_t *commits,
+    struct error *err);
+
 /* The fields that any event of the block has. */
 enum rc store_block_fields(struct store_block *b, const uint32_t **fields,
     uint32_t *n, struct error *err);

@@ -20,6 +20,7 @@ struct store_block {
 	struct store_block_info info;
 	struct sql *day;
 	int64_t id;
+	uint64_t commit;    /* the first that it holds */
 	sqlite3_blob *blob; /* while it is being read */
 };
 
@@ -111,6 +112,41 @@ open_block(struct store_block *b, struct error *err)
 	return opened;
 }
 
+static enum rc
+read_segments(struct sql *day, int64_t id, uint64_t commit, uint32_t events,
+    struct segments *out, struct error *err)
+{
+	sqlite3_stmt *q =
+	    sql_prepare(day, "SELECT segments FROM live WHERE id = ?1", err);
+	enum rc rc;
+
+	if (q == NULL)
+		return err->code;
+	sql_bind_int(q, 1, id);
+	rc = sql_step(day, q, err);
+	if (rc == RC_EOF)
+		return gone(day, id, err);
+	if (rc != RC_OK)
+		return rc;
+	rc = segments_read(sql_blob(q, 0), commit, events, out, err);
+	(void)sqlite3_reset(q);
+	return rc;
+}
+
+enum rc
+store_block_commits(struct store_block *b, uint64_t *commits, struct error *err)
+{
+	struct segments segments = { 0 };
+	enum rc rc =
+	    read_segments(b->day, b->id, b->commit, b->info.n, &segments, err);
+
+	for (size_t i = 0; rc == RC_OK && i < segments.n; i++)
+		for (uint32_t k = 0; k < segments.list[i].n; k++)
+			*commits++ = segments.list[i].commit;
+	segments_fini(&segments);
+	return rc;
+}
+
 /* Which of the rows are of the scan's commits. */
 static enum rc
 find_rows(struct walk *w, struct sql *day, const struct ref *ref,
@@ -119,24 +155,13 @@ find_rows(struct walk *w, struct sql *day, const struct ref *ref,
 	const struct store_scan *scan = w->scan;
 	struct store_block_info *info = &w->block.info;
 	struct segments segments = { 0 };
-	sqlite3_stmt *q;
 	uint32_t row = 0;
 	enum rc rc;
 
 	if (ref->commit > scan->after_commit &&
 	    (scan->last_commit == 0 || ref->last_commit <= scan->last_commit))
 		return RC_OK;
-	q = sql_prepare(day, "SELECT segments FROM live WHERE id = ?1", err);
-	if (q == NULL)
-		return err->code;
-	sql_bind_int(q, 1, ref->id);
-	rc = sql_step(day, q, err);
-	if (rc == RC_EOF)
-		return gone(day, ref->id, err);
-	if (rc != RC_OK)
-		return rc;
-	rc = segments_read(sql_blob(q, 0), ref->commit, ref->n, &segments, err);
-	(void)sqlite3_reset(q);
+	rc = read_segments(day, ref->id, ref->commit, ref->n, &segments, err);
 	for (size_t i = 0; rc == RC_OK && i < segments.n; i++) {
 		const struct segment *s = &segments.list[i];
 
@@ -160,6 +185,7 @@ visit(struct walk *w, struct sql *day, const struct ref *ref, struct error *err)
 
 	b->day = day;
 	b->id = ref->id;
+	b->commit = ref->commit;
 	b->info = (struct store_block_info){
 		.n = ref->n,
 		.first_ns = ref->first_ns,

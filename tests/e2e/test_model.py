@@ -260,6 +260,46 @@ def absence():
         assert collector.stop() == 0
 
 
+def late_hits_in_a_replay():
+    """what comes late, in its commit or after, a replay takes as was done"""
+    with world() as w:
+        collector = start(w)
+        s, late = Sender(w), Sender(w)
+
+        def replayed():
+            got = w.ctl_json("rules", "replay", "--rules", w.rules, "--dir",
+                             w.dir / "collector-state", "--incidents")
+            summary = got.pop()
+            return summary, {i["id"]: (i["status"], i["events"])
+                             for i in got}
+
+        def live():
+            return {i["id"]: (i["status"], i["events"])
+                    for i in incidents(w)}
+
+        s.send([s.event(at(0), "backup done", "db")])
+        # in one commit: the time goes on before what was between is told
+        s.send([s.event(at(120), "nothing of note", "db"),
+                s.event(at(30), "backup done", "db"),
+                s.event(at(80), "backup done", "db")])
+        assert live() == {}
+        assert replayed()[1] == {}
+        # later: it disproves an absence, and joins what has been raised
+        s.send([s.event(at(300), "nothing of note", "db")]
+               + [s.event(at(300 + m), "login failed", "x")
+                  for m in range(0, 10, 2)])
+        assert {status for status, _ in live().values()} == {"new"}
+        assert len(live()) == 2 and replayed()[1] == live()
+        late.send([late.event(at(m), "backup done", "db")
+                   for m in (130, 180, 230)]
+                  + [late.event(at(305), "login failed", "x")])
+        assert "closed" in {status for status, _ in live().values()}
+        summary, found = replayed()
+        assert found == live(), (found, live())
+        assert summary["late_hits"] == w.status()["correlation"]["late_hits"]
+        assert collector.stop() == 0
+
+
 def idle_source():
     """an idle agent's heartbeat closes the windows of what it fed"""
     with world() as w:
@@ -411,5 +451,5 @@ def any_number_of_workers():
 if __name__ == "__main__":
     main([another_order_after_a_crash, one_agent_far_behind,
           late_hits_keep_the_id, old_logs, future_is_clamped, absence,
-          idle_source, silent_source, any_order_of_arrival,
-          any_number_of_workers])
+          late_hits_in_a_replay, idle_source, silent_source,
+          any_order_of_arrival, any_number_of_workers])
