@@ -16,6 +16,7 @@ struct decoder {
 	struct decoder_options options;
 	struct lumberjack_inflate *inflate;
 	struct arena *inflated; /* one frame at a time */
+	struct json_paths *paths;
 	struct sha256 *sha;
 	struct event_id own; /* for events that have no identity of theirs */
 
@@ -34,6 +35,7 @@ decoder_new(const struct decoder_options *options)
 	d->options = *options;
 	d->inflate = lumberjack_inflate_new(options->limits);
 	d->inflated = arena_new(INFLATED_BLOCK);
+	d->paths = json_paths_new();
 	d->sha = sha256_new();
 	uuid_new(d->own.stream);
 	return d;
@@ -46,6 +48,7 @@ decoder_free(struct decoder *d)
 		return;
 	lumberjack_inflate_free(d->inflate);
 	arena_free(d->inflated);
+	json_paths_free(d->paths);
 	sha256_free(d->sha);
 	free(d);
 }
@@ -271,7 +274,8 @@ add_json(struct decoder *d, struct slice json)
 	json = arena_copy(b->arena, json);
 	b->frames++;
 	b->bytes += json.len;
-	rc = json_read_event(json, &json_limits_default, ev, &err);
+	rc = json_read_event_again(json, &json_limits_default, ev, d->paths,
+	    &err);
 	if (rc != RC_OK || ev->n == 0) {
 		keep_undecodable(ev, json,
 		    rc != RC_OK ? err.text : "an empty object");

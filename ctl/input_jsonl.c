@@ -72,6 +72,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 {
 	bool standard = strcmp(path, "-") == 0;
 	FILE *f = standard ? stdin : fopen(path, "rbe");
+	struct json_paths *paths;
 	struct arena *arena;
 	uint32_t ids[N_TIME_FIELDS];
 	int64_t now = timestamp_now();
@@ -84,6 +85,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 	if (f == NULL)
 		return error_set_errno(err, errno, "%s", path);
 	arena = arena_new(ARENA_BLOCK);
+	paths = json_paths_new();
 	for (size_t i = 0; i < N_TIME_FIELDS; i++)
 		ids[i] = field_intern(
 		    (struct slice){ time_fields[i], strlen(time_fields[i]) });
@@ -99,7 +101,8 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 		ev.arrival_ns = now;
 		ev.time_ns = INT64_MIN;
 		ev.size = (uint32_t)text.len;
-		rc = json_read_event(text, &json_limits_default, &ev, err);
+		rc = json_read_event_again(text, &json_limits_default, &ev,
+		    paths, err);
 		if (rc != RC_OK) {
 			(void)error_prefix(err, "%s:%lu", path, number);
 			break;
@@ -112,6 +115,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 	if (rc == RC_OK && ferror(f))
 		rc = error_set_errno(err, errno, "%s", path);
 	free(line);
+	json_paths_free(paths);
 	arena_free(arena);
 	if (!standard)
 		(void)fclose(f);

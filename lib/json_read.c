@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One JSON object straight into an event. */
 #include "json.h"
+#include "json_paths.h"
 #include "json_scan.h"
 #include "timestamp.h"
 #include "utf8.h"
@@ -32,7 +33,16 @@ struct reading {
 	uint32_t mask; /* slots of the index, less 1; 0: there is none */
 	uint32_t list_items;
 	struct value spare;
+	struct json_paths *paths;
+	uint16_t step;    /* of paths, the last; NO_STEP: off all paths */
+	const char *from; /* where the text of the next step begins */
 	uint16_t index[INDEX_SLOTS];
+};
+
+/* The objects that are open. */
+struct open {
+	unsigned depth;
+	uint32_t parents[JSON_DEPTH_MAX];
 };
 
 static uint16_t *
@@ -335,12 +345,25 @@ is_empty_object(const struct reading *r)
 	return p < r->end && *p == '}';
 }
 
+/* What was read since the last value becomes a step. */
+static void
+learn(struct reading *r, const struct open *o, const char *end, uint32_t id)
+{
+	const struct json_spot spot = { id, o->depth, o->parents };
+
+	r->step = json_step_add(r->paths, r->step,
+	    (struct slice){ r->from, (size_t)(end - r->from) }, &spot);
+	r->from = r->at;
+}
+
 /* One member; the id of its name if its value is an object that begins here. */
 static uint32_t
-member(struct reading *r, uint32_t parent, unsigned depth)
+member(struct reading *r, const struct open *o)
 {
-	uint32_t id = member_name(r, parent);
+	uint32_t id = member_name(r, o->parents[o->depth - 1]);
 	uint32_t before = r->ev->n;
+	const char *value = r->at;
+	bool alone;
 
 	if (r->wrong != NULL)
 		return FIELD_NONE;
@@ -348,63 +371,146 @@ member(struct reading *r, uint32_t parent, unsigned depth)
 	    !is_empty_object(r))
 		return id;
 	if (id == FIELD_TIMESTAMP)
-		timestamp(r, depth);
+		timestamp(r, o->depth);
 	else
-		any_value(r, depth, place(r, id));
-	/* no place for what broke off */
+		any_value(r, o->depth, place(r, id));
+	if (r->wrong != NULL) {
+		r->ev->n = before; /* no place for what broke off */
+		return FIELD_NONE;
+	}
+	if (r->step == NO_STEP)
+		return FIELD_NONE;
+	/* names that have no place of their own end the path */
+	alone = r->ev->n == before + (id != FIELD_TIMESTAMP);
+	if (alone && id != FIELD_NONE && *value != '{')
+		learn(r, o, value, id);
+	else
+		r->step = NO_STEP;
+	return FIELD_NONE;
+}
+
+/* The value behind a step: no field before has its name. */
+static void
+known_value(struct reading *r, const struct json_step *s)
+{
+	uint32_t before = r->ev->n;
+	struct value *v;
+
+	if (s->id == FIELD_TIMESTAMP) {
+		timestamp(r, s->depth);
+	} else {
+		v = event_place(r->ev, s->id);
+		any_value(r, s->depth, v != NULL ? v : &r->spare);
+	}
+	r->mask = 0; /* the index, if there is one, lacks the field */
 	if (r->wrong != NULL)
 		r->ev->n = before;
-	return FIELD_NONE;
+	else if (r->ev->n != before + (s->id != FIELD_TIMESTAMP))
+		r->step = NO_STEP;
+}
+
+/* Follows the steps of objects before as far as they go; whether any did. */
+static bool
+known_members(struct reading *r, struct open *o)
+{
+	const struct json_step *s, *last = NULL;
+
+	while (r->step != NO_STEP && r->wrong == NULL &&
+	    (s = json_step_find(r->paths, r->step, r->at, r->end)) != NULL) {
+		r->step = (uint16_t)(s - r->paths->steps);
+		r->at += s->len;
+		last = s;
+		if (s->id == FIELD_NONE)
+			break;
+		known_value(r, s);
+	}
+	if (last == NULL)
+		return false;
+	o->depth = last->depth;
+	for (unsigned i = 0; i < o->depth; i++)
+		o->parents[i] = last->parents[i];
+	r->from = r->at;
+	return true;
+}
+
+/* Behind a value: to the next member; false: the end, or a mistake. */
+static bool
+next_member(struct reading *r, struct open *o)
+{
+	json_scan_space(&r->at, r->end);
+	while (o->depth > 0 && r->at < r->end && *r->at == '}') {
+		r->at++;
+		o->depth--;
+		json_scan_space(&r->at, r->end);
+	}
+	if (o->depth == 0) {
+		if (r->at == r->end && r->step != NO_STEP && r->from < r->at)
+			learn(r, o, r->at, FIELD_NONE);
+		return false;
+	}
+	if (r->at == r->end || *r->at != ',') {
+		fail(r, "a comma or closing bracket is missing");
+		return false;
+	}
+	r->at++;
+	return true;
 }
 
 /* The members of an object, behind its '{', and of those within it. */
 static void
 members(struct reading *r)
 {
-	uint32_t parents[JSON_DEPTH_MAX];
-	unsigned depth = 1;
+	struct open o;
 	bool first = true;
 
-	parents[0] = FIELD_NONE;
-	do {
+	o.depth = 1;
+	o.parents[0] = FIELD_NONE;
+	if (known_members(r, &o)) {
+		first = false;
+		if (r->wrong != NULL || !next_member(r, &o))
+			return;
+	}
+	for (;;) {
 		uint32_t inner;
 
 		json_scan_space(&r->at, r->end);
 		if (!first || r->at == r->end || *r->at != '}') {
-			inner = member(r, parents[depth - 1], depth);
+			inner = member(r, &o);
 			if (r->wrong != NULL)
 				return;
 			first = inner != FIELD_NONE;
-			if (first && depth >= r->limits->depth) {
+			if (first && o.depth >= r->limits->depth) {
 				fail(r, json_too_deep);
 				return;
 			}
 			if (first) {
-				parents[depth++] = inner;
+				o.parents[o.depth++] = inner;
 				r->at++;
 				continue;
 			}
-			json_scan_space(&r->at, r->end);
-		}
-		while (depth > 0 && r->at < r->end && *r->at == '}') {
-			r->at++;
-			depth--;
-			json_scan_space(&r->at, r->end);
 		}
 		first = false;
-		if (depth == 0)
+		if (!next_member(r, &o))
 			return;
-		if (r->at == r->end || *r->at != ',') {
-			fail(r, "a comma or closing bracket is missing");
-			return;
-		}
-		r->at++;
-	} while (depth > 0);
+	}
+}
+
+/* Paths are of whole events, and of no more levels than may be. */
+static void
+begin_paths(struct reading *r, struct json_paths *paths)
+{
+	r->step = NO_STEP;
+	r->paths = paths;
+	if (paths == NULL || r->ev->n > 0 || r->limits->depth < STEP_DEPTH)
+		return;
+	if (paths->full)
+		json_paths_clear(paths);
+	r->step = ROOT_STEP;
 }
 
 enum rc
-json_read_event(struct slice text, const struct json_limits *limits,
-    struct event *ev, struct error *err)
+json_read_event_again(struct slice text, const struct json_limits *limits,
+    struct event *ev, struct json_paths *paths, struct error *err)
 {
 	struct json_limits l = *limits;
 	struct reading r;
@@ -420,6 +526,7 @@ json_read_event(struct slice text, const struct json_limits *limits,
 	r.cut = false;
 	r.mask = 0;
 	r.list_items = 0;
+	begin_paths(&r, paths);
 	json_scan_bom(&r.at, r.end);
 	json_scan_space(&r.at, r.end);
 	if (r.at == r.end || *r.at != '{') {
@@ -427,7 +534,7 @@ json_read_event(struct slice text, const struct json_limits *limits,
 	} else if (l.depth == 0) {
 		fail(&r, json_too_deep);
 	} else {
-		r.at++;
+		r.from = ++r.at;
 		members(&r);
 		if (r.wrong == NULL && r.at != r.end)
 			fail(&r, "text behind the object");
@@ -438,4 +545,11 @@ json_read_event(struct slice text, const struct json_limits *limits,
 		return RC_OK;
 	return error_set(err, r.wrong == json_too_deep ? RC_LIMIT : RC_INVALID,
 	    "JSON, byte %zu: %s", (size_t)(r.at - text.ptr), r.wrong);
+}
+
+enum rc
+json_read_event(struct slice text, const struct json_limits *limits,
+    struct event *ev, struct error *err)
+{
+	return json_read_event_again(text, limits, ev, NULL, err);
 }
