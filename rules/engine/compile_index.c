@@ -317,12 +317,14 @@ compile_indexes(struct compiler *c, struct error *err)
 	enum rc rc = RC_OK;
 
 	place_indexes(c, drafts, n);
+	c->program->n_indexes = n;
 	for (uint32_t i = 0; i < n; i++) {
 		struct unit *unit = &c->units[drafts[i].unit].unit;
 		struct slot_index *index = &unit->indexes[unit->n_indexes];
 
 		if (rc == RC_OK) {
 			rc = build_index(c, &drafts[i], index, err);
+			index->number = i;
 			unit->n_indexes++;
 			if (drafts[i].slot == NO_SLOT)
 				unit->keywords = index;

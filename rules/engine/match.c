@@ -29,8 +29,10 @@ matcher_new(struct ruleset *rs)
 	m->leaf_false = xcalloc(p->n_leaves + 1, sizeof(m->leaf_false[0]));
 	m->rule_seen = xcalloc(p->n_rules + 1, sizeof(m->rule_seen[0]));
 	m->results = xcalloc(p->n_rules + 1, sizeof(m->results[0]));
+	match_plans_init(m);
 	m->routes = xcalloc(ROUTE_CACHE, sizeof(m->routes[0]));
 	m->units = xcalloc(p->n_units + 1, sizeof(m->units[0]));
+	m->memos = xcalloc(p->n_indexes + 1, sizeof(void *));
 	return m;
 }
 
@@ -42,7 +44,6 @@ matcher_free(struct matcher *m)
 	(void)hs_free_scratch(m->scratch);
 	regex_scratch_fini(&m->regex);
 	arena_free(m->arena);
-	ruleset_unref(m->ruleset);
 	free(m->field_refs);
 	free(m->slots);
 	free(m->present);
@@ -50,14 +51,19 @@ matcher_free(struct matcher *m)
 	free(m->leaf_false);
 	free(m->rule_seen);
 	free(m->results);
+	match_plans_fini(m);
 	free(m->routes);
 	free(m->units);
+	for (uint32_t i = 0; i < m->program->n_indexes; i++)
+		free(m->memos[i]);
+	free(m->memos);
 	free(m->refs);
 	free(m->links);
 	free(m->keyword_refs);
 	free(m->keyword_ends);
 	free(m->field_slots);
 	free(m->pool);
+	ruleset_unref(m->ruleset);
 	free(m);
 }
 
@@ -111,6 +117,30 @@ hit_atom(struct matcher *m, const struct atom *a)
 	}
 }
 
+/* Whether an atom that is hit needs no further look. */
+static bool
+is_settled(const struct matcher *m, const struct atom *a)
+{
+	return m->memo == NULL && !is_news(m, a);
+}
+
+/* It holds of the value that is scanned. */
+static void
+found_atom(struct matcher *m, uint32_t atom)
+{
+	struct memo_value *v = m->memo;
+
+	hit_atom(m, &m->program->atoms[atom]);
+	if (v == NULL || v->n > MEMO_ATOMS)
+		return;
+	for (uint32_t i = 0; i < v->n; i++)
+		if (v->atoms[i] == atom)
+			return;
+	if (v->n < MEMO_ATOMS)
+		v->atoms[v->n] = atom;
+	v->n++;
+}
+
 struct scan {
 	struct matcher *m;
 	const struct slot_index *index;
@@ -126,10 +156,10 @@ hit_literal(struct matcher *m, const struct literal *l, struct ref *r,
 		const struct atom *a = &m->program->atoms[l->atoms[i]];
 
 		if ((a->at_start && to != l->len) ||
-		    (a->at_end && to != r->folded.len) || !is_news(m, a) ||
+		    (a->at_end && to != r->folded.len) || is_settled(m, a) ||
 		    (a->verify && !match_value(m, a, r)))
 			continue;
-		hit_atom(m, a);
+		found_atom(m, l->atoms[i]);
 	}
 }
 
@@ -176,13 +206,15 @@ on_regex(unsigned id, unsigned long long from, unsigned long long to,
     unsigned flags, void *ctx)
 {
 	const struct scan *s = ctx;
-	const struct atom *a = &s->m->program->atoms[s->index->regexes[id]];
+	uint32_t atom = s->index->regexes[id];
+	const struct atom *a = &s->m->program->atoms[atom];
 
 	(void)from;
 	(void)to;
 	(void)flags;
-	if (!a->verify || (is_news(s->m, a) && match_value(s->m, a, s->ref)))
-		hit_atom(s->m, a);
+	if (!a->verify ||
+	    (!is_settled(s->m, a) && match_value(s->m, a, s->ref)))
+		found_atom(s->m, atom);
 	return 0;
 }
 
@@ -200,8 +232,8 @@ look_up_exact(struct matcher *m, const struct exact_table *t, struct ref *r)
 			continue;
 		a = &m->program->atoms[t->atoms[at] - 1];
 		/* folds equal texts to equal ones, so this is exact */
-		if (is_news(m, a) && match_value(m, a, r))
-			hit_atom(m, a);
+		if (!is_settled(m, a) && match_value(m, a, r))
+			found_atom(m, t->atoms[at] - 1);
 	}
 }
 
@@ -216,7 +248,7 @@ scan_raw(struct matcher *m, const struct slot_index *x, struct ref *r)
 }
 
 static void
-scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
+look_up_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 {
 	struct scan scan = { m, x, r };
 	struct slice text;
@@ -230,6 +262,27 @@ scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 	}
 	if (x->raw != NULL)
 		scan_raw(m, x, r);
+}
+
+static void
+scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
+{
+	struct memo_value *v = NULL;
+	bool is_known = false;
+
+	/* a hash table is as quick as a memo */
+	if (x->folded != NULL || x->raw != NULL)
+		v = match_memo(m, x, ref_raw(m, r), &is_known);
+	if (is_known) {
+		for (uint32_t i = 0; i < v->n; i++)
+			hit_atom(m, &m->program->atoms[v->atoms[i]]);
+		return;
+	}
+	m->memo = v;
+	look_up_value(m, x, r);
+	m->memo = NULL;
+	if (v != NULL)
+		match_memo_fill(v, ref_raw(m, r));
 }
 
 /* All of the event's values: one scan is cheaper than thirty. */
@@ -265,19 +318,23 @@ scan_others(struct matcher *m, const struct slot_index *x)
 }
 
 static void
-scan_unit(struct matcher *m, const struct unit *u)
+scan_slot(struct matcher *m, const struct slot_index *x)
 {
-	for (uint32_t i = 0; i < m->n_present; i++) {
-		uint16_t at = u->by_slot[m->present[i]];
-		const struct slot_index *x;
+	for (uint32_t k = m->slots[x->slot].first; k != 0;
+	     k = m->links[k - 1].next)
+		scan_value(m, x, &m->refs[m->links[k - 1].ref]);
+	scan_others(m, x);
+}
 
-		if (at == 0)
-			continue;
-		x = &u->indexes[at - 1];
-		for (uint32_t k = m->slots[x->slot].first; k != 0;
-		     k = m->links[k - 1].next)
-			scan_value(m, x, &m->refs[m->links[k - 1].ref]);
-		scan_others(m, x);
+/* The event's slots from `from` on. */
+static void
+scan_unit(struct matcher *m, const struct unit *u, uint32_t from)
+{
+	for (uint32_t i = from; i < m->n_present; i++) {
+		uint16_t at = u->by_slot[m->present[i]];
+
+		if (at != 0)
+			scan_slot(m, &u->indexes[at - 1]);
 	}
 	if (u->keywords != NULL) {
 		scan_keywords(m, u->keywords);
@@ -285,6 +342,20 @@ scan_unit(struct matcher *m, const struct unit *u)
 	}
 	for (uint32_t i = 0; i < u->n_always; i++)
 		add_candidate(m, u->always[i]);
+}
+
+static void
+scan_event(struct matcher *m)
+{
+	uint32_t from = 0;
+
+	if (m->plan_route != NULL) {
+		for (uint32_t i = 0; i < m->plan_route->n; i++)
+			scan_slot(m, m->plan_route->scans[i]);
+		from = m->n_planned;
+	}
+	for (uint32_t i = 0; i < m->n_units; i++)
+		scan_unit(m, &m->program->units[m->units[i]], from);
 }
 
 /* ---- deciding ---------------------------------------------------------- */
@@ -307,8 +378,7 @@ matcher_run(struct matcher *m, const struct event *ev,
 	m->n_results = 0;
 	match_begin(m, ev);
 	match_route(m, ls);
-	for (uint32_t i = 0; i < m->n_units; i++)
-		scan_unit(m, &m->program->units[m->units[i]]);
+	scan_event(m);
 	for (uint32_t i = 0; i < m->n_results; i++)
 		if (match_tree(m, m->program->trees[m->results[i]]))
 			m->results[kept++] = m->results[i];

@@ -5,6 +5,10 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#ifdef __SSE2__
+# include <emmintrin.h>
+#endif
+
 #include "match.h"
 #include "pattern.h"
 #include "utf8.h"
@@ -34,12 +38,10 @@ number_text(struct matcher *m, const struct value *v)
 }
 
 struct slice
-ref_raw(struct matcher *m, struct ref *r)
+ref_make_raw(struct matcher *m, struct ref *r)
 {
 	const struct value *v = r->value;
 
-	if (r->raw.ptr != NULL)
-		return r->raw;
 	switch (v->kind) {
 	case VALUE_STRING:
 	case VALUE_JSON:
@@ -60,30 +62,67 @@ ref_raw(struct matcher *m, struct ref *r)
 }
 
 /*
- * Lower case where all is ASCII, eight bytes at a time; false: it is not.  An
- * upper-case letter is what 0x3f lifts to the high bit and 0x25 does not yet.
+ * Eight bytes in lower case.  An upper-case letter is what 0x3f lifts to the
+ * high bit and 0x25 does not yet.
+ */
+static uint64_t
+lower_word(uint64_t word)
+{
+	const uint64_t ones = UINT64_C(0x0101010101010101);
+	uint64_t low = word & 0x7f * ones;
+	uint64_t upper = (low + 0x3f * ones) ^ (low + 0x25 * ones);
+
+	return word | (upper & ~word & 0x80 * ones) >> 2;
+}
+
+/*
+ * Lower case where all is ASCII; false: it is not.  The last block is done
+ * again where the length is no multiple of it.
  */
 static bool
 fold_ascii(const char *in, char *out, size_t n)
 {
-	const uint64_t ones = UINT64_C(0x0101010101010101);
 	uint64_t word, seen = 0;
 	size_t i = 0;
 
-	for (; i + sizeof(word) <= n; i += sizeof(word)) {
-		uint64_t upper;
+#ifdef __SSE2__
+	if (n >= 16) {
+		const __m128i lift = _mm_set1_epi8(0x3f);
+		const __m128i end = _mm_set1_epi8(-128 + 26);
+		const __m128i bit = _mm_set1_epi8(0x20);
+		__m128i all = _mm_setzero_si128();
 
-		memcpy(&word, in + i, sizeof(word));
-		seen |= word;
-		upper = (word + 0x3f * ones) ^ (word + 0x25 * ones);
-		word |= (upper & 0x80 * ones) >> 2;
-		memcpy(out + i, &word, sizeof(word));
+		for (;; i = i + 32 <= n ? i + 16 : n - 16) {
+			__m128i x = _mm_loadu_si128(
+			    (const __m128i *)(const void *)(in + i));
+			__m128i upper =
+			    _mm_cmplt_epi8(_mm_add_epi8(x, lift), end);
+
+			all = _mm_or_si128(all, x);
+			_mm_storeu_si128((__m128i *)(void *)(out + i),
+			    _mm_or_si128(x, _mm_and_si128(upper, bit)));
+			if (i + 16 == n)
+				return _mm_movemask_epi8(all) == 0;
+		}
+	}
+#endif
+	if (n >= sizeof(word)) {
+		for (;; i = i + 2 * sizeof(word) <= n ? i + sizeof(word)
+						      : n - sizeof(word)) {
+			memcpy(&word, in + i, sizeof(word));
+			seen |= word;
+			word = lower_word(word);
+			memcpy(out + i, &word, sizeof(word));
+			if (i + sizeof(word) == n)
+				break;
+		}
+		return (seen & UINT64_C(0x8080808080808080)) == 0;
 	}
 	for (; i < n; i++) {
 		seen |= (unsigned char)in[i];
 		out[i] = ascii_lower(in[i]);
 	}
-	return (seen & 0x80 * ones) == 0;
+	return (seen & 0x80) == 0;
 }
 
 struct slice

@@ -6,118 +6,6 @@
 #include "timestamp.h"
 #include "xalloc.h"
 
-/* ---- names ------------------------------------------------------------- */
-
-static void
-pool_add(struct matcher *m, uint16_t n)
-{
-	if (m->n_pool == m->cap_pool) {
-		m->cap_pool = m->cap_pool == 0 ? 1024 : 2 * m->cap_pool;
-		m->pool =
-		    xreallocarray(m->pool, m->cap_pool, sizeof(m->pool[0]));
-	}
-	m->pool[m->n_pool++] = n;
-}
-
-/* Adds the slots that a folded name means; `count` is where theirs stands. */
-static void
-add_slots(struct matcher *m, uint32_t count, struct slice name)
-{
-	const struct program *p = m->program;
-
-	for (uint32_t at = program_name(p, name); at != 0;
-	     at = p->names[at - 1].next) {
-		uint16_t slot = p->names[at - 1].slot;
-		bool known = false;
-
-		for (uint32_t i = 0; i < m->pool[count]; i++)
-			known = known || m->pool[count + 1 + i] == slot;
-		if (known)
-			continue;
-		pool_add(m, slot);
-		m->pool[count]++;
-	}
-}
-
-/* Behind `prefix` and its dot, or ptr NULL; "*" is one part of the name. */
-static struct slice
-behind(struct slice name, struct slice prefix)
-{
-	size_t n = 0;
-
-	for (size_t i = 0; i < prefix.len; i++) {
-		if (prefix.ptr[i] == '*') {
-			while (n < name.len && name.ptr[n] != '.')
-				n++;
-		} else if (n < name.len && name.ptr[n] == prefix.ptr[i]) {
-			n++;
-		} else {
-			return (struct slice){ NULL, 0 };
-		}
-	}
-	if (n + 1 >= name.len || name.ptr[n] != '.')
-		return (struct slice){ NULL, 0 };
-	return (struct slice){ name.ptr + n + 1, name.len - n - 1 };
-}
-
-/* XML attributes join with "_": provider.#attributes.name */
-static struct slice
-join_attributes(struct slice name, char out[FIELD_NAME_MAX])
-{
-	static const char mark[] = ".#attributes.";
-	const char *found = memmem(name.ptr, name.len, mark, sizeof(mark) - 1);
-	size_t head, rest;
-
-	if (found == NULL || name.len > FIELD_NAME_MAX)
-		return name;
-	head = (size_t)(found - name.ptr);
-	rest = name.len - head - (sizeof(mark) - 1);
-	memcpy(out, name.ptr, head);
-	out[head] = '_';
-	memcpy(out + head + 1, found + sizeof(mark) - 1, rest);
-	return (struct slice){ out, head + 1 + rest };
-}
-
-static uint32_t
-look_up_slots(struct matcher *m, uint32_t field)
-{
-	const struct program *p = m->program;
-	struct slice name = field_name(field_folded(field));
-	char joined[FIELD_NAME_MAX];
-	uint32_t count = m->n_pool;
-
-	pool_add(m, 0);
-	add_slots(m, count, name);
-	for (uint32_t i = 0; i < p->n_prefixes; i++) {
-		struct slice rest = behind(name, p->prefixes[i]);
-
-		if (rest.ptr != NULL)
-			add_slots(m, count, join_attributes(rest, joined));
-	}
-	return count;
-}
-
-static const uint16_t *
-slots_of(struct matcher *m, uint32_t field, uint32_t *n)
-{
-	uint32_t at;
-
-	if (field >= m->cap_field_slots) {
-		uint32_t cap = field_count() + 256;
-
-		m->field_slots = xreallocarray(m->field_slots, cap,
-		    sizeof(m->field_slots[0]));
-		memset(m->field_slots + m->cap_field_slots, 0,
-		    (cap - m->cap_field_slots) * sizeof(m->field_slots[0]));
-		m->cap_field_slots = cap;
-	}
-	if (m->field_slots[field] == 0)
-		m->field_slots[field] = look_up_slots(m, field) + 1;
-	at = m->field_slots[field] - 1;
-	*n = m->pool[at];
-	return m->pool + at + 1;
-}
-
 /* ---- values ------------------------------------------------------------ */
 
 static uint32_t
@@ -167,17 +55,25 @@ touch_slot(struct matcher *m, uint16_t slot)
 	return s;
 }
 
-static void
-link_ref(struct matcher *m, uint16_t slot, uint32_t ref)
+/* A link to `ref` in no chain yet. */
+static uint32_t
+add_link(struct matcher *m, uint32_t ref)
 {
-	struct slot_state *s = touch_slot(m, slot);
-
 	if (m->n_links == m->cap_links) {
 		m->cap_links = m->cap_links == 0 ? 256 : 2 * m->cap_links;
 		m->links =
 		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
 	}
-	m->links[m->n_links++] = (struct link){ ref, 0 };
+	m->links[m->n_links] = (struct link){ ref, 0 };
+	return m->n_links++;
+}
+
+static void
+link_ref(struct matcher *m, uint16_t slot, uint32_t ref)
+{
+	struct slot_state *s = touch_slot(m, slot);
+
+	(void)add_link(m, ref);
 	if (s->first == 0)
 		s->first = m->n_links;
 	else
@@ -267,6 +163,143 @@ add_members(struct matcher *m)
 	}
 }
 
+static void
+reserve(struct matcher *m, const struct plan *p)
+{
+	if (m->cap_refs < p->n_used) {
+		m->cap_refs = 2 * p->n_used;
+		m->refs =
+		    xreallocarray(m->refs, m->cap_refs, sizeof(m->refs[0]));
+	}
+	if (m->cap_links < p->n_links) {
+		m->cap_links = 2 * p->n_links;
+		m->links =
+		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
+	}
+}
+
+/* Whether a list has another number of values than items. */
+static bool
+has_null(const struct value *list)
+{
+	for (uint32_t i = 0; i < list->n; i++)
+		if (list->list[i].kind == VALUE_NULL)
+			return true;
+	return false;
+}
+
+/* Refs as the plan has them; false: a field is null, or has none. */
+static bool
+add_planned_refs(struct matcher *m, const struct plan *p, bool *lists)
+{
+	*lists = false;
+	for (uint32_t i = 0; i < p->n_used; i++) {
+		const struct value *v =
+		    &m->event->fields[p->used[i].field].value;
+		struct ref *r = &m->refs[i];
+
+		if (v->kind == VALUE_LIST) {
+			if (v->n == 0 || has_null(v))
+				return false;
+			*lists = *lists || v->n > 1;
+			v = v->list;
+		}
+		if (v->kind == VALUE_NULL)
+			return false;
+		r->value = v;
+		r->raw.ptr = v->kind == VALUE_STRING ? v->s.ptr : NULL;
+		r->raw.len = v->kind == VALUE_STRING ? v->s.len : 0;
+		r->folded.ptr = NULL;
+	}
+	return true;
+}
+
+struct ref_range {
+	uint32_t first, n;
+};
+
+/* Link `at` is of the range's first; links for the others follow it. */
+static void
+chain_refs(struct matcher *m, uint16_t slot, uint32_t at, struct ref_range refs)
+{
+	struct slot_state *s = &m->slots[slot];
+
+	m->links[at].ref = refs.first;
+	for (uint32_t i = 1; i < refs.n; i++) {
+		uint32_t added = add_link(m, refs.first + i);
+
+		m->links[added].next = m->links[at].next;
+		m->links[at].next = added + 1;
+		if (s->last == at + 1)
+			s->last = added + 1;
+		at = added;
+	}
+}
+
+/* The values of lists: refs behind the others, chained in their links' place. */
+static void
+add_planned_lists(struct matcher *m, const struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n_used; i++) {
+		const struct plan_field *f = &p->used[i];
+		const uint16_t *slots = m->pool + f->slots;
+		uint32_t n_refs, first;
+
+		if (m->event->fields[f->field].value.kind != VALUE_LIST ||
+		    m->event->fields[f->field].value.n == 1)
+			continue;
+		m->field_refs[f->field] = UINT32_MAX;
+		first = refs_of(m, f->field, &n_refs);
+		for (uint32_t k = 0; k < f->n; k++)
+			chain_refs(m, slots[k], f->links + k,
+			    (struct ref_range){ first, n_refs });
+	}
+}
+
+/* The usual event: everything lies where the plan says. */
+static bool
+add_planned(struct matcher *m, const struct plan *p)
+{
+	bool lists;
+
+	reserve(m, p);
+	if (!add_planned_refs(m, p, &lists))
+		return false;
+	m->n_refs = p->n_used;
+	for (uint32_t i = 0; i < p->n_used; i++)
+		m->field_refs[p->used[i].field] = i;
+	m->n_links = p->n_links;
+	if (p->n_links > 0)
+		memcpy(m->links, p->links, p->n_links * sizeof(m->links[0]));
+	m->n_present = p->n_slots;
+	for (uint32_t i = 0; i < p->n_slots; i++) {
+		struct slot_state *s = &m->slots[p->slots[i].slot];
+
+		*s = p->slots[i].state;
+		s->epoch = m->epoch;
+		m->present[i] = p->slots[i].slot;
+	}
+	if (lists)
+		add_planned_lists(m, p);
+	return true;
+}
+
+static void
+add_one_by_one(struct matcher *m, const struct plan *p)
+{
+	for (uint32_t i = 0; i < p->n_used; i++) {
+		const struct plan_field *f = &p->used[i];
+		const uint16_t *slots = m->pool + f->slots;
+		uint32_t n_refs, first = refs_of(m, f->field, &n_refs);
+
+		for (uint32_t k = 0; k < f->n; k++) {
+			(void)touch_slot(m, slots[k]);
+			for (uint32_t r = 0; r < n_refs; r++)
+				link_ref(m, slots[k], first + r);
+		}
+	}
+}
+
 void
 match_begin(struct matcher *m, const struct event *ev)
 {
@@ -278,19 +311,10 @@ match_begin(struct matcher *m, const struct event *ev)
 	m->joined = (struct slice){ NULL, 0 };
 	if (ev->n > 0)
 		memset(m->field_refs, 0xff, ev->n * sizeof(m->field_refs[0]));
-	for (uint32_t i = 0; i < ev->n; i++) {
-		uint32_t n, first, n_refs;
-		const uint16_t *slots = slots_of(m, ev->fields[i].id, &n);
-
-		if (n == 0)
-			continue;
-		first = refs_of(m, i, &n_refs);
-		for (uint32_t k = 0; k < n; k++) {
-			(void)touch_slot(m, slots[k]);
-			for (uint32_t r = 0; r < n_refs; r++)
-				link_ref(m, slots[k], first + r);
-		}
-	}
+	match_plan(m, ev);
+	if (!add_planned(m, m->plan))
+		add_one_by_one(m, m->plan);
+	m->n_planned = m->n_present;
 	add_derived(m);
 	add_members(m);
 }
@@ -322,25 +346,33 @@ is_text_line(struct slice line)
 	return i < line.len && line.ptr[i] != '{' && line.ptr[i] != '<';
 }
 
+static void
+add_keywords(struct matcher *m, uint32_t field)
+{
+	uint32_t n, first = refs_of(m, field, &n);
+
+	for (uint32_t k = 0; k < n; k++)
+		add_keyword_ref(m, first + k);
+}
+
 void
 match_keywords(struct matcher *m)
 {
 	const struct event *ev = m->event;
-	bool text = is_text_line(event_get_string(ev, FIELD_EVENT_ORIGINAL));
+	uint32_t original = m->plan->original;
 
 	if (m->keywords_ready)
 		return;
 	m->keywords_ready = true;
-	for (uint32_t i = 0; i < ev->n; i++) {
-		bool original = ev->fields[i].id == FIELD_EVENT_ORIGINAL;
-		uint32_t n, first;
-
-		if (original != text)
-			continue;
-		first = refs_of(m, i, &n);
-		for (uint32_t k = 0; k < n; k++)
-			add_keyword_ref(m, first + k);
+	if (original != UINT32_MAX &&
+	    ev->fields[original].value.kind == VALUE_STRING &&
+	    is_text_line(ev->fields[original].value.s)) {
+		add_keywords(m, original);
+		return;
 	}
+	for (uint32_t i = 0; i < ev->n; i++)
+		if (i != original)
+			add_keywords(m, i);
 }
 
 /* ---- routing ----------------------------------------------------------- */
@@ -394,23 +426,15 @@ find_units(struct matcher *m, const struct logsource *ls)
 enum { KEY_END = UINT8_MAX /* no text is so long */ };
 
 static bool
-key_add(char *key, size_t *len, const void *bytes, size_t n)
-{
-	if (n > ROUTE_KEY_MAX - *len)
-		return false;
-	if (n > 0)
-		memcpy(key + *len, bytes, n);
-	*len += n;
-	return true;
-}
-
-static bool
 key_add_text(char *key, size_t *len, struct slice s)
 {
-	uint8_t n = (uint8_t)s.len;
-
-	return s.len < KEY_END && key_add(key, len, &n, 1) &&
-	    key_add(key, len, s.ptr, s.len);
+	if (s.len >= KEY_END || s.len + 1 > ROUTE_KEY_MAX - *len)
+		return false;
+	key[(*len)++] = (char)s.len;
+	if (s.len > 0)
+		memcpy(key + *len, s.ptr, s.len);
+	*len += s.len;
+	return true;
 }
 
 /* Whether the slot is there, null or not, and its values if they decide. */
@@ -418,17 +442,23 @@ static bool
 key_add_slot(struct matcher *m, char *key, size_t *len, uint16_t slot,
     enum routing routing)
 {
-	static const uint8_t end = KEY_END;
 	uint32_t at = m->slots[slot].first;
-	bool ok = key_add(key, len, &slot, sizeof(slot)) &&
-	    key_add(key, len, at != 0 ? "\1" : "\2", 1);
 
+	if (ROUTE_KEY_MAX - *len < sizeof(slot) + 2)
+		return false;
+	memcpy(key + *len, &slot, sizeof(slot));
+	*len += sizeof(slot);
+	key[(*len)++] = at != 0 ? 1 : 2;
 	if (routing == ROUTING_PRESENCE)
-		return ok;
-	for (; ok && at != 0; at = m->links[at - 1].next)
-		ok = key_add_text(key, len,
-		    ref_raw(m, &m->refs[m->links[at - 1].ref]));
-	return ok && key_add(key, len, &end, 1);
+		return true;
+	for (; at != 0; at = m->links[at - 1].next)
+		if (!key_add_text(key, len,
+			ref_raw(m, &m->refs[m->links[at - 1].ref])))
+			return false;
+	if (*len == ROUTE_KEY_MAX)
+		return false;
+	key[(*len)++] = (char)KEY_END;
+	return true;
 }
 
 /*
@@ -441,8 +471,9 @@ route_key(struct matcher *m, const struct logsource *ls,
 {
 	const uint8_t *routing = m->program->routing;
 	size_t len = 0;
-	bool ok = key_add(key, &len, ls != NULL ? "\1" : "\2", 1);
+	bool ok = true;
 
+	key[len++] = ls != NULL ? 1 : 2;
 	if (ls != NULL)
 		ok = ok && key_add_text(key, &len, ls->product) &&
 		    key_add_text(key, &len, ls->category) &&
@@ -456,28 +487,38 @@ route_key(struct matcher *m, const struct logsource *ls,
 	return ok ? len : 0;
 }
 
-void
-match_route(struct matcher *m, const struct logsource *ls)
+/* A new entry in the key's place, if the units fit. */
+static void
+keep_route(struct matcher *m, struct route_entry *e, uint32_t hash,
+    struct slice key)
 {
-	char key[ROUTE_KEY_MAX];
-	size_t len = route_key(m, ls, key);
-	uint32_t hash = program_hash((struct slice){ key, len });
-	struct route_entry *e = &m->routes[hash % ROUTE_CACHE];
-
-	if (len > 0 && e->hash == hash && e->key_len == len &&
-	    memcmp(e->key, key, len) == 0) {
-		m->n_units = e->n_units;
-		for (uint32_t i = 0; i < e->n_units; i++)
-			m->units[i] = e->units[i];
-		return;
-	}
-	find_units(m, ls);
-	if (len == 0 || m->n_units > ROUTE_UNITS_MAX)
-		return;
+	e->number = ++m->n_routes;
 	e->hash = hash;
-	e->key_len = (uint16_t)len;
-	memcpy(e->key, key, len);
+	e->key_len = (uint16_t)key.len;
+	memcpy(e->key, key.ptr, key.len);
 	e->n_units = (uint16_t)m->n_units;
 	for (uint32_t i = 0; i < m->n_units; i++)
 		e->units[i] = (uint16_t)m->units[i];
+}
+
+void
+match_route(struct matcher *m, const struct logsource *ls)
+{
+	char text[ROUTE_KEY_MAX];
+	struct slice key = { text, route_key(m, ls, text) };
+	uint32_t hash = program_hash(key);
+	struct route_entry *e = &m->routes[hash % ROUTE_CACHE];
+
+	if (key.len > 0 && e->hash == hash && e->key_len == key.len &&
+	    memcmp(e->key, key.ptr, key.len) == 0) {
+		m->n_units = e->n_units;
+		for (uint32_t i = 0; i < e->n_units; i++)
+			m->units[i] = e->units[i];
+	} else {
+		find_units(m, ls);
+		if (key.len == 0 || m->n_units > ROUTE_UNITS_MAX)
+			return;
+		keep_route(m, e, hash, key);
+	}
+	match_plan_route(m, e);
 }

@@ -64,6 +64,7 @@ struct literal {
 /* How one field's values are looked up for the rules of one unit. */
 struct slot_index {
 	uint16_t slot;
+	uint32_t number;          /* among all of the program */
 	struct exact_table exact; /* folded values */
 	hs_database_t *folded;    /* literals; owned */
 	const struct literal *literals;
@@ -125,6 +126,7 @@ struct program {
 	uint32_t n_leaves;
 	struct unit *units;
 	uint32_t n_units;
+	uint32_t n_indexes;              /* of all units */
 	const uint8_t *routing;          /* by slot: enum routing */
 	const struct sigma_node **trees; /* by rule; NULL: a correlation */
 	uint32_t n_rules;

@@ -67,29 +67,33 @@ read_input(const char *path, struct input *in)
 }
 
 static bool
-parse(struct slice line, struct event *ev, struct arena *arena)
+parse(struct slice line, struct event *ev, struct arena *arena,
+    struct json_paths *paths)
 {
 	struct error err;
 
 	event_begin(ev, arena);
-	return json_read_event(line, &json_limits_default, ev, &err) == RC_OK;
+	return json_read_event_again(line, &json_limits_default, ev, paths,
+		   &err) == RC_OK;
 }
 
 static uint64_t
 run_text(struct matcher *m, const struct input *in)
 {
 	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct json_paths *paths = json_paths_new();
 	uint64_t matches = 0;
 	struct event ev;
 	uint32_t n;
 
 	for (size_t i = 0; i < in->n; i++) {
 		arena_reset(arena);
-		if (!parse(in->lines[i], &ev, arena))
+		if (!parse(in->lines[i], &ev, arena, paths))
 			continue;
 		(void)matcher_run(m, &ev, NULL, &n);
 		matches += n;
 	}
+	json_paths_free(paths);
 	arena_free(arena);
 	return matches;
 }
@@ -118,7 +122,7 @@ bench(struct ruleset *rs, const struct input *in, int passes, double load)
 	uint64_t matches = 0;
 
 	for (size_t i = 0; i < in->n; i++)
-		(void)parse(in->lines[i], &events[i], arena);
+		(void)parse(in->lines[i], &events[i], arena, NULL);
 	(void)run_parsed(m, events, in->n);
 	text = cpu_seconds();
 	for (int i = 0; i < passes; i++)
