@@ -226,6 +226,11 @@ const struct conf_option agent_options[] = {
 	{ .key = "user", .type = CONF_STRING,
 	    .offset = offsetof(struct agent_config, user),
 	    .help = "Started by root, the agent becomes this user." },
+	{ .key = "sandbox", .type = CONF_BOOL, .def = "true",
+	    .offset = offsetof(struct agent_config, sandbox),
+	    .help = "Started with rights, the agent keeps them in a process "
+		    "that opens only what is configured, and confines the "
+		    "rest." },
 	{ .key = "host_name", .type = CONF_STRING,
 	    .offset = offsetof(struct agent_config, host_name),
 	    .help = "host.name of the events; by default the machine's." },
@@ -613,6 +618,17 @@ agent_config_load(const char *path, struct agent_config *c, struct error *err)
 }
 
 enum rc
+agent_config_parse(const char *path, struct slice text, struct agent_config *c,
+    struct error *err)
+{
+	enum rc rc = conf_parse(path, text, agent_options, c, err);
+
+	if (rc == RC_OK)
+		rc = check_hosts(path, c, err);
+	return rc == RC_OK ? check_rest(path, c, err) : rc;
+}
+
+enum rc
 agent_config_load_alone(const char *path, struct agent_config *c,
     struct error *err)
 {
@@ -646,33 +662,25 @@ policy_is_good(void *ctx, struct policy *p, struct error *err)
 }
 
 static enum rc
-check_policies(const struct agent_input *in, struct error *err)
+check_policies(const struct agent_input *in, struct opener *o,
+    struct error *err)
 {
-	struct opener *o = opener_new(NULL);
-	enum rc rc = policy_each(o, (const char *const *)in->paths.items,
-	    in->paths.n, policy_is_good, NULL, err);
-
-	opener_free(o);
-	return rc;
+	return policy_each(o, (const char *const *)in->paths.items, in->paths.n,
+	    policy_is_good, NULL, err);
 }
 
 enum rc
-agent_config_check(const char *path, const struct agent_config *c,
-    struct error *err)
+agent_config_check_inputs(const char *path, const struct agent_config *c,
+    struct opener *o, struct error *err)
 {
-	struct tls_files files = agent_tls_files(c);
-	struct tls_context *tls = NULL;
-	enum rc rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
+	enum rc rc = RC_OK;
 
-	tls_context_free(tls);
-	if (rc != RC_OK)
-		return error_prefix(err, "%s: tls", path);
 	for (size_t i = 0; i < c->inputs.n; i++) {
 		const struct agent_input *in = input_at(c, i);
 		struct timezone_info *tz = NULL;
 
 		if (in->type == AGENT_INPUT_POLICY)
-			rc = check_policies(in, err);
+			rc = check_policies(in, o, err);
 		if (rc != RC_OK)
 			return error_prefix(err, "%s:%u: inputs.paths", path,
 			    c->inputs.lines[i]);
@@ -685,6 +693,24 @@ agent_config_check(const char *path, const struct agent_config *c,
 			    c->inputs.lines[i]);
 	}
 	return RC_OK;
+}
+
+enum rc
+agent_config_check(const char *path, const struct agent_config *c,
+    struct error *err)
+{
+	struct tls_files files = agent_tls_files(c);
+	struct tls_context *tls = NULL;
+	enum rc rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
+	struct opener *o;
+
+	tls_context_free(tls);
+	if (rc != RC_OK)
+		return error_prefix(err, "%s: tls", path);
+	o = opener_new(NULL);
+	rc = agent_config_check_inputs(path, c, o, err);
+	opener_free(o);
+	return rc;
 }
 
 static struct probe_config

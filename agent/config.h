@@ -12,6 +12,7 @@
 
 struct input_config;
 struct input_kind;
+struct opener;
 
 enum agent_input_type {
 	AGENT_INPUT_FILE,
@@ -70,6 +71,7 @@ struct agent_config {
 	} tls;
 	char *state_dir;
 	char *user;
+	bool sandbox;
 	char *host_name;
 	int64_t compression_level;
 	bool control_messages;
@@ -91,6 +93,9 @@ extern const struct conf_option agent_options[];
 /* Reads and checks everything the file says by itself; *c is zeroed before. */
 enum rc agent_config_load(const char *path, struct agent_config *c,
     struct error *err);
+/* The same of its text. */
+enum rc agent_config_parse(const char *path, struct slice text,
+    struct agent_config *c, struct error *err);
 /* The same for commands that need no collector: only `inputs` and `state_dir`
  * are asked for. */
 enum rc agent_config_load_alone(const char *path, struct agent_config *c,
@@ -100,6 +105,9 @@ void agent_config_free(struct agent_config *c);
 /* Opens and parses everything it names; binds and creates nothing. */
 enum rc agent_config_check(const char *path, const struct agent_config *c,
     struct error *err);
+/* The same of what its inputs name, opened by `o`. */
+enum rc agent_config_check_inputs(const char *path,
+    const struct agent_config *c, struct opener *o, struct error *err);
 
 /* NULL: there is none of its type in this build. */
 const struct input_kind *agent_input_kind(const struct agent_input *in);

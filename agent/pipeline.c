@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/confine.h"
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
 #include "agent/roles/opener.h"
@@ -34,7 +35,6 @@
 #include "agent/status.h"
 #include "log.h"
 #include "loop.h"
-#include "privileges.h"
 #include "timestamp.h"
 #include "tls.h"
 #include "xalloc.h"
@@ -45,6 +45,7 @@ static const int64_t drain_total_ns = 10 * NS_PER_SEC;
 static const int64_t drain_away_ns = 2 * NS_PER_SEC;
 static const int64_t drain_look_ns = 20 * NS_PER_MS;
 
+enum { CONFIG_MAX = 16 * 1024 * 1024 }; /* bytes */
 enum { FRAMES_KEEP = 3 * WINDOW_BYTES };
 enum { KINDS_MAX = 8, RECEIPT_SETS = SENDER_WINDOWS_MAX + 1 };
 
@@ -59,8 +60,11 @@ struct pipeline {
 	const char *path; /* of the configuration */
 	struct agent_config config;
 	struct loop *loop;
+	struct processes processes; /* their channels are the opener's */
+	struct sandbox_state sandbox;
 	struct opener *opener;
 	struct tls_context *tls;
+	struct tls_context *tls_fresh; /* of the configuration being loaded */
 	struct sender *sender;
 	struct spool *spool;
 	struct active_input inputs[KINDS_MAX];
@@ -416,20 +420,36 @@ set_status_pace(struct pipeline *p)
 	    p->config.control_messages ? p->config.heartbeat : 0);
 }
 
+/* The configuration anew, read by whoever may. */
+static enum rc
+load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
+{
+	struct buf text;
+	enum rc rc;
+
+	buf_init(&text, CONFIG_MAX);
+	rc = opener_reload(p->opener, &text, err);
+	if (rc == RC_AGAIN)
+		rc = agent_config_load(p->path, fresh, err);
+	else if (rc == RC_OK)
+		rc = agent_config_parse(p->path, buf_slice(&text), fresh, err);
+	buf_fini(&text);
+	if (rc == RC_OK)
+		rc = agent_config_check_inputs(p->path, fresh, p->opener, err);
+	if (rc == RC_OK)
+		rc = confine_tls(fresh, p->opener, &p->tls_fresh, err);
+	return rc;
+}
+
 static enum rc
 reload(struct pipeline *p, struct error *err)
 {
 	struct agent_config fresh = { 0 }, old;
-	struct tls_context *tls = NULL, *old_tls = p->tls;
-	struct tls_files files;
-	enum rc rc = agent_config_load(p->path, &fresh, err);
+	struct tls_context *old_tls = p->tls;
+	enum rc rc = load_again(p, &fresh, err);
 
-	if (rc == RC_OK)
-		rc = agent_config_check(p->path, &fresh, err);
-	files = agent_tls_files(&fresh);
-	if (rc == RC_OK)
-		rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
 	if (rc != RC_OK) {
+		opener_reloaded(p->opener, false);
 		agent_config_free(&fresh);
 		return rc;
 	}
@@ -439,10 +459,12 @@ reload(struct pipeline *p, struct error *err)
 	fresh.state_dir = xstrdup(p->config.state_dir);
 	old = p->config;
 	p->config = fresh;
-	p->tls = tls;
+	p->tls = p->tls_fresh;
+	p->tls_fresh = NULL;
 	reload_inputs(p);
 	configure_sender(p);
 	set_status_pace(p);
+	opener_reloaded(p->opener, true);
 	tls_context_free(old_tls);
 	agent_config_free(&old);
 	wake(p);
@@ -556,7 +578,10 @@ open_status(struct pipeline *p)
 		.files = each_file,
 		.wake = wake,
 		.sender = p->sender,
-		.spool = p->spool });
+		.spool = p->spool,
+		.opener = p->opener,
+		.apart = p->processes.opener[0] != -1,
+		.landlock = p->sandbox.landlock });
 	set_status_pace(p);
 	if (status_listen(p->status, p->config.state_dir, &err) != RC_OK)
 		log_warn("`kuzet-agent status` gets no answer: %s", err.text);
@@ -567,7 +592,6 @@ make_parts(struct pipeline *p)
 {
 	raise_file_limit();
 	p->loop = loop_new();
-	p->opener = opener_new(p->loop);
 	p->report = loop_timer_new(p->loop, on_report, p);
 	p->drain = loop_timer_new(p->loop, on_drain, p);
 	p->sender = sender_new(p->loop,
@@ -604,21 +628,30 @@ pipeline_open(const char *path, struct agent_config *config,
 {
 	struct pipeline *p = xzalloc(sizeof(*p));
 	struct tls_files files;
+	bool split;
 	enum rc rc;
 
 	p->path = path;
 	p->config = *config;
 	*config = (struct agent_config){ 0 };
 	p->lock_fd = -1;
+	rc = confine_start(path, &p->config, &p->processes, err);
+	split = p->processes.opener[0] != -1;
 	make_parts(p);
+	if (rc != RC_OK)
+		goto out;
 	files = agent_tls_files(&p->config);
 	rc = tls_context_new(TLS_CLIENT, &files, false, &p->tls, err);
 	if (rc != RC_OK)
 		goto out;
 	pipeline_make_state_dir(&p->config);
-	rc = privileges_drop(p->config.user, err);
-	if (rc == RC_OK)
-		rc = lock_state(p, err);
+	rc = confine_worker(&p->config, split, &p->sandbox, err);
+	if (rc != RC_OK)
+		goto out;
+	p->opener = split
+	    ? opener_connect(p->loop, p->processes.opener, p->processes.runner)
+	    : opener_new(p->loop);
+	rc = lock_state(p, err);
 	if (rc == RC_OK)
 		rc = watch_signals(p, err);
 	if (rc != RC_OK)

@@ -12,6 +12,7 @@
 
 #include "agent/inputs/line_event.h"
 #include "agent/output/sender.h"
+#include "agent/roles/opener.h"
 #include "agent/spool/spool.h"
 #include "control.h"
 #include "digest.h"
@@ -173,6 +174,20 @@ put_spool(struct json_writer *w, const struct spool *spool)
 }
 
 static void
+put_sandbox(struct json_writer *w, const struct status_source *s)
+{
+	json_key(w, "sandbox");
+	json_open(w, '{');
+	json_key(w, "opener");
+	json_bool(w, s->apart);
+	json_key(w, "seccomp");
+	json_bool(w, s->apart);
+	put_uint(w, "landlock", (uint64_t)s->landlock);
+	put_uint(w, "refused", opener_refused(s->opener));
+	json_close(w, '}');
+}
+
+static void
 put_file(struct json_writer *w, const struct input_file *f)
 {
 	char stream[UUID_TEXT];
@@ -233,6 +248,7 @@ put_status(struct json_writer *w, struct status *s, const struct worst *worst)
 	put_output(w, s->source.sender);
 	put_counts(w, &counts);
 	put_spool(w, s->source.spool);
+	put_sandbox(w, &s->source);
 	json_key(w, "files");
 	json_open(w, '{');
 	put_uint(w, "open", counts.files);

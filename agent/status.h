@@ -23,6 +23,9 @@ struct status_source {
 	void (*wake)(void *ctx); /* there is something to fill a window with */
 	const struct sender *sender;
 	const struct spool *spool;
+	const struct opener *opener;
+	bool apart;   /* the opener is a process of its own */
+	int landlock; /* the version that confines this one; 0: none */
 };
 
 struct status *status_new(struct loop *l, const struct status_source *source);

@@ -5,6 +5,8 @@
  */
 #pragma once
 
+#include <stdbool.h>
+
 #include "error.h"
 
 /*
@@ -12,3 +14,13 @@
  * and stays root.  Started by anybody else: nothing.
  */
 enum rc privileges_drop(const char *user, struct error *err);
+
+/*
+ * As privileges_drop(), but with nothing left than one capability (its number in
+ * <linux/capability.h>), or none (-1); an ordinary user, or root without `user`,
+ * stays who it is.
+ */
+enum rc privileges_become(const char *user, int capability, struct error *err);
+
+/* Whether it is permitted to this process. */
+bool privileges_has(int capability);

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "privileges.h"
 
+#include <cap-ng.h>
 #include <errno.h>
 #include <grp.h>
 #include <pwd.h>
@@ -38,4 +39,50 @@ privileges_drop(const char *user, struct error *err)
 		return error_set(err, RC_SYSTEM,
 		    "user %s could become root again", user);
 	return RC_OK;
+}
+
+/* Also the change of user: root's capabilities go with root. */
+static int
+change(const char *user, const struct passwd *pw)
+{
+	if (user == NULL)
+		return capng_apply(CAPNG_SELECT_CAPS);
+	if (initgroups(user, pw->pw_gid) != 0)
+		return -1;
+	return capng_change_id((int)pw->pw_uid, (int)pw->pw_gid, CAPNG_NO_FLAG);
+}
+
+enum rc
+privileges_become(const char *user, int capability, struct error *err)
+{
+	char text[PASSWD_BYTES];
+	struct passwd pw, *found = NULL;
+
+	if (geteuid() != 0)
+		user = NULL;
+	if (user != NULL)
+		(void)getpwnam_r(user, &pw, text, sizeof(text), &found);
+	if (user != NULL && found == NULL)
+		return error_set(err, RC_INVALID,
+		    "user: there is no user \"%s\"", user);
+	/* a program that is run gets nothing either */
+	for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++)
+		(void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+	capng_clear(CAPNG_SELECT_BOTH);
+	if (capability != -1)
+		(void)capng_update(CAPNG_ADD, CAPNG_EFFECTIVE | CAPNG_PERMITTED,
+		    (unsigned)capability);
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (change(user, &pw) != 0)
+		return error_set_errno(err, errno, "become user %s",
+		    user == NULL ? "without rights" : user);
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return RC_OK;
+}
+
+bool
+privileges_has(int capability)
+{
+	return capng_get_caps_process() == 0 &&
+	    capng_have_capability(CAPNG_PERMITTED, (unsigned)capability) == 1;
 }

@@ -15,14 +15,13 @@
 #include <sys/sysmacros.h>
 #include <unistd.h>
 
-#include "agent/roles/opener_stat.h"
+#include "agent/roles/opener_parts.h"
+#include "agent/roles/opener_path.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
 enum {
 	EVENTS_BYTES = 16 * 1024,
-	WATCH_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
-	    IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 	NAME_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
 	    IN_DELETE_SELF | IN_MOVE_SELF | IN_IGNORED | IN_Q_OVERFLOW
 };
@@ -36,10 +35,16 @@ struct watch {
 };
 
 struct opener {
+	struct remote *remote;       /* NULL: by itself */
+	const struct grants *grants; /* NULL: everything */
+	uint64_t refused;
+	int runner; /* as opener_runner() */
 	struct opener_events events;
-	int inotify_fd; /* -1: polling only */
+	uint32_t notify; /* the opener's handle */
+	int inotify_fd;  /* -1: polling only */
 	struct loop_io *io;
 	struct loop_timer *pause;
+	struct loop_io *lost; /* readable: the opener is gone */
 	struct watch *watches;
 	size_t n_watches;
 	bool incomplete; /* some folder has no watch */
@@ -95,35 +100,167 @@ opener_stat_at(int dir, const char *name, int flags, struct opener_stat *st)
 	return true;
 }
 
-static bool
-stat_path(const char *path, struct opener_stat *st)
+struct remote *
+opener_remote(const struct opener *o)
 {
-	return opener_stat_at(AT_FDCWD, path, 0, st);
+	return o->remote;
+}
+
+void
+opener_grant(struct opener *o, const struct grants *g)
+{
+	o->grants = g;
+}
+
+const struct grants *
+opener_grants(const struct opener *o)
+{
+	return o->grants;
+}
+
+uint64_t
+opener_refused(const struct opener *o)
+{
+	return o->remote != NULL ? remote_refused(o->remote) : o->refused;
+}
+
+/* ---- from paths to descriptors ------------------------------------------- */
+
+static int
+refuse(struct opener *o)
+{
+	o->refused++;
+	errno = EACCES;
+	return -1;
+}
+
+static int
+path_fd(struct opener *o, const char *path, bool follow)
+{
+	int fd;
+
+	if (o->grants == NULL)
+		return open(path,
+		    O_PATH | O_CLOEXEC | (follow ? 0 : O_NOFOLLOW));
+	fd = opener_path_fd(o->grants, path, follow);
+	return fd == -1 && errno == EACCES ? refuse(o) : fd;
+}
+
+int
+opener_fd(struct opener *o, const char *path, bool follow)
+{
+	if (o->grants != NULL && !grants_path(o->grants, path))
+		return refuse(o);
+	return path_fd(o, path, follow);
+}
+
+int
+opener_watch_fd(struct opener *o, const char *dir, bool follow)
+{
+	if (o->grants != NULL && !grants_folder(o->grants, dir))
+		return refuse(o);
+	return path_fd(o, dir, follow);
+}
+
+int
+opener_way_fd(struct opener *o, const char *dir)
+{
+	return path_fd(o, dir, true);
+}
+
+bool
+opener_may_look(struct opener *o, const char *pattern)
+{
+	return o->grants == NULL || grants_pattern(o->grants, pattern) ||
+	    refuse(o) == 0;
+}
+
+static bool
+stat_by_fd(struct opener *o, const char *path, bool follow,
+    struct opener_stat *st)
+{
+	int fd = opener_fd(o, path, follow), errnum;
+	bool good;
+
+	if (fd == -1)
+		return false;
+	good = opener_stat_fd(fd, st);
+	errnum = errno;
+	(void)close(fd);
+	errno = errnum;
+	return good;
+}
+
+static bool
+ask_stat(struct opener *o, enum wire_op op, const char *path,
+    struct opener_stat *st)
+{
+	struct wire_answer a;
+
+	if (remote_ask(o->remote, &(struct wire_request){ .op = op }, path, &a,
+		NULL, NULL) != RC_OK)
+		return false;
+	*st = a.st;
+	return true;
 }
 
 enum rc
 opener_stat(struct opener *o, const char *path, struct opener_stat *st)
 {
-	(void)o;
-	return stat_path(path, st) ? RC_OK : RC_SYSTEM;
+	bool good = o->remote != NULL ? ask_stat(o, WIRE_STAT, path, st)
+	    : o->grants != NULL       ? stat_by_fd(o, path, true, st)
+				      : opener_stat_at(AT_FDCWD, path, 0, st);
+
+	return good ? RC_OK : RC_SYSTEM;
 }
 
 bool
 opener_lstat(struct opener *o, const char *path, struct opener_stat *st)
 {
-	(void)o;
+	if (o->remote != NULL)
+		return ask_stat(o, WIRE_LSTAT, path, st);
+	if (o->grants != NULL)
+		return stat_by_fd(o, path, false, st);
 	return opener_stat_at(AT_FDCWD, path,
 	    AT_SYMLINK_NOFOLLOW | AT_NO_AUTOMOUNT, st);
 }
 
+/* O_NONBLOCK: a fifo put in the file's place must not stop the agent.  What is
+ * granted is looked at before it is opened: opening alone moves some devices. */
+static int
+open_any(struct opener *o, const char *path, int flags)
+{
+	bool follow = (flags & O_NOFOLLOW) == 0;
+	struct opener_stat st;
+	int fd, real, errnum;
+
+	if (o->grants == NULL)
+		return open(path,
+		    O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+	fd = opener_fd(o, path, follow);
+	if (fd == -1 || !opener_stat_fd(fd, &st))
+		return fd;
+	if (S_ISLNK(st.mode)) {
+		(void)close(fd);
+		errno = ELOOP;
+		return -1;
+	}
+	if (!st.regular)
+		return fd;
+	real = opener_path_reopen(fd, flags & ~O_NOFOLLOW);
+	errnum = errno;
+	(void)close(fd);
+	errno = errnum;
+	return real;
+}
+
 static enum rc
-open_regular(const char *path, int flags, int *fd, struct opener_stat *st,
-    struct error *err)
+open_regular(struct opener *o, const char *path, int flags, int *fd,
+    struct opener_stat *st, struct error *err)
 {
 	int errnum;
 
-	/* O_NONBLOCK: a fifo put in the file's place must not stop the agent */
-	*fd = open(path, O_RDONLY | O_CLOEXEC | O_NOCTTY | O_NONBLOCK | flags);
+	*fd = open_any(o, path, flags);
 	errnum = errno;
 	if (*fd == -1) {
 		(void)error_set_errno(err, errnum, "open %s", path);
@@ -144,12 +281,35 @@ open_regular(const char *path, int flags, int *fd, struct opener_stat *st,
 	return err->code;
 }
 
+static enum rc
+ask_open(struct opener *o, enum wire_op op, const char *path, int *fd,
+    struct opener_stat *st, struct error *err)
+{
+	struct wire_answer a;
+	enum rc rc = remote_ask(o->remote, &(struct wire_request){ .op = op },
+	    path, &a, NULL, fd);
+
+	if (rc == RC_OK && *fd == -1) {
+		rc = RC_SYSTEM;
+		a.errnum = EMFILE; /* it came, and there was no room for it */
+	}
+	*st = a.st;
+	if (rc == RC_INVALID)
+		return error_set(err, rc, "%s is no regular file", path);
+	if (rc == RC_OK)
+		return rc;
+	(void)error_set_errno(err, a.errnum, "open %s", path);
+	errno = a.errnum;
+	return err->code;
+}
+
 enum rc
 opener_open(struct opener *o, const char *path, int *fd, struct opener_stat *st,
     struct error *err)
 {
-	(void)o;
-	return open_regular(path, 0, fd, st, err);
+	if (o->remote != NULL)
+		return ask_open(o, WIRE_OPEN, path, fd, st, err);
+	return open_regular(o, path, 0, fd, st, err);
 }
 
 enum rc
@@ -158,12 +318,49 @@ opener_open_itself(struct opener *o, const char *path, int *fd,
 {
 	enum rc rc;
 
-	(void)o;
+	if (o->remote != NULL)
+		return ask_open(o, WIRE_OPEN_ITSELF, path, fd, st, err);
 	/* O_NOATIME is the owner's and root's */
-	rc = open_regular(path, O_NOFOLLOW | O_NOATIME, fd, st, err);
+	rc = open_regular(o, path, O_NOFOLLOW | O_NOATIME, fd, st, err);
 	if (rc == RC_SYSTEM && errno == EPERM)
-		rc = open_regular(path, O_NOFOLLOW, fd, st, err);
+		rc = open_regular(o, path, O_NOFOLLOW, fd, st, err);
 	return rc; /* and errno, where it is RC_SYSTEM */
+}
+
+/* ---- names --------------------------------------------------------------- */
+
+/* Everything before the first call back: that may ask as well. */
+static enum rc
+ask_names(struct opener *o, enum wire_op op, const char *what,
+    opener_path_cb *cb, void *ctx, struct error *err)
+{
+	struct wire_request q = { .op = op };
+	struct opener_node node;
+	struct wire_answer a;
+	struct buf part, all;
+	struct slice rest;
+	enum rc rc;
+
+	buf_init(&part, WIRE_MESSAGE_MAX);
+	buf_init(&all, (size_t)OPENER_PATHS_MAX * WIRE_NODE_MAX);
+	do {
+		rc = remote_ask(o->remote, &q, q.op == WIRE_NEXT ? NULL : what,
+		    &a, &part, NULL);
+		if (rc == RC_OK || rc == RC_LIMIT)
+			(void)buf_add_slice(&all, buf_slice(&part));
+		q = (struct wire_request){ WIRE_NEXT, a.handle, 0 };
+	} while (rc == RC_OK && a.handle != 0);
+	rest = buf_slice(&all);
+	while (wire_node_take(&rest, &node) == RC_OK)
+		cb(ctx, node.path, &node.st);
+	buf_fini(&part);
+	buf_fini(&all);
+	if (rc == RC_LIMIT)
+		(void)error_set(err, rc, "%s: only %d files are followed", what,
+		    OPENER_PATHS_MAX);
+	else if (rc != RC_OK)
+		(void)error_set_errno(err, a.errnum, "%s", what);
+	return rc;
 }
 
 enum rc
@@ -172,11 +369,15 @@ opener_list(struct opener *o, const char *pattern, opener_path_cb *cb,
 {
 	glob_t found = { 0 };
 	struct opener_stat st;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no tilde, no user data base */
-	int got = glob(pattern, GLOB_NOSORT, NULL, &found);
 	enum rc rc = RC_OK;
+	int got;
 
-	(void)o;
+	if (o->remote != NULL)
+		return ask_names(o, WIRE_LIST, pattern, cb, ctx, err);
+	if (!opener_may_look(o, pattern))
+		return error_set_errno(err, errno, "%s", pattern);
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no tilde, no user data base */
+	got = glob(pattern, GLOB_NOSORT, NULL, &found);
 	if (got == GLOB_NOSPACE)
 		rc = error_set(err, RC_LIMIT, "%s: too many files", pattern);
 	for (size_t i = 0; got == 0 && i < found.gl_pathc; i++) {
@@ -186,7 +387,8 @@ opener_list(struct opener *o, const char *pattern, opener_path_cb *cb,
 			    (size_t)found.gl_pathc, OPENER_PATHS_MAX);
 			break;
 		}
-		if (stat_path(found.gl_pathv[i], &st) && st.regular)
+		if (opener_stat(o, found.gl_pathv[i], &st) == RC_OK &&
+		    st.regular)
 			cb(ctx, found.gl_pathv[i], &st);
 	}
 	globfree(&found);
@@ -286,22 +488,50 @@ rotation_family(const char *name, char out[256])
 	    (int)(len - ext), name + ext);
 }
 
+/* The folder of `path`, for reading; NULL: errno. */
+static DIR *
+open_beside(struct opener *o, const char *path, size_t dir_len)
+{
+	char dir[PATH_MAX];
+	int fd, real;
+	DIR *d;
+
+	(void)snprintf(dir, sizeof(dir), "%.*s",
+	    dir_len == 0 ? 1 : (int)dir_len, dir_len == 0 ? "." : path);
+	if (o->grants == NULL)
+		return opendir(dir);
+	fd = opener_way_fd(o, dir);
+	if (fd == -1)
+		return NULL;
+	real = opener_path_reopen(fd, O_DIRECTORY);
+	(void)close(fd);
+	d = real == -1 ? NULL : fdopendir(real);
+	if (d == NULL && real != -1)
+		(void)close(real);
+	return d;
+}
+
 void
 opener_rotated(struct opener *o, const char *path, opener_path_cb *cb,
     void *ctx)
 {
 	const char *slash = strrchr(path, '/');
 	const char *base = slash == NULL ? path : slash + 1;
-	char dir[PATH_MAX], full[PATH_MAX + NAME_MAX + 2];
+	char full[PATH_MAX + NAME_MAX + 2];
 	struct opener_stat st;
 	struct dirent *entry;
+	struct error err;
 	DIR *d;
 
-	(void)o;
-	(void)snprintf(dir, sizeof(dir), "%.*s",
-	    slash == NULL ? 1 : (int)(slash - path + 1),
-	    slash == NULL ? "." : path);
-	d = opendir(dir);
+	if (o->remote != NULL) {
+		(void)ask_names(o, WIRE_ROTATED, path, cb, ctx, &err);
+		return;
+	}
+	if (o->grants != NULL && !grants_path(o->grants, path)) {
+		(void)refuse(o);
+		return;
+	}
+	d = open_beside(o, path, (size_t)(base - path));
 	if (d == NULL)
 		return;
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
@@ -310,11 +540,13 @@ opener_rotated(struct opener *o, const char *path, opener_path_cb *cb,
 			continue;
 		(void)snprintf(full, sizeof(full), "%.*s%s", (int)(base - path),
 		    path, entry->d_name);
-		if (stat_path(full, &st) && st.regular)
+		if (opener_stat(o, full, &st) == RC_OK && st.regular)
 			cb(ctx, full, &st);
 	}
 	(void)closedir(d);
 }
+
+/* ---- events -------------------------------------------------------------- */
 
 static struct watch *
 find_watch(struct opener *o, int wd)
@@ -375,6 +607,15 @@ on_readable(void *ctx, int fd, unsigned ready)
 }
 
 static void
+on_lost(void *ctx, int fd, unsigned ready)
+{
+	(void)ctx;
+	(void)fd;
+	(void)ready;
+	remote_lost();
+}
+
+static void
 on_pause_over(void *ctx)
 {
 	struct opener *o = ctx;
@@ -382,19 +623,100 @@ on_pause_over(void *ctx)
 	loop_io_want(o->io, LOOP_READ);
 }
 
-struct opener *
-opener_new(struct loop *l)
+static struct opener *
+new_with(struct loop *l, struct remote *r, int inotify_fd)
 {
 	struct opener *o = xzalloc(sizeof(*o));
 
-	o->inotify_fd =
-	    l == NULL ? -1 : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	o->remote = r;
+	o->runner = -1;
+	o->inotify_fd = inotify_fd;
 	o->incomplete = o->inotify_fd == -1;
 	if (o->inotify_fd == -1)
 		return o;
 	o->io = loop_io_new(l, o->inotify_fd, on_readable, o);
 	o->pause = loop_timer_new(l, on_pause_over, o);
 	return o;
+}
+
+struct opener *
+opener_new(struct loop *l)
+{
+	enum wire_notify kind = WIRE_OF_LOGS;
+
+	return new_with(l, NULL, l == NULL ? -1 : opener_notify_open(&kind));
+}
+
+struct opener *
+opener_new_granted(void)
+{
+	return new_with(NULL, NULL, -1);
+}
+
+struct opener *
+opener_connect(struct loop *l, const int channels[2], int runner)
+{
+	struct remote *r = remote_new(channels);
+	struct wire_request q = { WIRE_NOTIFY, 0, WIRE_OF_LOGS };
+	struct wire_answer a;
+	struct opener *o;
+	int fd;
+
+	(void)remote_ask(r, &q, NULL, &a, NULL, &fd);
+	o = new_with(l, r, fd);
+	o->runner = runner == -1 ? OPENER_NO_RUNNER : runner;
+	o->notify = a.handle;
+	o->lost = loop_io_new(l, remote_channel(r), on_lost, NULL);
+	loop_io_want(o->lost, LOOP_READ);
+	return o;
+}
+
+int
+opener_runner(const struct opener *o)
+{
+	return o->runner;
+}
+
+enum rc
+opener_reload(struct opener *o, struct buf *text, struct error *err)
+{
+	struct wire_request q = { .op = WIRE_RELOAD };
+	struct wire_answer a;
+	struct buf why;
+	ssize_t n = 1;
+	char *room;
+	enum rc rc;
+	int fd;
+
+	if (o->remote == NULL)
+		return RC_AGAIN;
+	buf_init(&why, sizeof(err->text));
+	rc = remote_ask(o->remote, &q, NULL, &a, &why, &fd);
+	if (rc != RC_OK)
+		(void)error_set(err, RC_INVALID, "%.*s", (int)why.len, why.ptr);
+	buf_fini(&why);
+	while (fd != -1 && n > 0) {
+		room = buf_reserve(text, 65536);
+		n = room == NULL ? -1
+				 : pread(fd, room, 65536, (off_t)text->len);
+		text->len += n > 0 ? (size_t)n : 0;
+	}
+	if (fd != -1)
+		(void)close(fd);
+	if (rc == RC_OK && n != 0)
+		return error_set(err, RC_INVALID,
+		    "the configuration cannot be read");
+	return rc == RC_OK ? RC_OK : err->code;
+}
+
+void
+opener_reloaded(struct opener *o, bool kept)
+{
+	struct wire_request q = { WIRE_KEEP, 0, kept };
+	struct wire_answer a;
+
+	if (o->remote != NULL)
+		(void)remote_ask(o->remote, &q, NULL, &a, NULL, NULL);
 }
 
 void
@@ -404,12 +726,29 @@ opener_free(struct opener *o)
 		return;
 	loop_timer_free(o->pause);
 	loop_io_free(o->io);
+	loop_io_free(o->lost);
+	remote_free(o->remote);
+	if (o->runner >= 0)
+		(void)close(o->runner);
 	if (o->inotify_fd != -1)
 		(void)close(o->inotify_fd);
 	while (o->n_watches > 0)
 		forget_watch(o, &o->watches[o->n_watches - 1]);
 	free(o->watches);
 	free(o);
+}
+
+static bool
+add_watch(struct opener *o, const char *dir, int *wd)
+{
+	struct wire_request q = { WIRE_WATCH, o->notify, 0 };
+	struct wire_answer a = { .key = 0 };
+	bool good = o->remote != NULL
+	    ? remote_ask(o->remote, &q, dir, &a, NULL, NULL) == RC_OK
+	    : opener_mark(o, o->inotify_fd, WIRE_OF_LOGS, dir, &a.key);
+
+	*wd = (int)a.key;
+	return good;
 }
 
 void
@@ -427,8 +766,7 @@ opener_watch(struct opener *o, const char *dir)
 		o->incomplete = true;
 		return;
 	}
-	wd = inotify_add_watch(o->inotify_fd, dir, WATCH_MASK);
-	if (wd == -1) {
+	if (!add_watch(o, dir, &wd)) {
 		/* ENOSPC: the user's limit of watches; ENOENT: not there yet */
 		o->incomplete = o->incomplete || errno != ENOENT;
 		return;

@@ -2,16 +2,16 @@
 /*
  * The only way of the agent to files of the machine: list, watch, open, stat.
  *
- * It lives in the agent's own process for now.  Its face is kept to what can be
- * asked over a socket (paths and small structs go in; paths, structs and a
- * descriptor come out), so that it can become a process of its own which keeps
- * CAP_DAC_READ_SEARCH and serves only what the configuration lists.
+ * Started by root with `user:`, or with CAP_DAC_READ_SEARCH, the agent asks a
+ * process of its own, which keeps that capability and serves only what the
+ * configuration lists (opener_serve.h); else it opens by itself.
  */
 #pragma once
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "buf.h"
 #include "error.h"
 #include "loop.h"
 
@@ -44,7 +44,26 @@ enum {
 
 /* `l` NULL: it cannot watch. */
 struct opener *opener_new(struct loop *l);
+/* That asks a process of opener_serve.h; takes the channels (`runner` -1: there
+ * is none).  Where the process is gone, the program ends. */
+struct opener *opener_connect(struct loop *l, const int channels[2],
+    int runner);
 void opener_free(struct opener *o); /* NULL is fine */
+
+/*
+ * The process reads the configuration again, by itself: `text` is what it read.
+ * Until it is told which one holds (`kept`: the new one), it answers for both.
+ * RC_INVALID: it stays with what it had.  RC_AGAIN: there is no such process.
+ */
+enum rc opener_reload(struct opener *o, struct buf *text, struct error *err);
+void opener_reloaded(struct opener *o, bool kept);
+/* The channel for runner.h: -1: commands are run from here; OPENER_NO_RUNNER:
+ * nobody runs them. */
+enum { OPENER_NO_RUNNER = -2 };
+int opener_runner(const struct opener *o);
+
+/* Requests for what is not in the configuration, since the start. */
+uint64_t opener_refused(const struct opener *o);
 
 /*
  * Calls back for each file that a glob(7) pattern names, sorted; symbolic links

@@ -14,14 +14,16 @@
 #include <sys/vfs.h>
 #include <unistd.h>
 
-#include "agent/roles/opener_walk.h"
+#include "agent/roles/opener_parts.h"
+#include "agent/roles/opener_path.h"
 #include "xalloc.h"
 
 enum {
 	EVENTS_BYTES = 64 * 1024,
+	LOGS_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
+	    IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 	INOTIFY_MASK = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
-	    IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR |
-	    IN_DONT_FOLLOW,
+	    IN_CLOSE_WRITE | IN_MODIFY | IN_ATTRIB | IN_ONLYDIR,
 };
 
 static const uint64_t fanotify_mask = FAN_CREATE | FAN_DELETE | FAN_MOVED_FROM |
@@ -35,7 +37,9 @@ struct folder {
 };
 
 struct opener_notify {
+	struct opener *opener;
 	struct opener_notify_events events;
+	uint32_t handle; /* the opener process's */
 	int fd;
 	bool fanotify;
 	pthread_mutex_t lock; /* of the table */
@@ -106,8 +110,10 @@ remember(struct opener_notify *n, uint64_t key, const char *dir)
 	return RC_OK;
 }
 
-static enum rc
-add_fanotify(struct opener_notify *n, const char *dir)
+/* ---- watching, where the rights are -------------------------------------- */
+
+static bool
+mark_fanotify(int fd, int dir, const char *name, uint64_t *key)
 {
 	union {
 		struct file_handle head;
@@ -116,28 +122,85 @@ add_fanotify(struct opener_notify *n, const char *dir)
 	struct statfs fs;
 	int mount;
 
-	if (statfs(dir, &fs) != 0 ||
-	    name_to_handle_at(AT_FDCWD, dir, &handle.head, &mount, 0) != 0)
-		return errno == ENOENT ? RC_OK : RC_SYSTEM;
-	if (fanotify_mark(n->fd,
-		FAN_MARK_ADD | FAN_MARK_ONLYDIR | FAN_MARK_DONT_FOLLOW,
-		fanotify_mask, AT_FDCWD, dir) != 0)
-		return errno == ENOENT ? RC_OK
-		    : errno == ENOSPC  ? RC_LIMIT
-				       : RC_SYSTEM;
-	return remember(n, key_of_handle(&fs.f_fsid, &handle.head), dir);
+	if (fstatfs(dir, &fs) != 0 ||
+	    name_to_handle_at(dir, "", &handle.head, &mount, AT_EMPTY_PATH) !=
+		0 ||
+	    fanotify_mark(fd, FAN_MARK_ADD | FAN_MARK_ONLYDIR, fanotify_mask,
+		AT_FDCWD, name) != 0)
+		return false;
+	*key = key_of_handle(&fs.f_fsid, &handle.head);
+	return true;
+}
+
+bool
+opener_mark(struct opener *o, int fd, enum wire_notify kind, const char *dir,
+    uint64_t *key)
+{
+	bool logs = kind == WIRE_OF_LOGS;
+	/* of changes: a link is watched by its folder */
+	int at = opener_watch_fd(o, dir, logs), wd, errnum;
+	char name[32];
+	bool good;
+
+	if (at == -1)
+		return false;
+	opener_path_name(at, name);
+	if (kind == WIRE_OF_CHANGES_BY_WHOM) {
+		good = mark_fanotify(fd, at, name, key);
+	} else {
+		wd = inotify_add_watch(fd, name,
+		    logs ? LOGS_MASK : INOTIFY_MASK);
+		*key = (uint64_t)wd;
+		good = wd != -1;
+	}
+	errnum = errno;
+	(void)close(at);
+	errno = errnum;
+	return good;
+}
+
+int
+opener_notify_open(enum wire_notify *kind)
+{
+	int fd = -1;
+
+	if (*kind == WIRE_OF_CHANGES_BY_WHOM) {
+		fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC |
+			FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
+		    O_RDONLY | O_CLOEXEC);
+		if (fd == -1)
+			*kind = WIRE_OF_CHANGES;
+	}
+	return fd != -1 ? fd : inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+}
+
+static bool
+mark(struct opener_notify *n, const char *dir, uint64_t *key)
+{
+	struct remote *r = opener_remote(n->opener);
+	struct wire_request q = { WIRE_WATCH, n->handle, 0 };
+	struct wire_answer a;
+
+	if (r == NULL)
+		return opener_mark(n->opener, n->fd,
+		    n->fanotify ? WIRE_OF_CHANGES_BY_WHOM : WIRE_OF_CHANGES,
+		    dir, key);
+	if (remote_ask(r, &q, dir, &a, NULL, NULL) != RC_OK)
+		return false;
+	*key = a.key;
+	return true;
 }
 
 static enum rc
-add_inotify(struct opener_notify *n, const char *dir)
+add(struct opener_notify *n, const char *dir)
 {
-	int wd = inotify_add_watch(n->fd, dir, INOTIFY_MASK);
+	uint64_t key;
 
-	if (wd == -1)
-		return errno == ENOENT || errno == ENOTDIR ? RC_OK
-		    : errno == ENOSPC                      ? RC_LIMIT
-							   : RC_SYSTEM;
-	return remember(n, (uint64_t)wd, dir);
+	if (mark(n, dir, &key))
+		return remember(n, key, dir);
+	return errno == ENOENT || errno == ENOTDIR ? RC_OK
+	    : errno == ENOSPC                      ? RC_LIMIT
+						   : RC_SYSTEM;
 }
 
 enum rc
@@ -146,7 +209,7 @@ opener_notify_add(struct opener_notify *n, const char *dir)
 	enum rc rc;
 
 	(void)pthread_mutex_lock(&n->lock);
-	rc = n->fanotify ? add_fanotify(n, dir) : add_inotify(n, dir);
+	rc = add(n, dir);
 	(void)pthread_mutex_unlock(&n->lock);
 	return rc;
 }
@@ -302,22 +365,33 @@ opener_notify_read(struct opener_notify *n)
 	}
 }
 
+static void
+open_it(struct opener_notify *n, bool who)
+{
+	enum wire_notify kind = who ? WIRE_OF_CHANGES_BY_WHOM : WIRE_OF_CHANGES;
+	struct remote *r = opener_remote(n->opener);
+	struct wire_request q = { WIRE_NOTIFY, 0, kind };
+	struct wire_answer a;
+
+	if (r == NULL) {
+		n->fd = opener_notify_open(&kind);
+	} else {
+		(void)remote_ask(r, &q, NULL, &a, NULL, &n->fd);
+		n->handle = a.handle;
+		kind = (enum wire_notify)a.key;
+	}
+	n->fanotify = kind == WIRE_OF_CHANGES_BY_WHOM;
+}
+
 struct opener_notify *
 opener_notify_new(struct opener *o, bool who,
     const struct opener_notify_events *events)
 {
 	struct opener_notify *n = xzalloc(sizeof(*n));
 
-	(void)o;
+	n->opener = o;
 	n->events = *events;
-	n->fd = -1;
-	if (who)
-		n->fd = fanotify_init(FAN_CLASS_NOTIF | FAN_CLOEXEC |
-			FAN_NONBLOCK | FAN_REPORT_DFID_NAME,
-		    O_RDONLY | O_CLOEXEC);
-	n->fanotify = n->fd != -1;
-	if (n->fd == -1)
-		n->fd = inotify_init1(IN_NONBLOCK | IN_CLOEXEC);
+	open_it(n, who);
 	if (n->fd == -1) {
 		free(n);
 		return NULL;
@@ -330,8 +404,16 @@ opener_notify_new(struct opener *o, bool who,
 void
 opener_notify_free(struct opener_notify *n)
 {
+	struct remote *r;
+	struct wire_answer a;
+
 	if (n == NULL)
 		return;
+	r = opener_remote(n->opener);
+	if (r != NULL)
+		(void)remote_ask(r,
+		    &(struct wire_request){ WIRE_UNNOTIFY, n->handle, 0 }, NULL,
+		    &a, NULL, NULL);
 	(void)close(n->fd);
 	for (size_t i = 0; i < n->slots; i++)
 		free(n->folders[i].path);

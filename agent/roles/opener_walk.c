@@ -16,7 +16,8 @@
 #include <sys/xattr.h>
 #include <unistd.h>
 
-#include "agent/roles/opener_stat.h"
+#include "agent/roles/opener_parts.h"
+#include "agent/roles/opener_path.h"
 #include "buf.h"
 #include "xalloc.h"
 
@@ -36,8 +37,12 @@ struct frame {
 };
 
 struct opener_walk {
+	struct opener *opener;
 	const struct opener_walk_options *options;
-	char **roots; /* sorted, none within another */
+	uint32_t handle;    /* of the opener process's walk; 0: it is over */
+	struct buf message; /* its last answer, */
+	struct slice rest;  /* and what is left of it */
+	char **roots;       /* sorted, none within another */
 	size_t n_roots, root_at;
 	struct frame *frames;
 	size_t depth;
@@ -100,6 +105,17 @@ by_path(const void *a, const void *b)
 	    text_of(*(char *const *)b));
 }
 
+static bool
+granted(struct opener *o, const char *path, size_t len)
+{
+	const struct grants *g = opener_grants(o);
+	char *name = xmemdupz(path, len);
+	bool good = g == NULL || grants_path(g, name);
+
+	free(name);
+	return good;
+}
+
 static void
 add_root(struct opener_walk *w, const char *path)
 {
@@ -108,6 +124,9 @@ add_root(struct opener_walk *w, const char *path)
 	while (len > 1 && path[len - 1] == '/')
 		len--;
 	if (len == 0 || len > WALK_PATH_MAX)
+		return;
+	/* what is granted by its name alone: no link of another's led there */
+	if (!granted(w->opener, path, len))
 		return;
 	w->roots = xreallocarray(w->roots, w->n_roots + 1, sizeof(char *));
 	w->roots[w->n_roots++] = xmemdupz(path, len);
@@ -130,17 +149,16 @@ expand(struct opener_walk *w, const char *pattern)
 	globfree(&found);
 }
 
-struct opener_walk *
-opener_walk_begin(struct opener *o, const struct opener_walk_options *options)
+static void
+find_roots(struct opener_walk *w)
 {
-	struct opener_walk *w = xzalloc(sizeof(*w));
+	const struct opener_walk_options *options = w->options;
 	size_t kept = 0;
 
-	(void)o;
-	w->options = options;
-	w->frames = xcalloc(WALK_DEPTH_MAX, sizeof(*w->frames));
-	for (size_t i = 0; i < options->n_patterns; i++)
-		expand(w, options->patterns[i]);
+	for (size_t i = 0; i < options->n_patterns; i++) {
+		if (opener_may_look(w->opener, options->patterns[i]))
+			expand(w, options->patterns[i]);
+	}
 	if (w->n_roots > 1)
 		qsort(w->roots, w->n_roots, sizeof(char *), by_path);
 	for (size_t i = 0; i < w->n_roots; i++) {
@@ -154,8 +172,113 @@ opener_walk_begin(struct opener *o, const struct opener_walk_options *options)
 			w->roots[kept++] = w->roots[i];
 	}
 	w->n_roots = kept;
+}
+
+/* ---- in the opener process ----------------------------------------------- */
+
+static void
+send_all(struct opener_walk *w, enum wire_op op, const char *const *texts,
+    size_t n)
+{
+	struct wire_request q = { op, w->handle, 0 };
+	struct wire_answer a;
+
+	for (size_t i = 0; w->handle != 0 && i < n; i++)
+		(void)remote_ask(opener_remote(w->opener), &q, texts[i], &a,
+		    NULL, NULL);
+}
+
+static void
+fetch_roots(struct opener_walk *w)
+{
+	struct remote *r = opener_remote(w->opener);
+	struct opener_node node;
+	struct wire_answer a = { .n = 1 };
+
+	while (w->handle != 0 && w->n_roots < a.n) {
+		struct wire_request q = { WIRE_ROOTS, w->handle,
+			(uint32_t)w->n_roots };
+		size_t before = w->n_roots;
+
+		if (remote_ask(r, &q, NULL, &a, &w->message, NULL) != RC_OK)
+			return;
+		w->rest = buf_slice(&w->message);
+		while (wire_node_take(&w->rest, &node) == RC_OK) {
+			w->roots = xreallocarray(w->roots, w->n_roots + 1,
+			    sizeof(char *));
+			w->roots[w->n_roots++] =
+			    xmemdupz(node.path, node.path_len);
+		}
+		if (w->n_roots == before)
+			return;
+	}
+}
+
+static void
+begin_remote(struct opener_walk *w)
+{
+	const struct opener_walk_options *o = w->options;
+	struct remote *r = opener_remote(w->opener);
+	struct wire_request q = { WIRE_WALK, 0,
+		(o->flat ? WIRE_FLAT : 0) | (o->literal ? WIRE_LITERAL : 0) };
+	struct wire_answer a;
+
+	buf_init(&w->message, WIRE_MESSAGE_MAX);
+	if (remote_ask(r, &q, NULL, &a, NULL, NULL) != RC_OK)
+		return;
+	w->handle = a.handle;
+	send_all(w, WIRE_WALK_PATTERN, o->patterns, o->n_patterns);
+	send_all(w, WIRE_WALK_EXCLUDE, o->exclude, o->n_exclude);
+	q = (struct wire_request){ WIRE_WALK_BEGIN, w->handle, 0 };
+	(void)remote_ask(r, &q, NULL, &a, NULL, NULL);
+	fetch_roots(w);
+	w->rest = (struct slice){ NULL, 0 };
+}
+
+static size_t
+next_remote(struct opener_walk *w, struct arena *arena,
+    struct opener_node *nodes, size_t max)
+{
+	struct wire_request q = { WIRE_NEXT, w->handle, 0 };
+	struct wire_answer a;
+	size_t n = 0;
+
+	while (w->rest.len == 0 && w->handle != 0) {
+		(void)remote_ask(opener_remote(w->opener), &q, NULL, &a,
+		    &w->message, NULL);
+		w->handle = a.handle;
+		w->too_long = a.key;
+		w->rest = buf_slice(&w->message);
+	}
+	while (n < max && wire_node_take(&w->rest, &nodes[n]) == RC_OK) {
+		struct opener_node *node = &nodes[n++];
+
+		node->path = arena_copy(arena,
+		    (struct slice){ node->path, node->path_len + 1 })
+				 .ptr;
+		if (node->target.ptr != NULL)
+			node->target = arena_copy(arena, node->target);
+	}
+	return n;
+}
+
+struct opener_walk *
+opener_walk_begin(struct opener *o, const struct opener_walk_options *options)
+{
+	struct opener_walk *w = xzalloc(sizeof(*w));
+
+	w->opener = o;
+	w->options = options;
+	if (opener_remote(o) != NULL) {
+		begin_remote(w);
+		return w;
+	}
+	w->frames = xcalloc(WALK_DEPTH_MAX, sizeof(*w->frames));
+	find_roots(w);
 	return w;
 }
+
+/* ---- in this process ----------------------------------------------------- */
 
 static int
 by_name(const void *a, const void *b, void *names)
@@ -232,6 +355,21 @@ within_itself(const struct opener_walk *w, const struct opener_stat *st)
 	return false;
 }
 
+/* What the given path, a link, leads to. */
+static int
+open_root(struct opener_walk *w)
+{
+	int fd = opener_fd(w->opener, w->path, true), real, errnum;
+
+	if (fd == -1)
+		return -1;
+	real = opener_path_reopen(fd, O_DIRECTORY);
+	errnum = errno;
+	(void)close(fd);
+	errno = errnum;
+	return real;
+}
+
 /* Opens the folder at the end of w->path; what it holds comes next. */
 static int
 descend(struct opener_walk *w, int parent, const char *name, bool link,
@@ -245,9 +383,10 @@ descend(struct opener_walk *w, int parent, const char *name, bool link,
 		return ELOOP;
 	if (w->depth == WALK_DEPTH_MAX)
 		return ENAMETOOLONG;
-	fd = openat(parent, name,
-	    O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK |
-		(link ? 0 : O_NOFOLLOW));
+	fd = link
+	    ? open_root(w)
+	    : openat(parent, name,
+		  O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NONBLOCK | O_NOFOLLOW);
 	if (fd == -1)
 		return errno;
 	if (st->mount_root && w->depth > 0 && kernel_talk(fd)) {
@@ -317,7 +456,7 @@ visit(struct opener_walk *w, int parent, const char *name, struct arena *arena,
 	if (S_ISLNK(node->st.mode)) {
 		node->target = link_target(parent, name, arena);
 		if (root && !w->options->flat &&
-		    opener_stat_at(parent, name, 0, &behind) &&
+		    opener_stat(w->opener, w->path, &behind) == RC_OK &&
 		    S_ISDIR(behind.mode))
 			node->error = descend(w, parent, name, true, &behind);
 	} else if (S_ISDIR(node->st.mode) && !w->options->flat) {
@@ -332,11 +471,34 @@ visit(struct opener_walk *w, int parent, const char *name, struct arena *arena,
 static bool
 next_root(struct opener_walk *w, struct arena *arena, struct opener_node *node)
 {
+	char folder[WALK_PATH_MAX + 2];
+	const char *name;
+	bool there;
+	int parent;
+
 	(void)snprintf(w->path, sizeof(w->path), "%s", w->roots[w->root_at++]);
 	if (opener_path_matches(w->options->exclude, w->options->n_exclude,
 		w->path))
 		return false;
-	return visit(w, AT_FDCWD, w->path, arena, node);
+	if (opener_grants(w->opener) == NULL)
+		return visit(w, AT_FDCWD, w->path, arena, node);
+	name = strrchr(w->path, '/') + 1;
+	(void)snprintf(folder, sizeof(folder), "%.*s", (int)(name - w->path),
+	    w->path);
+	parent = opener_way_fd(w->opener, folder);
+	if (parent == -1 && (errno == ENOENT || errno == ENOTDIR))
+		return false;
+	if (parent == -1) {
+		*node = (struct opener_node){ .error = errno,
+			.path_len = strlen(w->path) };
+		node->path = arena_copy(arena,
+		    (struct slice){ w->path, node->path_len + 1 })
+				 .ptr;
+		return true;
+	}
+	there = visit(w, parent, *name == '\0' ? "." : name, arena, node);
+	(void)close(parent);
+	return there;
 }
 
 static bool
@@ -375,6 +537,8 @@ opener_walk_next(struct opener_walk *w, struct arena *arena,
 {
 	size_t n = 0;
 
+	if (opener_remote(w->opener) != NULL)
+		return next_remote(w, arena, nodes, max);
 	while (n < max) {
 		if (w->depth > 0)
 			n += next_name(w, arena, &nodes[n]);
@@ -393,11 +557,24 @@ opener_walk_roots(const struct opener_walk *w, size_t *n)
 	return (const char *const *)w->roots;
 }
 
+static void
+end_remote(struct opener_walk *w)
+{
+	struct wire_request q = { WIRE_END, w->handle, 0 };
+	struct wire_answer a;
+
+	if (w->handle != 0)
+		(void)remote_ask(opener_remote(w->opener), &q, NULL, &a, NULL,
+		    NULL);
+	buf_fini(&w->message);
+}
+
 void
 opener_walk_end(struct opener_walk *w)
 {
 	if (w == NULL)
 		return;
+	end_remote(w);
 	while (w->depth > 0)
 		leave(w);
 	for (size_t i = 0; i < w->n_roots; i++)
@@ -413,8 +590,31 @@ by_text(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+/* Of a descriptor; of a path itself; of what /proc's name of a descriptor is. */
+struct attrs_of {
+	int fd; /* -1: */
+	const char *path;
+	bool behind;
+};
+
+static ssize_t
+list_attrs(const struct attrs_of *f, char list[ATTRS_MAX])
+{
+	return f->fd != -1 ? flistxattr(f->fd, list, ATTRS_MAX)
+	    : f->behind    ? listxattr(f->path, list, ATTRS_MAX)
+			   : llistxattr(f->path, list, ATTRS_MAX);
+}
+
+static ssize_t
+get_attr(const struct attrs_of *f, const char *name, char value[ATTRS_MAX])
+{
+	return f->fd != -1 ? fgetxattr(f->fd, name, value, ATTRS_MAX)
+	    : f->behind    ? getxattr(f->path, name, value, ATTRS_MAX)
+			   : lgetxattr(f->path, name, value, ATTRS_MAX);
+}
+
 static bool
-add_attr(const char *path, int fd, const char *name, struct buf *out)
+add_attr(const struct attrs_of *f, const char *name, struct buf *out)
 {
 	static const char overlay[] = "trusted.overlay.";
 	char value[ATTRS_MAX];
@@ -422,25 +622,22 @@ add_attr(const char *path, int fd, const char *name, struct buf *out)
 
 	if (strncmp(name, overlay, sizeof(overlay) - 1) == 0)
 		return true;
-	n = fd == -1 ? lgetxattr(path, name, value, sizeof(value))
-		     : fgetxattr(fd, name, value, sizeof(value));
+	n = get_attr(f, name, value);
 	if (n < 0)
 		return errno == ENODATA;
 	return buf_add(out, name, strlen(name) + 1) &&
 	    buf_add_u32be(out, (uint32_t)n) && buf_add(out, value, (size_t)n);
 }
 
-bool
-opener_xattrs(struct opener *o, const char *path, int fd, struct buf *out)
+static bool
+add_attrs(const struct attrs_of *f, struct buf *out)
 {
 	char list[ATTRS_MAX];
-	ssize_t n = fd == -1 ? llistxattr(path, list, sizeof(list))
-			     : flistxattr(fd, list, sizeof(list));
+	ssize_t n = list_attrs(f, list);
 	const char **names;
 	size_t count = 0;
 	bool whole = true;
 
-	(void)o;
 	if (n <= 0)
 		return n == 0 || errno == ENOTSUP;
 	names = xcalloc((size_t)n, sizeof(*names));
@@ -448,7 +645,48 @@ opener_xattrs(struct opener *o, const char *path, int fd, struct buf *out)
 		names[count++] = at;
 	qsort(names, count, sizeof(*names), by_text);
 	for (size_t i = 0; i < count; i++)
-		whole = add_attr(path, fd, names[i], out) && whole;
+		whole = add_attr(f, names[i], out) && whole;
 	free(names);
+	return whole;
+}
+
+/* "user." ones are read with the right to read the file, which only the opener
+ * has; most files have none at all. */
+static bool
+ask_attrs(struct opener *o, const char *path, int fd, struct buf *out)
+{
+	struct wire_request q = { .op = WIRE_XATTRS };
+	struct wire_answer a;
+	struct buf part;
+	bool whole;
+
+	if (fd != -1 && flistxattr(fd, NULL, 0) == 0)
+		return true;
+	buf_init(&part, WIRE_MESSAGE_MAX);
+	whole =
+	    remote_ask(opener_remote(o), &q, path, &a, &part, NULL) == RC_OK;
+	whole = buf_add_slice(out, buf_slice(&part)) && whole;
+	buf_fini(&part);
+	return whole;
+}
+
+bool
+opener_xattrs(struct opener *o, const char *path, int fd, struct buf *out)
+{
+	char name[32];
+	bool whole;
+	int at;
+
+	if (opener_remote(o) != NULL)
+		return ask_attrs(o, path, fd, out);
+	if (fd != -1 || opener_grants(o) == NULL)
+		return add_attrs(&(struct attrs_of){ fd, path, false }, out);
+	at = opener_fd(o, path, false);
+	if (at == -1)
+		return false;
+	/* of what the descriptor is, a link too: nothing behind it is read */
+	opener_path_name(at, name);
+	whole = add_attrs(&(struct attrs_of){ -1, name, true }, out);
+	(void)close(at);
 	return whole;
 }

@@ -225,6 +225,10 @@ class Receiver:
             return sum(len(v) for v in self.lines.values())
 
 
+# run by root, the agent's processes are those of `user: NAME`
+USER = os.environ.get("KUZET_TEST_USER")
+
+
 class World:
     """A folder with a configuration; the agent in it."""
 
@@ -232,6 +236,7 @@ class World:
 
     def __init__(self):
         self.dir = tempfile.mkdtemp(prefix="kuzet-agent-")
+        os.chmod(self.dir, 0o711)
         self.agent = None
         self.written = {}
         if World.pki is None:
@@ -256,6 +261,7 @@ class World:
                 f"  certificate: {self.pki}/agent.pem\n"
                 f"  key: {self.pki}/agent.key\n"
                 "state_dir: state\n"
+                + (f"user: {USER}\n" if USER else "") +
                 f"{rest}"
                 "inputs:\n"
                 + (inputs or "  - {type: file, paths: ['*.log']}\n")
@@ -731,10 +737,100 @@ def usage(w):
           "two agents do not share one state", r.stderr)
 
 
+def process_of(w, name):
+    """The pid of the agent's child of that name, or None."""
+    pid = w.agent.pid
+    with open(f"/proc/{pid}/task/{pid}/children", encoding="utf-8") as f:
+        for child in f.read().split():
+            try:
+                with open(f"/proc/{child}/comm", encoding="utf-8") as comm:
+                    if comm.read().strip() == name:
+                        return int(child)
+            except OSError:
+                pass
+    return None
+
+
+def gone(pid):
+    """No such process, or one that nobody has waited for."""
+    try:
+        with open(f"/proc/{pid}/stat", encoding="utf-8") as f:
+            return f.read().rsplit(")", 1)[1].split()[0] == "Z"
+    except OSError:
+        return True
+
+
+def capabilities(pid):
+    with open(f"/proc/{pid}/status", encoding="utf-8") as f:
+        return {k: int(v, 16) for k, v in
+                (line.split(":") for line in f if line.startswith("Cap"))}
+
+
+def apart(w):
+    if os.geteuid() != 0:
+        print("# not root: one process")
+        return
+    logs = f"{w.dir}/private"
+    os.mkdir(logs, 0o700)
+    inputs = "  - {type: file, paths: ['private/*.log']}\n"
+    user = "" if USER else "user: nobody\n"
+    w.configure(inputs=inputs, rest=user)
+    os.chmod(w.config, 0o600)
+
+    def write(n, name="a.log"):
+        w.write(f"private/{name}", n)
+        os.chmod(f"{logs}/{name}", 0o600)
+
+    write(10)
+    w.start()
+    w.wait(10)
+    check(w.receiver.total() == 10, "logs that only root reads are read",
+          *w.err().splitlines()[-5:])
+    opener = process_of(w, "kuzet-opener")
+    check(opener is not None and
+          not any(capabilities(w.agent.pid).values()) and
+          capabilities(opener)["CapPrm"] == 1 << 2,
+          "by a process that keeps CAP_DAC_READ_SEARCH; the other has nothing")
+    r = subprocess.run([AGENT, "status", "-c", w.config, "--json"],
+                       stdout=subprocess.PIPE, check=False)
+    told = json.loads(r.stdout.splitlines()[0]) if r.stdout else {}
+    told = told.get("sandbox", {})
+    check(told.get("opener") is True and told.get("refused") == 0,
+          "its status says so, and that nothing was refused", str(told))
+    w.configure(inputs=inputs +
+                "  - {type: file, paths: ['private/*.txt']}\n", rest=user)
+    os.chmod(w.config, 0o600)
+    write(5, "b.txt")
+    w.agent.send_signal(signal.SIGHUP)
+    w.wait(15)
+    check(w.receiver.total() == 15,
+          "SIGHUP: both read the configuration of root's again",
+          *w.err().splitlines()[-5:])
+    os.kill(opener, signal.SIGKILL)
+    code = w.agent.wait(timeout=PATIENCE)
+    check(code == 1 and "opener process is gone" in w.err(),
+          "without its opener the agent ends and says why", f"exit {code}")
+    write(10)
+    w.start()
+    w.wait(25)
+    opener = process_of(w, "kuzet-opener")
+    w.kill()
+    check(w.wait_for(lambda: gone(opener)),
+          "without its worker the opener ends")
+    write(10)
+    w.start()
+    w.wait(35)
+    got = sum(len(set(w.receiver.lines.get(n, []))) for n in
+              ("a.log", "b.txt"))
+    check(got == 35, "and nothing is lost by either", f"{got} of 35")
+    code, _ = w.stop()
+    check(code == 0, "SIGTERM ends both", f"exit {code}")
+
+
 TESTS = [usage, late_acks, partial_acks, partial_then_close, no_compression,
          keep_alives, silence, closed_in_window, acks_too_much, killed,
          both_die, away, drain, reload, fail_over, three_hosts, foreign, stranger,
-         controls,
+         controls, apart,
          long_lines]
 
 

@@ -95,9 +95,14 @@ class Process:
         return self.log.read_text(errors="replace")
 
 
+# run by root, the agent's processes are those of `user: NAME`
+USER = os.environ.get("KUZET_TEST_USER")
+
+
 class World:
     def __init__(self, agents=("web-1",)):
         self.dir = pathlib.Path(tempfile.mkdtemp(prefix="kuzet-e2e-"))
+        self.dir.chmod(0o711)
         self.pki = self.dir / "pki"
         self.processes = []
         self.port = free_port()
@@ -206,6 +211,7 @@ tls:
   certificate: pki/{name}.pem
   key: pki/{name}.key
 state_dir: {name}-state
+{f"user: {USER}" if USER and "user:" not in extra else ""}
 {extra}
 inputs:
 {inputs}

@@ -100,8 +100,8 @@ def doubled():
         w.write_lines(0, 10, "a.log")
         collector = w.start_collector()
         for _ in range(3):
-            agent = w.start_agent(extra=FAST)
             seen = w.ctl_json("agent", "list")
+            agent = w.start_agent(extra=FAST)
             wait_for("a heartbeat of this one", lambda: [
                 a for a in w.ctl_json("agent", "list") if a.get("instance")
                 and a["instance"] not in [s.get("instance") for s in seen]])

@@ -32,6 +32,9 @@ PLACES = {
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
     "libaudit.h": ("collector/normalize/audit_value.c",),
+    "cap-ng.h": ("lib/privileges.c",),
+    "seccomp.h": ("agent/roles/sandbox.c",),
+    "linux/landlock.h": ("agent/roles/sandbox.c",),
     "ares.h": ("agent/inputs/probe/", "agent/inputs/input_probe.c"),
     "systemd/": ("agent/inputs/journal.c",),
 }
@@ -66,6 +69,7 @@ NEIGHBOURS = {
     "agent/inputs/probe": ("agent/inputs/",),
     "agent/inputs/policy": (
         "agent/roles/opener",
+        "agent/roles/runner.h",
         "agent/spool/spool.h",
         "agent/inputs/",
     ),

@@ -17,6 +17,7 @@
  */
 #pragma once
 
+#include <limits.h>
 #include <stdatomic.h>
 
 #include "agent/inputs/policy/policy_pattern.h"
@@ -102,6 +103,10 @@ struct policy_eye *policy_eye_new(struct opener *o, const atomic_bool *stop);
 void policy_eye_free(struct policy_eye *e); /* NULL is fine */
 void policy_look(struct policy_eye *e, const struct policy_check *c,
     struct policy_finding *out);
+
+/* "/proc/sys/net/ipv4/ip_forward" of "net.ipv4.ip_forward"; false: no such
+ * name can be. */
+bool policy_sysctl_path(const char *name, char path[PATH_MAX]);
 
 const char *policy_result_name(enum policy_result r);
 const char *policy_severity_name(enum policy_severity s);

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/inputs/slurp.h"
 #include "json.h"
 #include "timestamp.h"
 #include "utf8.h"
@@ -110,6 +111,21 @@ by_name(const void *a, const void *b)
 	return strcmp(*(const char *const *)a, *(const char *const *)b);
 }
 
+static enum rc
+load(struct opener *o, const char *path, struct policy **out, struct error *err)
+{
+	struct buf text;
+	enum rc rc;
+
+	buf_init(&text, POLICY_CONTENT_MAX);
+	rc = slurp(o, path, &text)
+	    ? policy_parse(path, buf_slice(&text), out, err)
+	    : error_set(err, RC_SYSTEM, "%s: cannot be read, or is too large",
+		  path);
+	buf_fini(&text);
+	return rc;
+}
+
 enum rc
 policy_each(struct opener *o, const char *const *patterns, size_t n,
     policy_cb *cb, void *ctx, struct error *err)
@@ -129,7 +145,7 @@ policy_each(struct opener *o, const char *const *patterns, size_t n,
 			struct policy *p = NULL;
 
 			if (rc == RC_OK)
-				rc = policy_load(names.at[k], &p, err);
+				rc = load(o, names.at[k], &p, err);
 			if (rc == RC_OK)
 				rc = cb(ctx, p, err);
 			policy_free(p);

@@ -17,6 +17,7 @@
 #include "agent/inputs/inventory/inventory.h"
 #include "agent/inputs/policy/policy.h"
 #include "agent/inputs/slurp.h"
+#include "agent/roles/runner.h"
 #include "loop.h"
 #include "timestamp.h"
 #include "utf8.h"
@@ -215,20 +216,27 @@ look_at_file(struct policy_eye *e, const struct policy_test *t,
 
 /* ---- the kernel's settings ----------------------------------------------- */
 
+bool
+policy_sysctl_path(const char *name, char path[PATH_MAX])
+{
+	int at = snprintf(path, PATH_MAX, "/proc/sys/%s", name);
+
+	for (int i = 10; i < at && i < PATH_MAX - 1; i++) {
+		if (path[i] == '.')
+			path[i] = '/';
+	}
+	return strstr(name, "..") == NULL && strchr(name, '/') == NULL;
+}
+
 static void
 look_at_sysctl(struct policy_eye *e, const struct policy_test *t,
     struct policy_finding *f)
 {
 	char path[PATH_MAX];
-	int at = snprintf(path, sizeof(path), "/proc/sys/%s", t->name);
 	struct slice value;
 	char *end;
 
-	for (int i = 10; i < at && i < (int)sizeof(path) - 1; i++) {
-		if (path[i] == '.')
-			path[i] = '/';
-	}
-	if (strstr(t->name, "..") != NULL || strchr(t->name, '/') != NULL ||
+	if (!policy_sysctl_path(t->name, path) ||
 	    !slurp(e->opener, path, &e->text) ||
 	    !buf_add_char(&e->text, '\0')) {
 		found(f, POLICY_UNKNOWN, "%s is not known here", t->name);
@@ -328,53 +336,28 @@ read_all(struct policy_eye *e, int fd)
 	return false;
 }
 
-static bool
-spawn(const char *const *argv, int out, pid_t *pid)
-{
-	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	static char locale[] = "LC_ALL=C";
-	char *const environment[] = { path, locale, NULL };
-	posix_spawn_file_actions_t actions;
-	bool good;
-
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO,
-	    "/dev/null", O_RDONLY, 0);
-	(void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
-	    "/dev/null", O_WRONLY, 0);
-	good = posix_spawn(pid, argv[0], &actions, NULL, (char *const *)argv,
-		   environment) == 0;
-	(void)posix_spawn_file_actions_destroy(&actions);
-	return good;
-}
-
 static void
 look_at_command(struct policy_eye *e, const struct policy_test *t,
     struct policy_finding *f)
 {
 	const char *const *argv = policy_command(t->name);
-	int ends[2] = { -1, -1 }, status = -1;
-	pid_t pid;
+	int channel = opener_runner(e->opener), out, status;
 	bool whole;
+	pid_t pid;
 
-	if (access(argv[0], X_OK) != 0 || pipe2(ends, O_CLOEXEC) != 0) {
+	if (channel == OPENER_NO_RUNNER) {
+		found(f, POLICY_UNKNOWN,
+		    "commands are run after a restart of the agent");
+		return;
+	}
+	if (!runner_start(channel, policy_command, t->name, &out, &pid)) {
 		found(f, POLICY_UNKNOWN, "%s is not there", argv[0]);
 		return;
 	}
 	buf_clear(&e->text);
-	if (!spawn(argv, ends[1], &pid)) {
-		(void)close(ends[0]);
-		(void)close(ends[1]);
-		found(f, POLICY_UNKNOWN, "%s does not start", argv[0]);
-		return;
-	}
-	(void)close(ends[1]);
-	whole = read_all(e, ends[0]);
-	(void)close(ends[0]);
-	if (!whole)
-		(void)kill(pid, SIGKILL);
-	(void)waitpid(pid, &status, 0);
+	whole = read_all(e, out);
+	(void)close(out);
+	status = runner_end(channel, pid, !whole);
 	if (!whole || !WIFEXITED(status) || WEXITSTATUS(status) != 0)
 		found(f, POLICY_UNKNOWN, "%s fails, or takes too long",
 		    argv[0]);

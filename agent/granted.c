@@ -1,0 +1,170 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/granted.h"
+
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "agent/inputs/input.h"
+#include "agent/inputs/policy/policy_event.h"
+#include "agent/inputs/slurp.h"
+
+/* What the inventory is made of, and what names the owners of changed files. */
+static const struct {
+	enum grant_kind kind;
+	const char *pattern;
+} of_machine[] = {
+	{ GRANT_FILE, "/etc/os-release" },
+	{ GRANT_FILE, "/etc/passwd" },
+	{ GRANT_FILE, "/etc/group" },
+	{ GRANT_FILE, "/etc/crontab" },
+	{ GRANT_FILE, "/etc/anacrontab" },
+	{ GRANT_FILE, "/etc/cron.*/*" },
+	{ GRANT_FILE, "/var/spool/cron/crontabs/*" },
+	{ GRANT_FILE, "/var/spool/cron/*" },
+	{ GRANT_FILE, "/proc/net/tcp" },
+	{ GRANT_FILE, "/proc/net/tcp6" },
+	{ GRANT_FILE, "/proc/net/udp" },
+	{ GRANT_FILE, "/proc/net/udp6" },
+	{ GRANT_FILE, "/proc/net/route" },
+	{ GRANT_FILE, "/proc/sys/net/ipv4/ip_local_port_range" },
+	{ GRANT_TREE, "/etc/systemd/system" },
+	{ GRANT_TREE, "/run/systemd/system" },
+	{ GRANT_TREE, "/usr/local/lib/systemd/system" },
+	{ GRANT_TREE, "/usr/lib/systemd/system" },
+	{ GRANT_TREE, "/lib/systemd/system" },
+};
+static const char *const of_packages[] = { "/var/lib/dpkg/status",
+	"/var/lib/dpkg/info", "/var/lib/dpkg/info/*.md5sums" };
+
+static void
+grant_all(struct grants *g, enum grant_kind kind, const struct conf_strings *s)
+{
+	for (size_t i = 0; i < s->n; i++)
+		(void)grants_add(g, kind, s->items[i]);
+}
+
+static void
+grant_machine(struct grants *g)
+{
+	for (size_t i = 0; i < sizeof(of_machine) / sizeof(of_machine[0]); i++)
+		(void)grants_add(g, of_machine[i].kind, of_machine[i].pattern);
+}
+
+static void
+grant_packages(struct grants *g)
+{
+	for (size_t i = 0; i < sizeof(of_packages) / sizeof(of_packages[0]);
+	     i++)
+		(void)grants_add(g, GRANT_FILE, of_packages[i]);
+}
+
+static void
+grant_test(struct grants *g, const struct policy_test *t)
+{
+	char path[PATH_MAX];
+
+	if (t->kind == POLICY_FILE)
+		(void)grants_add(g, GRANT_FILE, t->name);
+	if (t->kind == POLICY_SYSCTL && policy_sysctl_path(t->name, path))
+		(void)grants_add(g, GRANT_FILE, path);
+}
+
+static enum rc
+grant_policy(void *ctx, struct policy *p, struct error *err)
+{
+	(void)err;
+	for (size_t i = 0; i < p->n; i++) {
+		grant_test(ctx, &p->checks[i].test);
+		if (p->checks[i].has_when)
+			grant_test(ctx, &p->checks[i].when);
+	}
+	return RC_OK;
+}
+
+static void
+grant_policies(struct grants *g, const struct agent_input *in)
+{
+	struct opener *o = opener_new(NULL);
+	struct error err; /* the check of the configuration says it */
+
+	grant_all(g, GRANT_FILE, &in->paths);
+	grant_packages(g);
+	(void)policy_each(o, (const char *const *)in->paths.items, in->paths.n,
+	    grant_policy, g, &err);
+	opener_free(o);
+}
+
+static void
+grant_input(struct grants *g, const struct agent_input *in)
+{
+	switch ((enum agent_input_type)in->type) {
+	case AGENT_INPUT_FILE:
+	case AGENT_INPUT_AUDIT:
+		grant_all(g, GRANT_LOG, &in->paths);
+		break;
+	case AGENT_INPUT_FIM:
+		grant_all(g, GRANT_TREE, &in->paths);
+		grant_packages(g);
+		break;
+	case AGENT_INPUT_INVENTORY:
+		grant_machine(g);
+		grant_packages(g);
+		break;
+	case AGENT_INPUT_POLICY:
+		grant_policies(g, in);
+		break;
+	case AGENT_INPUT_JOURNAL: /* libsystemd opens it, as the user */
+	case AGENT_INPUT_PROBE:
+		break;
+	}
+}
+
+void
+granted_name(const char *path, char out[PATH_MAX])
+{
+	if (path[0] == '/' || getcwd(out, PATH_MAX) == NULL)
+		out[0] = '\0';
+	(void)snprintf(out + strlen(out), PATH_MAX - strlen(out), "%s%s",
+	    path[0] == '/' ? "" : "/", path);
+}
+
+struct grants *
+granted_by(const struct agent_config *c)
+{
+	/* again at a reload: the user may not read what root could */
+	const char *const files[] = { c->tls.ca, c->tls.certificate, c->tls.key,
+		c->tls.crl };
+	const struct agent_input *inputs = c->inputs.items;
+	struct grants *g = grants_new();
+
+	for (size_t i = 0; i < sizeof(files) / sizeof(files[0]); i++) {
+		char name[PATH_MAX];
+
+		if (files[i] == NULL)
+			continue;
+		granted_name(files[i], name);
+		(void)grants_add(g, GRANT_FILE, name);
+	}
+	for (size_t i = 0; i < c->inputs.n; i++)
+		grant_input(g, &inputs[i]);
+	return g;
+}
+
+enum rc
+granted_read(void *path, struct buf *text, struct grants **out,
+    struct error *err)
+{
+	struct agent_config c = { 0 };
+	struct opener *o = opener_new(NULL);
+	enum rc rc = slurp(o, path, text)
+	    ? agent_config_parse(path, buf_slice(text), &c, err)
+	    : error_set(err, RC_SYSTEM, "%s cannot be read", (char *)path);
+
+	opener_free(o);
+	if (rc == RC_OK)
+		*out = granted_by(&c);
+	agent_config_free(&c);
+	return rc;
+}

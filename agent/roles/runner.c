@@ -1,0 +1,165 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/roles/runner.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <spawn.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/roles/opener_wire.h"
+#include "loop.h"
+#include "timestamp.h"
+
+enum { LOOK_MS = 20 };
+
+static bool
+spawn(const char *const *argv, int out, pid_t *pid)
+{
+	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
+	static char locale[] = "LC_ALL=C";
+	char *const environment[] = { path, locale, NULL };
+	posix_spawn_file_actions_t actions;
+	posix_spawnattr_t attributes;
+	sigset_t all;
+	bool good;
+
+	(void)sigfillset(&all);
+	(void)posix_spawnattr_init(&attributes);
+	(void)posix_spawnattr_setsigdefault(&attributes, &all);
+	(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
+	(void)posix_spawn_file_actions_init(&actions);
+	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO,
+	    "/dev/null", O_RDONLY, 0);
+	(void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
+	(void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
+	    "/dev/null", O_WRONLY, 0);
+	good = posix_spawn(pid, argv[0], &actions, &attributes,
+		   (char *const *)argv, environment) == 0;
+	(void)posix_spawn_file_actions_destroy(&actions);
+	(void)posix_spawnattr_destroy(&attributes);
+	return good;
+}
+
+static bool
+start_here(const char *const *argv, int *out, pid_t *pid)
+{
+	int ends[2];
+
+	if (argv == NULL || access(argv[0], X_OK) != 0 ||
+	    pipe2(ends, O_CLOEXEC) != 0)
+		return false;
+	*out = ends[0];
+	if (!spawn(argv, ends[1], pid)) {
+		(void)close(ends[0]);
+		*out = -1;
+	}
+	(void)close(ends[1]);
+	return *out != -1;
+}
+
+/* Waits for the worker's word: everything is read, or it is enough; then for
+ * its end, no longer than its time. */
+static void
+await(int channel, pid_t pid, int *status)
+{
+	int64_t until_ns = loop_now() + RUNNER_SECONDS_MAX * NS_PER_SEC;
+	struct pollfd p = { .fd = channel, .events = POLLIN };
+	char word = '\0';
+	bool heard = false, over = false;
+
+	while (!heard || !over) {
+		if (!heard && poll(&p, 1, LOOK_MS) > 0) {
+			heard = true;
+			if (recv(channel, &word, 1, 0) != 1)
+				word = 'k';
+		} else if (heard) {
+			(void)poll(NULL, 0, LOOK_MS);
+		}
+		if (!over && (word == 'k' || loop_now() >= until_ns))
+			(void)kill(pid, SIGKILL);
+		if (!over)
+			over = waitpid(pid, status, WNOHANG) != 0;
+	}
+}
+
+static bool
+one_command(int channel, runner_command *command)
+{
+	const struct slice nothing = { NULL, 0 };
+	char name[RUNNER_NAME_MAX + 1];
+	ssize_t n = recv(channel, name, RUNNER_NAME_MAX, 0);
+	int out = -1, status = -1;
+	pid_t pid;
+
+	if (n <= 0)
+		return n < 0 && errno == EINTR;
+	name[n] = '\0';
+	if (!start_here(command(name), &out, &pid))
+		return wire_send(channel, &status, sizeof(status), nothing,
+			   -1) == RC_OK;
+	status = 0;
+	(void)wire_send(channel, &status, sizeof(status), nothing, out);
+	(void)close(out);
+	await(channel, pid, &status);
+	return wire_send(channel, &status, sizeof(status), nothing, -1) ==
+	    RC_OK;
+}
+
+void
+runner_serve(int channel, runner_command *command)
+{
+	while (one_command(channel, command))
+		continue;
+}
+
+static bool
+hear(int channel, int *status, int *fd)
+{
+	struct buf message;
+	bool good;
+
+	buf_init(&message, WIRE_MESSAGE_MAX);
+	good = wire_receive(channel, &message, fd) == RC_OK &&
+	    message.len == sizeof(*status);
+	if (good)
+		memcpy(status, message.ptr, sizeof(*status));
+	buf_fini(&message);
+	return good;
+}
+
+bool
+runner_start(int channel, runner_command *command, const char *name, int *out,
+    pid_t *pid)
+{
+	int status;
+
+	*out = -1;
+	*pid = -1;
+	if (channel == -1)
+		return start_here(command(name), out, pid);
+	return send(channel, name, strlen(name), MSG_NOSIGNAL) > 0 &&
+	    hear(channel, &status, out) && status == 0 && *out != -1;
+}
+
+int
+runner_end(int channel, pid_t pid, bool cut)
+{
+	int status = -1, fd;
+
+	if (channel == -1) {
+		if (cut)
+			(void)kill(pid, SIGKILL);
+		(void)waitpid(pid, &status, 0);
+		return status;
+	}
+	/* it ends by itself when nobody reads it, or at its time */
+	if (send(channel, cut ? "k" : "e", 1, MSG_NOSIGNAL) != 1 ||
+	    !hear(channel, &status, &fd))
+		return -1;
+	return status;
+}

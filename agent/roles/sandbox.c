@@ -1,0 +1,242 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/roles/sandbox.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/landlock.h>
+#include <seccomp.h>
+#include <sys/ioctl.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+# define SANITIZED 1
+#elif defined(__has_feature)
+# define SANITIZED                                                             \
+  (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
+#else
+# define SANITIZED 0
+#endif
+
+/* Of headers that are newer than Debian 12's. */
+#define FS_REFER     (UINT64_C(1) << 13)
+#define FS_TRUNCATE  (UINT64_C(1) << 14)
+#define FS_IOCTL     (UINT64_C(1) << 15)
+#define SCOPE_SIGNAL (UINT64_C(1) << 1)
+struct ruleset_attr {
+	uint64_t handled_access_fs;
+	uint64_t handled_access_net;
+	uint64_t scoped;
+};
+
+/* ---- system calls -------------------------------------------------------- */
+
+/* Memory, threads, time, signals, and what is open already. */
+static const char *const common_calls[] = { "arch_prctl", "brk", "clock_getres",
+	"clock_gettime", "clock_nanosleep", "clone", "clone3", "close",
+	"close_range", "dup", "dup2", "dup3", "epoll_create1", "epoll_ctl",
+	"epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd2", "exit",
+	"exit_group", "fcntl", "fstat", "fstatfs", "futex", "futex_waitv",
+	"futex_wait", "futex_wake", "getcpu", "getcwd", "getdents64", "getegid",
+	"geteuid", "getgid", "getgroups", "getpgrp", "getpid", "getppid",
+	"getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
+	"gettid", "gettimeofday", "getuid", "get_robust_list", "lseek",
+	"madvise", "membarrier", "memfd_create", "mincore", "mmap", "mprotect",
+	"mremap", "munmap", "nanosleep", "newfstatat", "open", "openat",
+	"openat2", "pipe2", "poll", "ppoll", "prctl", "pread64", "preadv",
+	"preadv2", "prlimit64", "pselect6", "pwrite64", "pwritev", "read",
+	"readlink", "readlinkat", "readv", "recvfrom", "recvmsg",
+	"restart_syscall", "rseq", "rt_sigaction", "rt_sigpending",
+	"rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait",
+	"sched_getaffinity", "sched_getparam", "sched_getscheduler",
+	"sched_yield", "select", "sendmsg", "sendto", "set_robust_list",
+	"set_tid_address", "sigaltstack", "stat", "lstat", "statfs", "statx",
+	"sysinfo", "tgkill", "time", "times", "ugetrlimit", "uname", "write",
+	"writev", "access", "faccessat", "faccessat2", "getxattr", "lgetxattr",
+	"fgetxattr", "listxattr", "llistxattr", "flistxattr" };
+
+/* Its state, the network, and reading what it is given. */
+static const char *const worker_calls[] = { "accept4", "accept", "bind",
+	"capget", "chmod", "connect", "fadvise64", "fallocate", "fchmod",
+	"fchmodat", "fdatasync", "flock", "fsync", "ftruncate", "getpeername",
+	"getsockname", "getsockopt", "inotify_add_watch", "inotify_init1",
+	"inotify_rm_watch", "ioctl", "kill", "listen", "mkdir", "mkdirat",
+	"mlock", "msync", "munlock", "pipe", "readahead", "recvmmsg", "rename",
+	"renameat", "renameat2", "rmdir", "sendfile", "sendmmsg", "setrlimit",
+	"setsockopt", "shutdown", "signalfd4", "socket", "socketpair",
+	"sync_file_range", "timerfd_create", "timerfd_gettime",
+	"timerfd_settime", "truncate", "umask", "unlink", "unlinkat",
+	"utimensat", "wait4", "waitid" };
+
+static const char *const opener_calls[] = { "fanotify_init", "fanotify_mark",
+	"inotify_add_watch", "inotify_init1", "name_to_handle_at" };
+
+static const char *const sanitizer_calls[] = { "getdents", "personality",
+	"ptrace", "process_vm_readv", "rt_sigqueueinfo", "tkill", "wait4",
+	"kill", "mlock", "munlock", "mlockall", "munlockall", "setrlimit",
+	"ioctl" };
+
+/* No part of the agent makes them, nor does a library of it. */
+static const char *const hostile_calls[] = { "add_key", "bpf", "chroot",
+	"delete_module", "execve", "execveat", "finit_module", "fsmount",
+	"init_module", "kexec_file_load", "kexec_load", "keyctl", "mknod",
+	"mknodat", "mount", "move_mount", "open_by_handle_at",
+	"perf_event_open", "pidfd_getfd", "pivot_root", "process_vm_writev",
+#if !SANITIZED
+	"process_vm_readv", "ptrace",
+#endif
+	"reboot", "request_key", "setns", "swapon", "umount2", "unshare",
+	"userfaultfd" };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+static int
+add_calls(scmp_filter_ctx filter, uint32_t action, const char *const *names,
+    size_t n)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		int number = seccomp_syscall_resolve_name(names[i]);
+
+		if (number == __NR_SCMP_ERROR)
+			continue; /* newer than this libseccomp */
+		r = seccomp_rule_add(filter, action, number, 0);
+		if (r == -EACCES || r == -EDOM || r == -EFAULT)
+			r = 0; /* not one of this architecture's */
+	}
+	return r;
+}
+
+static enum rc
+filter_calls(const char *const *own, size_t n, struct error *err)
+{
+	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	int r = filter == NULL ? -ENOMEM : 0;
+
+	if (r == 0)
+		r = seccomp_attr_set(filter, SCMP_FLTATR_CTL_NNP, 1);
+	if (r == 0)
+		(void)seccomp_attr_set(filter, SCMP_FLTATR_CTL_LOG, 1);
+	if (r == 0)
+		r = add_calls(filter, SCMP_ACT_ALLOW, common_calls,
+		    COUNT(common_calls));
+	if (r == 0)
+		r = add_calls(filter, SCMP_ACT_ALLOW, own, n);
+	if (r == 0 && SANITIZED)
+		r = add_calls(filter, SCMP_ACT_ALLOW, sanitizer_calls,
+		    COUNT(sanitizer_calls));
+	if (r == 0)
+		r = add_calls(filter, SCMP_ACT_KILL_PROCESS, hostile_calls,
+		    COUNT(hostile_calls));
+	if (r == 0)
+		r = seccomp_load(filter);
+	if (filter != NULL)
+		seccomp_release(filter);
+	return r == 0 ? RC_OK : error_set_errno(err, -r, "seccomp");
+}
+
+/* ---- files --------------------------------------------------------------- */
+
+static const uint64_t may_read =
+    LANDLOCK_ACCESS_FS_READ_FILE | LANDLOCK_ACCESS_FS_READ_DIR;
+
+static uint64_t
+handled(int version)
+{
+	uint64_t all = (UINT64_C(1) << 13) - 1; /* version 1: up to MAKE_SYM */
+
+	if (version >= 2)
+		all |= FS_REFER;
+	if (version >= 3)
+		all |= FS_TRUNCATE;
+	if (version >= 5)
+		all |= FS_IOCTL;
+	return all;
+}
+
+/* What is not there needs no rule. */
+static void
+allow(int ruleset, const char *path, uint64_t access)
+{
+	struct landlock_path_beneath_attr beneath = { .allowed_access =
+							  access };
+	struct stat st;
+
+	beneath.parent_fd = open(path, O_PATH | O_CLOEXEC);
+	if (beneath.parent_fd == -1)
+		return;
+	if (fstat(beneath.parent_fd, &st) == 0 && !S_ISDIR(st.st_mode))
+		beneath.allowed_access &= LANDLOCK_ACCESS_FS_READ_FILE |
+		    LANDLOCK_ACCESS_FS_WRITE_FILE;
+	(void)syscall(SYS_landlock_add_rule, ruleset,
+	    LANDLOCK_RULE_PATH_BENEATH, &beneath, 0);
+	(void)close(beneath.parent_fd);
+}
+
+static enum rc
+confine(const struct sandbox_paths *paths, int version, struct error *err)
+{
+	struct ruleset_attr attr = { .handled_access_fs = handled(version),
+		.scoped = version >= 6 ? SCOPE_SIGNAL : 0 };
+	size_t size = version >= 6 ? sizeof(attr) : sizeof(uint64_t);
+	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
+	enum rc rc = RC_OK;
+
+	if (ruleset == -1)
+		return error_set_errno(err, errno, "landlock");
+	for (size_t i = 0; i < paths->n_read; i++)
+		allow(ruleset, paths->read[i], may_read);
+	allow(ruleset, "/dev/null", may_read | LANDLOCK_ACCESS_FS_WRITE_FILE);
+	if (paths->write != NULL)
+		allow(ruleset, paths->write,
+		    attr.handled_access_fs &
+			~(uint64_t)(LANDLOCK_ACCESS_FS_EXECUTE |
+			    LANDLOCK_ACCESS_FS_MAKE_CHAR |
+			    LANDLOCK_ACCESS_FS_MAKE_BLOCK |
+			    LANDLOCK_ACCESS_FS_MAKE_SYM));
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	if (syscall(SYS_landlock_restrict_self, ruleset, 0) != 0)
+		rc = error_set_errno(err, errno, "landlock");
+	(void)close(ruleset);
+	return rc;
+}
+
+/* ---- processes ----------------------------------------------------------- */
+
+static void
+leave_no_core(void)
+{
+	const struct rlimit none = { 0, 0 };
+
+	(void)setrlimit(RLIMIT_CORE, &none);
+	/* the leak sanitizer looks at the process as a debugger does */
+	(void)prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0);
+}
+
+enum rc
+sandbox_worker(const struct sandbox_paths *paths, struct sandbox_state *out,
+    struct error *err)
+{
+	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
+	    LANDLOCK_CREATE_RULESET_VERSION);
+	enum rc rc = RC_OK;
+
+	*out = (struct sandbox_state){ .landlock = version > 0 ? version : 0 };
+	leave_no_core();
+	if (version > 0)
+		rc = confine(paths, version, err);
+	return rc == RC_OK
+	    ? filter_calls(worker_calls, COUNT(worker_calls), err)
+	    : rc;
+}
+
+enum rc
+sandbox_opener(struct error *err)
+{
+	leave_no_core();
+	return filter_calls(opener_calls, COUNT(opener_calls), err);
+}

@@ -1,0 +1,788 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The opener's promise: whoever owns the worker gets what the configuration
+ * lists and nothing else.  The test speaks the protocol itself.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <ftw.h>
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "agent/roles/opener_parts.h"
+#include "agent/roles/opener_path.h"
+#include "agent/roles/opener_serve.h"
+#include "agent/roles/sandbox.h"
+#include "arena.h"
+#include "log.h"
+#include "tap.h"
+#include "xalloc.h"
+
+enum { NOBODY = 65534 };
+
+static char dir[128]; /* DIR/logs is granted, DIR/tree as a tree; DIR/out not */
+
+static const char *
+in_dir(const char *name)
+{
+	static char paths[8][512];
+	static size_t at;
+	char *path = paths[at++ % 8];
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", dir, name);
+	return path;
+}
+
+static void
+put(const char *name, const char *text)
+{
+	int fd =
+	    open(in_dir(name), O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
+
+	if (fd == -1 || write(fd, text, strlen(text)) < 0)
+		abort();
+	(void)close(fd);
+}
+
+static void
+make_world(void)
+{
+	static const char *const folders[] = { "", "logs", "tree", "tree/sub",
+		"out", "out/deep" };
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
+	const char *tmp = getenv("TMPDIR");
+
+	(void)snprintf(dir, sizeof(dir), "%s/kuzet-opener-XXXXXX",
+	    tmp == NULL ? "/tmp" : tmp);
+	if (mkdtemp(dir) == NULL)
+		abort();
+	for (size_t i = 1; i < sizeof(folders) / sizeof(folders[0]); i++)
+		(void)mkdir(in_dir(folders[i]), 0755);
+	put("logs/a.log", "a\n");
+	put("logs/a.log.1", "rotated\n");
+	put("logs/secret", "no log\n");
+	put("tree/file", "t\n");
+	put("tree/sub/deep", "d\n");
+	put("out/secret", "secret\n");
+	put("out/a.log", "of another\n");
+	if (mkfifo(in_dir("logs/fifo.log"), 0600) != 0 ||
+	    symlink("../out/secret", in_dir("logs/link.log")) != 0 ||
+	    symlink("a.log", in_dir("logs/own.log")) != 0 ||
+	    symlink("../out", in_dir("tree/up")) != 0)
+		abort();
+}
+
+static int
+remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
+{
+	(void)st;
+	(void)flag;
+	(void)ftw;
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
+	return remove(path);
+}
+
+static void
+remove_world(void)
+{
+	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
+}
+
+static struct grants *
+make_grants(void)
+{
+	struct grants *g = grants_new();
+
+	(void)grants_add(g, GRANT_LOG, in_dir("logs/*.log"));
+	(void)grants_add(g, GRANT_TREE, in_dir("tree"));
+	return g;
+}
+
+/* ---- grants -------------------------------------------------------------- */
+
+static const struct {
+	const char *name;
+	enum grant_kind kind;
+	bool granted;
+	const char *pattern, *path;
+} grant_cases[] = {
+	{ "the file itself", GRANT_FILE, true, "/a/b", "/a/b" },
+	{ "another", GRANT_FILE, false, "/a/b", "/a/c" },
+	{ "what a star names", GRANT_LOG, true, "/l/*.log", "/l/x.log" },
+	{ "no folder by a star", GRANT_LOG, false, "/l/*.log", "/l/d/x.log" },
+	{ "no hidden file by a star", GRANT_LOG, false, "/l/*", "/l/.x" },
+	{ "no folder above by a star", GRANT_LOG, false, "/l/*/x", "/l/../x" },
+	{ "a rotation", GRANT_LOG, true, "/l/x.log", "/l/x.log.1" },
+	{ "a packed one", GRANT_LOG, true, "/l/x.log", "/l/x.log.2.gz" },
+	{ "a dated one", GRANT_LOG, true, "/l/*.log", "/l/x-20261122.log" },
+	{ "a packed and dated one", GRANT_LOG, true, "/l/*.log",
+	    "/l/x-20261122.log.gz" },
+	{ "no rotation of another", GRANT_LOG, false, "/l/x.log",
+	    "/l/y.log.1" },
+	{ "no rotation elsewhere", GRANT_LOG, false, "/l/x.log", "/m/x.log.1" },
+	{ "no rotation of a mere file", GRANT_FILE, false, "/l/x.log",
+	    "/l/x.log.1" },
+	{ "the tree itself", GRANT_TREE, true, "/etc", "/etc" },
+	{ "below the tree", GRANT_TREE, true, "/etc/", "/etc/a/b/c" },
+	{ "beside the tree", GRANT_TREE, false, "/etc", "/etcetera" },
+	{ "above the tree", GRANT_TREE, false, "/etc/a", "/etc" },
+	{ "out of the tree by ..", GRANT_TREE, false, "/etc", "/etc/../root" },
+	{ "out of it by .. at the end", GRANT_TREE, false, "/etc",
+	    "/etc/a/.." },
+	{ "below trees by a pattern", GRANT_TREE, true, "/srv/*/bin",
+	    "/srv/u/bin/x" },
+	{ "beside them", GRANT_TREE, false, "/srv/*/bin", "/srv/u/x" },
+	{ "everything", GRANT_TREE, true, "/", "/any/where" },
+	{ "everything but ..", GRANT_TREE, false, "/", "/any/../where" },
+	{ "no relative path", GRANT_TREE, false, "/", "any" },
+	{ "no empty path", GRANT_TREE, false, "/", "" },
+};
+
+static void
+test_grants(void)
+{
+	for (size_t i = 0; i < sizeof(grant_cases) / sizeof(grant_cases[0]);
+	     i++) {
+		struct grants *g = grants_new(), *none = grants_new(), *both;
+
+		(void)grants_add(g, grant_cases[i].kind,
+		    grant_cases[i].pattern);
+		both = grants_union(none, g);
+		CHECK(grants_path(g, grant_cases[i].path) ==
+			    grant_cases[i].granted &&
+			grants_path(both, grant_cases[i].path) ==
+			    grant_cases[i].granted,
+		    "grants: %s", grant_cases[i].name);
+		grants_free(g);
+		grants_free(none);
+		grants_free(both);
+	}
+}
+
+/* ---- the protocol, without a socket -------------------------------------- */
+
+struct talk {
+	struct opener_server *server;
+	struct opener_client *client;
+	struct wire_answer answer;
+	struct buf out;
+	int fd;
+	bool own;
+};
+
+static enum rc
+no_reload(void *ctx, struct buf *text, struct grants **out, struct error *err)
+{
+	(void)ctx;
+	(void)text;
+	*out = NULL;
+	return error_set(err, RC_INVALID, "a.yaml:3: no");
+}
+
+static void
+talk_begin(struct talk *t)
+{
+	*t = (struct talk){ .fd = -1 };
+	t->server = opener_server_new(make_grants(),
+	    &(struct opener_policy){ .read = no_reload });
+	t->client = opener_client_new(t->server);
+	buf_init(&t->out, WIRE_MESSAGE_MAX);
+}
+
+static void
+talk_end(struct talk *t)
+{
+	if (t->own && t->fd != -1)
+		(void)close(t->fd);
+	opener_client_free(t->client);
+	opener_server_free(t->server);
+	buf_fini(&t->out);
+}
+
+static void
+say(struct talk *t, struct slice message)
+{
+	if (t->own && t->fd != -1)
+		(void)close(t->fd);
+	opener_client_answer(t->client, message, &t->out, &t->fd, &t->own);
+	memcpy(&t->answer, t->out.ptr, sizeof(t->answer));
+}
+
+static enum rc
+ask(struct talk *t, enum wire_op op, uint32_t handle, uint32_t arg,
+    const char *path)
+{
+	struct wire_request q = { op, handle, arg };
+	struct buf message;
+
+	buf_init(&message, WIRE_MESSAGE_MAX);
+	(void)buf_add(&message, &q, sizeof(q));
+	(void)buf_add_str(&message, path);
+	say(t, buf_slice(&message));
+	buf_fini(&message);
+	return (enum rc)t->answer.rc;
+}
+
+static size_t
+nodes_in(const struct talk *t, const char *with)
+{
+	struct slice rest = { t->out.ptr + sizeof(t->answer),
+		t->out.len - sizeof(t->answer) };
+	struct opener_node node;
+	size_t n = 0;
+
+	while (wire_node_take(&rest, &node) == RC_OK)
+		n += with == NULL || strstr(node.path, with) != NULL;
+	return n;
+}
+
+static const struct {
+	const char *name, *path; /* '/' first: as it is, else in the world */
+	int errnum;              /* of WIRE_OPEN; 0: RC_OK; -1: RC_INVALID */
+	bool counted;
+} opens[] = {
+	{ "a log", "logs/a.log", 0, false },
+	{ "its rotation", "logs/a.log.1", 0, false },
+	{ "a link beside it, of the same owner", "logs/own.log", 0, false },
+	{ "a file of the tree", "tree/sub/deep", 0, false },
+	{ "a fifo", "logs/fifo.log", -1, false },
+	{ "a folder", "tree/sub", -1, false },
+	{ "a file beside the log", "logs/secret", EACCES, true },
+	{ "a file elsewhere", "out/secret", EACCES, true },
+	{ "the same by ..", "tree/../out/secret", EACCES, true },
+	{ "a log that is not there", "logs/b.log", ENOENT, false },
+	{ "/etc/shadow", "/etc/shadow", EACCES, true },
+	{ "/etc/shadow by ..", "/etc/../etc/shadow", EACCES, true },
+	{ "the opener's memory", "/proc/self/mem", EACCES, true },
+	{ "the opener's descriptors", "/proc/self/fd/0", EACCES, true },
+	{ "a device", "/dev/sda", EACCES, true },
+	{ "a terminal", "/dev/tty", EACCES, true },
+	{ "nothing", "", EACCES, true },
+};
+
+static void
+test_opens(void)
+{
+	struct talk t;
+
+	talk_begin(&t);
+	for (size_t i = 0; i < sizeof(opens) / sizeof(opens[0]); i++) {
+		const char *path = opens[i].path;
+		uint64_t before = t.answer.refused;
+		enum rc rc;
+		bool right;
+
+		if (path[0] != '/' && path[0] != '\0')
+			path = in_dir(path);
+		rc = ask(&t, WIRE_OPEN, 0, 0, path);
+		right = opens[i].errnum == 0 ? rc == RC_OK && t.fd != -1
+		    : opens[i].errnum == -1  ? rc == RC_INVALID && t.fd == -1
+					     : rc == RC_SYSTEM && t.fd == -1 &&
+			t.answer.errnum == opens[i].errnum;
+		CHECK(right && (t.answer.refused > before) == opens[i].counted,
+		    "opening %s", opens[i].name);
+	}
+	talk_end(&t);
+}
+
+/* Who can make links in a log folder cannot lead the opener elsewhere; root can,
+ * and so can who owns what is behind. */
+static void
+test_links(void)
+{
+	struct talk t;
+	bool as_root = geteuid() == 0;
+
+	talk_begin(&t);
+	if (as_root) {
+		CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/link.log")) ==
+			RC_OK,
+		    "root's link leads out of what is granted");
+		(void)lchown(in_dir("logs/link.log"), NOBODY, NOBODY);
+		CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/link.log")) ==
+			    RC_SYSTEM &&
+			t.answer.errnum == EACCES && t.answer.refused == 1,
+		    "a stranger's does not, and is counted");
+		CHECK(ask(&t, WIRE_STAT, 0, 0, in_dir("logs/link.log")) ==
+			RC_SYSTEM,
+		    "nor is anything told about what is behind");
+		CHECK(ask(&t, WIRE_LIST, 0, 0, in_dir("logs/*.log")) == RC_OK &&
+			nodes_in(&t, "link.log") == 0 &&
+			nodes_in(&t, "a.log") == 1,
+		    "nor is it in a list");
+		(void)chown(in_dir("out/secret"), NOBODY, NOBODY);
+		CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/link.log")) ==
+			RC_OK,
+		    "to what is the stranger's own, it does");
+		(void)chown(in_dir("out/secret"), 0, 0);
+		(void)lchown(in_dir("tree/up"), NOBODY, NOBODY);
+		CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("tree/up/secret")) ==
+			RC_SYSTEM,
+		    "a stranger's link on the way does not");
+		(void)symlink(in_dir("tree/file"), in_dir("logs/in.log"));
+		(void)lchown(in_dir("logs/in.log"), NOBODY, NOBODY);
+		CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/in.log")) == RC_OK,
+		    "to what is granted by its own name, it does");
+		(void)unlink(in_dir("logs/in.log"));
+		(void)lchown(in_dir("logs/link.log"), 0, 0);
+		(void)lchown(in_dir("tree/up"), 0, 0);
+	}
+	CHECK(ask(&t, WIRE_OPEN_ITSELF, 0, 0, in_dir("logs/own.log")) ==
+		    RC_SYSTEM &&
+		t.answer.errnum == ELOOP,
+	    "no link is opened where the file itself is asked for");
+	CHECK(ask(&t, WIRE_LSTAT, 0, 0, in_dir("tree/up")) == RC_OK &&
+		S_ISLNK(t.answer.st.mode),
+	    "a link in a tree is seen as one");
+	talk_end(&t);
+}
+
+static void
+test_names(void)
+{
+	struct talk t;
+
+	talk_begin(&t);
+	CHECK(ask(&t, WIRE_ROTATED, 0, 0, in_dir("logs/a.log")) == RC_OK &&
+		nodes_in(&t, NULL) == 1,
+	    "rotations are found beside a log");
+	CHECK(ask(&t, WIRE_LIST, 0, 0, in_dir("out/*")) == RC_SYSTEM &&
+		t.answer.refused == 1,
+	    "no other pattern is looked for");
+	CHECK(ask(&t, WIRE_LIST, 0, 0, in_dir("tree/../out/*")) == RC_SYSTEM,
+	    "nor one that leaves the tree");
+	CHECK(ask(&t, WIRE_ROTATED, 0, 0, in_dir("out/a.log")) == RC_OK &&
+		nodes_in(&t, NULL) == 0 && t.answer.refused == 3,
+	    "nor rotations elsewhere");
+	CHECK(ask(&t, WIRE_NOTIFY, 0, WIRE_OF_LOGS, "") == RC_OK && t.fd != -1,
+	    "a descriptor for events");
+	CHECK(ask(&t, WIRE_WATCH, t.answer.handle, 0, in_dir("logs")) == RC_OK,
+	    "the folder of a log is watched");
+	CHECK(ask(&t, WIRE_WATCH, 1, 0, in_dir("out")) == RC_SYSTEM &&
+		t.answer.refused == 4,
+	    "no other is");
+	CHECK(ask(&t, WIRE_UNNOTIFY, 1, 0, "") == RC_OK &&
+		ask(&t, WIRE_WATCH, 1, 0, in_dir("logs")) == RC_SYSTEM,
+	    "nor any when it is given back");
+	talk_end(&t);
+}
+
+static size_t
+walk_by(struct talk *t, const char *pattern, const char *with)
+{
+	uint32_t handle;
+	size_t n = 0;
+
+	(void)ask(t, WIRE_WALK, 0, 0, "");
+	handle = t->answer.handle;
+	(void)ask(t, WIRE_WALK_PATTERN, handle, 0, pattern);
+	(void)ask(t, WIRE_WALK_BEGIN, handle, 0, "");
+	do {
+		(void)ask(t, WIRE_NEXT, handle, 0, "");
+		n += nodes_in(t, with);
+	} while (t->answer.handle != 0);
+	return n;
+}
+
+static void
+test_walks(void)
+{
+	struct talk t;
+
+	talk_begin(&t);
+	CHECK(walk_by(&t, in_dir("tree"), NULL) == 5, "a tree is walked");
+	CHECK(walk_by(&t, in_dir("tree"), "secret") == 0,
+	    "and no link in it followed");
+	CHECK(walk_by(&t, in_dir("out"), NULL) == 0 && t.answer.refused == 1,
+	    "another is not");
+	CHECK(walk_by(&t, in_dir("tree/../out"), NULL) == 0,
+	    "nor by way of the tree");
+	CHECK(walk_by(&t, "/*", NULL) == 0, "nor the root's folders");
+	CHECK(ask(&t, WIRE_XATTRS, 0, 0, in_dir("out/secret")) == RC_SYSTEM,
+	    "no attributes of anything else");
+	talk_end(&t);
+}
+
+static void
+test_nonsense(void)
+{
+	static const enum wire_op with_handle[] = { WIRE_NEXT, WIRE_END,
+		WIRE_WALK_PATTERN, WIRE_WALK_EXCLUDE, WIRE_WALK_BEGIN,
+		WIRE_ROOTS, WIRE_WATCH };
+	struct wire_request q = { WIRE_OPS, 0, 0 };
+	struct talk t;
+	bool refused = true;
+
+	talk_begin(&t);
+	for (uint32_t h = 0; h < 3; h++) {
+		for (size_t i = 0;
+		     i < sizeof(with_handle) / sizeof(with_handle[0]); i++)
+			refused =
+			    ask(&t, with_handle[i], h == 2 ? UINT32_MAX : h, 0,
+				"/x") != RC_OK &&
+			    refused;
+	}
+	CHECK(refused, "handles that nobody gave mean nothing");
+	(void)ask(&t, WIRE_WALK, 0, 0, "");
+	CHECK(ask(&t, WIRE_NEXT, t.answer.handle, 0, "") == RC_SYSTEM,
+	    "a walk that is not begun gives nothing");
+	for (int i = 0; i < WIRE_CURSORS_MAX; i++)
+		(void)ask(&t, WIRE_WALK, 0, 0, "");
+	CHECK(t.answer.rc == RC_SYSTEM && t.answer.errnum == EMFILE,
+	    "there is a bound of walks");
+	say(&t, (struct slice){ (const char *)&q, sizeof(q) });
+	CHECK(t.answer.rc == RC_INVALID, "an unknown request");
+	say(&t, (struct slice){ (const char *)&q, 3 });
+	CHECK(t.answer.rc == RC_INVALID, "half a request");
+	say(&t, SLICE("\1\0\0\0\0\0\0\0\0\0\0\0/etc/\0shadow"));
+	CHECK(t.answer.rc == RC_INVALID, "a path with a NUL in it");
+	CHECK(ask(&t, WIRE_RELOAD, 0, 0, "") == RC_INVALID &&
+		memmem(t.out.ptr, t.out.len, "a.yaml:3", 8) != NULL,
+	    "a configuration that is wrong is told, and changes nothing");
+	CHECK(ask(&t, WIRE_KEEP, 0, 1, "") == RC_OK &&
+		ask(&t, WIRE_OPEN, 0, 0, in_dir("out/secret")) == RC_SYSTEM &&
+		ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/a.log")) == RC_OK,
+	    "nothing that is said widens what is granted");
+	talk_end(&t);
+}
+
+/* ---- a swapper ----------------------------------------------------------- */
+
+static _Noreturn void
+swap_for_ever(void)
+{
+	(void)prctl(PR_SET_PDEATHSIG, SIGKILL, 0, 0, 0);
+	for (;;) {
+		(void)symlink(in_dir("out/secret"), in_dir("logs/new"));
+		(void)lchown(in_dir("logs/new"), NOBODY, NOBODY);
+		(void)rename(in_dir("logs/new"), in_dir("logs/swap.log"));
+		(void)link(in_dir("logs/a.log"), in_dir("logs/new"));
+		(void)rename(in_dir("logs/new"), in_dir("logs/swap.log"));
+		(void)unlink(in_dir("logs/new"));
+	}
+}
+
+static void
+test_swaps(void)
+{
+	enum { ROUNDS = 3000 };
+	struct opener_stat secret;
+	struct talk t;
+	bool leaked = false;
+	size_t got = 0, refused = 0;
+	pid_t pid;
+
+	if (geteuid() != 0) {
+		(void)printf("# not root: nothing is swapped\n");
+		return;
+	}
+	if (!opener_stat_at(AT_FDCWD, in_dir("out/secret"), 0, &secret))
+		abort();
+	put("logs/swap.log", "");
+	pid = fork();
+	if (pid == 0)
+		swap_for_ever();
+	talk_begin(&t);
+	for (int i = 0; i < ROUNDS; i++) {
+		struct opener_stat st;
+		enum rc rc = ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/swap.log"));
+
+		got += rc == RC_OK;
+		refused += rc != RC_OK;
+		if (rc == RC_OK &&
+		    (!opener_stat_fd(t.fd, &st) || st.ino == secret.ino ||
+			t.answer.st.ino == secret.ino))
+			leaked = true;
+	}
+	(void)kill(pid, SIGKILL);
+	(void)waitpid(pid, NULL, 0);
+	CHECK(!leaked, "swapped in between: what is behind is never given");
+	(void)printf("# %zu opened, %zu refused\n", got, refused);
+	talk_end(&t);
+}
+
+/* ---- two processes ------------------------------------------------------- */
+
+struct pair {
+	pid_t pid;
+	struct loop *loop;
+	struct opener *opener;
+};
+
+static void
+pair_begin(struct pair *p)
+{
+	int ends[2][2];
+
+	for (size_t i = 0; i < 2; i++) {
+		if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0,
+			ends[i]) != 0)
+			abort();
+	}
+	p->pid = fork();
+	if (p->pid == 0) {
+		const int mine[2] = { ends[0][1], ends[1][1] };
+
+		(void)close(ends[0][0]);
+		(void)close(ends[1][0]);
+		opener_server_run(opener_server_new(make_grants(),
+				      &(struct opener_policy){
+					  .read = no_reload }),
+		    mine);
+	}
+	for (size_t i = 0; i < 2; i++)
+		(void)close(ends[i][1]);
+	p->loop = loop_new();
+	p->opener = opener_connect(p->loop,
+	    (const int[2]){ ends[0][0], ends[1][0] }, -1);
+}
+
+/* Its status as waitpid(2). */
+static int
+pair_end(struct pair *p)
+{
+	int status = -1;
+
+	opener_free(p->opener);
+	loop_free(p->loop);
+	(void)waitpid(p->pid, &status, 0);
+	return status;
+}
+
+static void
+collect(void *ctx, const char *path, const struct opener_stat *st)
+{
+	(void)buf_printf(ctx, "%s %llu\n", path, (unsigned long long)st->ino);
+}
+
+static void
+walk_text(struct opener *o, struct buf *out)
+{
+	const char *const pattern = in_dir("tree");
+	const struct opener_walk_options options = { .patterns = &pattern,
+		.n_patterns = 1 };
+	struct opener_walk *w = opener_walk_begin(o, &options);
+	struct arena *arena = arena_new(65536);
+	struct opener_node nodes[2];
+	const char *const *roots;
+	size_t n;
+
+	roots = opener_walk_roots(w, &n);
+	(void)buf_printf(out, "%zu %s\n", n, roots[0]);
+	while ((n = opener_walk_next(w, arena, nodes, 2)) > 0) {
+		for (size_t i = 0; i < n; i++)
+			(void)buf_printf(out, "%s %o %.*s %d\n", nodes[i].path,
+			    nodes[i].st.mode, SLICE_ARG(nodes[i].target),
+			    nodes[i].error);
+	}
+	opener_walk_end(w);
+	arena_free(arena);
+}
+
+static bool
+same_text(struct opener *a, struct opener *b,
+    void (*make)(struct opener *o, struct buf *out))
+{
+	struct buf x, y;
+	bool same;
+
+	buf_init(&x, 1 << 20);
+	buf_init(&y, 1 << 20);
+	make(a, &x);
+	make(b, &y);
+	same = x.len > 0 && x.len == y.len && memcmp(x.ptr, y.ptr, x.len) == 0;
+	buf_fini(&x);
+	buf_fini(&y);
+	return same;
+}
+
+static void
+list_text(struct opener *o, struct buf *out)
+{
+	struct error err;
+
+	/* one name: the order is the folder's */
+	(void)opener_list(o, in_dir("logs/a*.log"), collect, out, &err);
+	opener_rotated(o, in_dir("logs/a.log"), collect, out);
+}
+
+static void
+file_text(struct opener *o, struct buf *out)
+{
+	char text[64] = "";
+	struct opener_stat st;
+	struct error err;
+	int fd;
+
+	if (opener_open(o, in_dir("logs/a.log"), &fd, &st, &err) == RC_OK) {
+		(void)buf_printf(out, "%zd %s", read(fd, text, 63), text);
+		(void)close(fd);
+	}
+	(void)buf_printf(out, "%d %d",
+	    opener_open(o, in_dir("logs/fifo.log"), &fd, &st, &err),
+	    opener_open(o, in_dir("logs/none.log"), &fd, &st, &err));
+	(void)buf_printf(out, " %s %d", err.text,
+	    opener_stat(o, in_dir("tree/sub"), &st));
+	(void)buf_printf(out, " %o %d", st.mode,
+	    opener_xattrs(o, in_dir("tree/file"), -1, out));
+}
+
+static void
+test_processes(void)
+{
+	struct opener *alone = opener_new(NULL);
+	struct pair p;
+	int status;
+
+	pair_begin(&p);
+	CHECK(same_text(alone, p.opener, list_text),
+	    "asked or by itself: the same names");
+	CHECK(same_text(alone, p.opener, file_text), "the same files");
+	CHECK(same_text(alone, p.opener, walk_text), "the same walk");
+	CHECK(opener_refused(p.opener) == 0, "and nothing of it refused");
+	status = pair_end(&p);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	    "the opener ends when the worker does");
+	opener_free(alone);
+}
+
+/* Whoever asks a dead opener must not hear "there is nothing". */
+static void
+test_death(void)
+{
+	struct opener_stat st;
+	struct pair p;
+	int status = 0;
+	pid_t pid = fork();
+
+	if (pid == 0) {
+		pair_begin(&p);
+		(void)kill(p.pid, SIGKILL);
+		(void)waitpid(p.pid, NULL, 0);
+		(void)opener_stat(p.opener, in_dir("logs/a.log"), &st);
+		_exit(0);
+	}
+	(void)waitpid(pid, &status, 0);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == EXIT_FAILURE,
+	    "the worker ends when the opener is gone");
+}
+
+/* ---- the sandbox --------------------------------------------------------- */
+
+static int
+opens_for(const char *path, int flags)
+{
+	int fd = open(path, flags | O_CLOEXEC, 0600), errnum = errno;
+
+	if (fd != -1)
+		(void)close(fd);
+	return fd == -1 ? errnum : 0;
+}
+
+static int
+in_sandbox(void)
+{
+	struct sandbox_paths paths = { .read = { in_dir("logs") },
+		.n_read = 1,
+		.write = in_dir("tree") };
+	struct sandbox_state state;
+	struct error err;
+	int closed;
+
+	if (sandbox_worker(&paths, &state, &err) != RC_OK)
+		return 1;
+	closed = state.landlock > 0 ? EACCES : 0;
+	if (opens_for(in_dir("logs/a.log"), O_RDONLY) != 0 ||
+	    opens_for(in_dir("tree/mine"), O_RDWR | O_CREAT) != 0 ||
+	    unlink(in_dir("tree/mine")) != 0)
+		return 2;
+	if (opens_for(in_dir("out/secret"), O_RDONLY) != closed ||
+	    opens_for(in_dir("logs/link.log"), O_RDONLY) != closed ||
+	    opens_for(in_dir("tree/../out/a.log"), O_RDONLY) != closed ||
+	    opens_for(in_dir("logs/a.log"), O_WRONLY) != closed ||
+	    opens_for(in_dir("out/new"), O_WRONLY | O_CREAT) != closed)
+		return 3;
+	if (symlink("x", in_dir("tree/link")) == 0 || errno != EPERM)
+		return 4; /* no call of ours */
+	return state.landlock > 0 ? 0 : 100;
+}
+
+static int
+child(int (*run)(void))
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(run());
+	(void)waitpid(pid, &status, 0);
+	return status;
+}
+
+static int
+run_something(void)
+{
+	struct sandbox_paths paths = { .write = in_dir("tree") };
+	char *const argv[] = { (char[]){ "/bin/true" }, NULL };
+	struct sandbox_state state;
+	struct error err;
+
+	if (sandbox_worker(&paths, &state, &err) == RC_OK)
+		(void)execv(argv[0], argv);
+	return 1;
+}
+
+static int
+open_by_handle(void)
+{
+	struct error err;
+
+	if (sandbox_opener(&err) == RC_OK)
+		(void)syscall(SYS_open_by_handle_at, -1, NULL, 0);
+	return 1;
+}
+
+static void
+test_sandbox(void)
+{
+	int status = child(in_sandbox);
+
+	CHECK(WIFEXITED(status) &&
+		(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 100),
+	    "the worker reaches what it was given, and nothing else");
+	if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+		(void)printf("# status %x (100: no Landlock here)\n", status);
+	status = child(run_something);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+	    "running a program ends the worker");
+	status = child(open_by_handle);
+	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
+	    "opening by handle ends the opener");
+}
+
+int
+main(void)
+{
+	(void)umask(022);
+	log_setup("test", LOG_LEVEL_ERROR, LOG_TEXT);
+	make_world();
+	test_grants();
+	test_opens();
+	test_links();
+	test_names();
+	test_walks();
+	test_nonsense();
+	test_swaps();
+	test_processes();
+	test_death();
+	test_sandbox();
+	remove_world();
+	return tap_done();
+}
