@@ -19,14 +19,16 @@ enum {
 };
 
 const char *const archive_parts[ARCHIVE_PARTS] = { "jsonl.gz", "commits.gz",
-	"hits.gz", "heads" };
+	"hits.gz", ARCHIVE_DETECTIONS, "heads" };
 
-enum { LINES, COMMITS, HITS, HEADS };
+enum { LINES, COMMITS, HITS, DETECTIONS, HEADS };
 
 struct archiving {
 	char folder[ARCHIVE_PATH]; /* where it is made */
 	char day_text[STORE_DAY_NAME];
-	gzFile out[3];
+	gzFile out[HEADS];
+	uint64_t
+	    first; /* event of the day, counted from the store's; 0: none */
 	FILE *heads;
 	struct chain_digest digest;
 	struct buf line;
@@ -89,13 +91,55 @@ on_owner(void *ctx, struct slice owner, uint32_t n, struct error *err)
 }
 
 static enum rc
+on_commit(void *ctx, const struct chain_link *link, struct error *err)
+{
+	struct archiving *a = ctx;
+
+	(void)err;
+	if (a->first == 0)
+		a->first = link->first;
+	return RC_OK;
+}
+
+/* The match for people and for restoring: `line` of the day's events. */
+static enum rc
+put_detection(struct archiving *a, uint64_t event, const struct day_rule *rule,
+    struct error *err)
+{
+	char hex[SHA256_TEXT];
+	struct json_writer w;
+
+	hex_text(rule->digest, SHA256_BYTES, hex);
+	buf_clear(&a->line);
+	json_begin(&w, &a->line);
+	json_open(&w, '{');
+	json_key(&w, "line");
+	json_uint(&w, event - a->first + 1);
+	json_key(&w, "rule_id");
+	json_string(&w, rule->id);
+	json_key(&w, "level");
+	json_string(&w, rule->level);
+	json_key(&w, "visible");
+	json_bool(&w, rule->visible);
+	json_key(&w, "digest");
+	json_str(&w, hex);
+	json_key(&w, "rule"); /* the last: restore_hits.c */
+	json_raw(&w, rule->about);
+	json_close(&w, '}');
+	(void)buf_add_char(&a->line, '\n');
+	return put(a, DETECTIONS, buf_slice(&a->line), err);
+}
+
+static enum rc
 on_hit(void *ctx, uint64_t event, const struct day_rule *rule,
     struct error *err)
 {
 	struct archiving *a = ctx;
 
 	chain_digest_hit(&a->digest, event, rule->digest, rule->id);
-	return put(a, HITS, buf_slice(&a->digest.line), err);
+	if (put(a, HITS, buf_slice(&a->digest.line), err) != RC_OK)
+		return err->code;
+	return put_detection(a, event, rule, err);
 }
 
 static enum rc
@@ -166,6 +210,7 @@ static enum rc
 write_day(struct archiving *a, struct sql *day, struct error *err)
 {
 	const struct walk_visitor visitor = {
+		.on_commit = on_commit,
 		.on_owner = on_owner,
 		.on_hit = on_hit,
 		.on_event = on_event,

@@ -6,7 +6,10 @@
 #include "error.h"
 #include "store_keep.h"
 
-enum { ARCHIVE_PARTS = 4, ARCHIVE_PATH = 4096 };
+enum { ARCHIVE_PARTS = 5, ARCHIVE_PATH = 4096 };
+
+/* That archives of older versions do not have. */
+#define ARCHIVE_DETECTIONS "detections.jsonl.gz"
 
 /* "jsonl.gz", ...: what the manifest lists. */
 extern const char *const archive_parts[ARCHIVE_PARTS];

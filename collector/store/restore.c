@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * A restored day is a store of its own while it is made; then its day file
- * moves to where searches look.  It has no hits: correlation saw them when the
- * events came.
+ * moves to where searches look.  Its hits come back for those who ask for
+ * detections; correlation, which saw them when the events came, does not read
+ * restored days.
  */
 #include <dirent.h>
 #include <errno.h>
@@ -14,6 +15,7 @@
 
 #include "collector/store/archive.h"
 #include "collector/store/internal.h"
+#include "collector/store/restore_hits.h"
 #include "json.h"
 #include "line_splitter.h"
 #include "timestamp.h"
@@ -30,7 +32,9 @@ static const int64_t day_ns = INT64_C(86400) * NS_PER_SEC;
 struct restoring {
 	int32_t day;
 	struct store *store;
-	gzFile hits;
+	gzFile owners; /* of hits.gz */
+	struct restored_hits *hits;
+	bool has_detections;
 	char owner[OWNER_MAX];
 	uint64_t left; /* events of that owner still to come */
 	struct batch *batches[BATCHES_MAX];
@@ -64,8 +68,10 @@ check_part(const char *from, int32_t day, const char *manifest,
 	return RC_OK;
 }
 
+/* *detections: whether it has that part. */
 static enum rc
-check_archive(const char *from, int32_t day, struct error *err)
+check_archive(const char *from, int32_t day, bool *detections,
+    struct error *err)
 {
 	char path[ARCHIVE_PATH], text[16 * 1024];
 	enum rc rc = archive_path(from, day, "manifest", path, err);
@@ -79,8 +85,11 @@ check_archive(const char *from, int32_t day, struct error *err)
 	n = fread(text, 1, sizeof(text) - 1, f);
 	(void)fclose(f);
 	text[n] = '\0';
+	*detections = strstr(text, "." ARCHIVE_DETECTIONS "\n") != NULL;
 	for (size_t i = 0; rc == RC_OK && i < ARCHIVE_PARTS; i++)
-		rc = check_part(from, day, text, archive_parts[i], err);
+		if (*detections ||
+		    strcmp(archive_parts[i], ARCHIVE_DETECTIONS) != 0)
+			rc = check_part(from, day, text, archive_parts[i], err);
 	return rc;
 }
 
@@ -102,8 +111,11 @@ flush(struct restoring *r)
 	if (r->n_batches > 0) {
 		rc = store_append(r->store, r->batches, r->n_batches, &record,
 		    r->err);
-		if (rc == RC_OK)
+		if (rc == RC_OK) {
+			rc = restored_hits_write(r->hits, r->store, r->batches,
+			    r->n_batches, record.commit, r->err);
 			log_record_fini(&record);
+		}
 	}
 	for (size_t i = 0; i < r->n_batches; i++)
 		batch_free(r->batches[i]);
@@ -120,7 +132,7 @@ next_owner(struct restoring *r)
 	size_t n;
 
 	do {
-		if (gzgets(r->hits, line, sizeof(line)) == NULL)
+		if (gzgets(r->owners, line, sizeof(line)) == NULL)
 			return failed(r,
 			    error_set(r->err, RC_INVALID,
 				"its owners end before its events"));
@@ -206,6 +218,9 @@ add_event(struct restoring *r, struct slice line)
 	    (r->day + INT64_C(1)) * day_ns - 1; /* no time is clamped */
 	r->left--;
 	r->events++;
+	if (restored_hits_take(r->hits, r->events, r->n_batches - 1, b->n - 1,
+		r->err) != RC_OK)
+		return failed(r, r->err->code);
 	if (r->progress != NULL && r->events >= r->told + 10000) {
 		r->told = r->events;
 		if (!r->progress(r->ctx, r->events, 0))
@@ -254,20 +269,27 @@ read_archive(struct restoring *r, const char *from)
 {
 	char path[ARCHIVE_PATH];
 	gzFile lines = NULL;
-	enum rc rc = archive_path(from, r->day, "hits.gz", path, r->err);
+	enum rc rc =
+	    archive_path(from, r->day, ARCHIVE_DETECTIONS, path, r->err);
 
 	if (rc == RC_OK)
-		r->hits = gzopen(path, "rbe");
+		rc = restored_hits_open(r->has_detections ? path : NULL,
+		    &r->hits, r->err);
+	if (rc == RC_OK)
+		rc = archive_path(from, r->day, "hits.gz", path, r->err);
+	if (rc == RC_OK)
+		r->owners = gzopen(path, "rbe");
 	if (rc == RC_OK)
 		rc = archive_path(from, r->day, "jsonl.gz", path, r->err);
 	if (rc == RC_OK)
 		lines = gzopen(path, "rbe");
-	if (rc == RC_OK && (r->hits == NULL || lines == NULL))
+	if (rc == RC_OK && (r->owners == NULL || lines == NULL))
 		rc = error_set_errno(r->err, errno, "%s", path);
 	if (rc == RC_OK)
 		rc = read_lines(r, lines);
-	if (r->hits != NULL)
-		(void)gzclose(r->hits);
+	if (r->owners != NULL)
+		(void)gzclose(r->owners);
+	restored_hits_free(r->hits);
 	if (lines != NULL)
 		(void)gzclose(lines);
 	for (size_t i = 0; i < r->n_batches; i++)
@@ -351,7 +373,7 @@ store_restore(const char *dir, int32_t day, const char *from,
 		.ctx = ctx,
 		.err = err };
 	char name[STORE_DAY_NAME];
-	enum rc rc = check_archive(from, day, err);
+	enum rc rc = check_archive(from, day, &r.has_detections, err);
 
 	store_day_name(day, name);
 	if (rc == RC_OK)

@@ -444,6 +444,95 @@ count_restored(void *ctx, const struct store_day *d)
 	return true;
 }
 
+static bool
+add_detection(void *ctx, const struct store_detection *d)
+{
+	struct buf *out = ctx;
+
+	(void)buf_printf(out, "%.*s %.*s %.*s %.*s %.*s\n",
+	    SLICE_ARG(event_id_text(d->event)), SLICE_ARG(d->rule_id),
+	    SLICE_ARG(d->rule), SLICE_ARG(d->level), SLICE_ARG(d->group));
+	return true;
+}
+
+/* Those of a day, in the order of their text. */
+static void
+detections_of(struct store *s, int64_t day, struct buf *out)
+{
+	struct store_query q = { .since_ns = day * DAY,
+		.until_ns = (day + 1) * DAY };
+	struct slice any = { NULL, 0 };
+
+	buf_clear(out);
+	if (store_detections(s, &q, any, add_detection, out, &err) != RC_OK)
+		(void)printf("# %s\n", err.text);
+	sort_lines(out);
+}
+
+/* The day's archive as versions without detections wrote it; not restored. */
+static void
+make_older(const char *dir, const char *archive)
+{
+	char *manifest = below(archive, DAY0 ".manifest");
+	char *part = below(archive, DAY0 ".detections.jsonl.gz");
+	char *restored = below(dir, "restored/" DAY0 ".db");
+	char lines[16][256];
+	FILE *f = fopen(manifest, "re");
+	unsigned n = 0;
+
+	while (
+	    f != NULL && n < 16 && fgets(lines[n], sizeof(lines[n]), f) != NULL)
+		n += strstr(lines[n], "detections") == NULL;
+	if (f != NULL)
+		(void)fclose(f);
+	f = fopen(manifest, "we");
+	for (unsigned i = 0; f != NULL && i < n; i++)
+		(void)fputs(lines[i], f);
+	if (f != NULL)
+		(void)fclose(f);
+	(void)unlink(part);
+	(void)unlink(restored);
+	free(manifest);
+	free(part);
+	free(restored);
+}
+
+static void
+an_archived_day_comes_back_with_its_detections(void)
+{
+	char *dir = fixture_folder(), *archive = below(dir, "archive");
+	struct store *s = fixture_open(dir);
+	int32_t day = (int32_t)(T0 / DAY);
+	struct store_retention r = { .keep_ns = 1,
+		.now_ns = (day + 1) * DAY + 2 };
+	struct buf want, got;
+
+	buf_init(&want, 64 << 20);
+	buf_init(&got, 64 << 20);
+	fill(s);
+	move_cursor(dir, s);
+	detections_of(s, day, &want);
+	(void)store_archive(dir, day, archive, NULL, NULL, &err);
+	(void)prune(dir, &r);
+	detections_of(s, day, &got);
+	CHECK(want.len > 0 && got.len == 0, "detections go with their day");
+	CHECK(store_restore(dir, day, archive, NULL, NULL, &err) == RC_OK,
+	    "they are restored: %s", err.text);
+	detections_of(s, day, &got);
+	CHECK(slice_eq(buf_slice(&want), buf_slice(&got)),
+	    "each detection is as it was, of the event that it was of");
+	make_older(dir, archive);
+	detections_of(s, day, &got);
+	CHECK(store_restore(dir, day, archive, NULL, NULL, &err) == RC_OK &&
+		got.len == 0,
+	    "an archive that has none comes back too: %s", err.text);
+	buf_fini(&want);
+	buf_fini(&got);
+	store_close(s);
+	free(archive);
+	remove_all(dir);
+}
+
 static void
 an_archived_day_comes_back(void)
 {
@@ -576,6 +665,7 @@ main(void)
 	an_archive_without_room_is_none();
 	days_go_by_age_and_size();
 	an_archived_day_comes_back();
+	an_archived_day_comes_back_with_its_detections();
 	the_keeper_does_it_by_itself();
 	return tap_done();
 }
