@@ -22,6 +22,7 @@ struct object_watch {
 	struct loop_timer *timer;
 	int64_t since_ns; /* silence is counted from here at the earliest */
 	struct file_state read, last;
+	uint64_t silent; /* __atomic */
 	bool stopped;
 };
 
@@ -64,18 +65,21 @@ static void
 watch_silence(struct object_watch *w)
 {
 	int64_t now_ns = timestamp_now();
+	uint64_t silent = 0;
 
 	for (uint32_t i = 0; i < objects_count(w->objects); i++) {
 		const struct object *object = objects_at(w->objects, i);
 		int64_t from_ns =
 		    objects_silent(w->objects, i, w->since_ns, now_ns);
 
+		silent += from_ns != 0;
 		if (from_ns == 0 || !objects_tell_silence(w->objects, i))
 			continue;
 		log_warn("object %s is unmonitored: silent for %lld s",
 		    object->id, (long long)((now_ns - from_ns) / NS_PER_SEC));
 		findings_silent(w->o.findings, object, from_ns, now_ns);
 	}
+	__atomic_store_n(&w->silent, silent, __ATOMIC_RELAXED);
 }
 
 static void
@@ -122,6 +126,12 @@ object_watch_set(struct object_watch *w, struct objects *objects)
 		return;
 	objects_unref(w->objects);
 	w->objects = objects != NULL ? objects_ref(objects) : NULL;
+}
+
+uint64_t
+object_watch_silent(const struct object_watch *w)
+{
+	return w != NULL ? __atomic_load_n(&w->silent, __ATOMIC_RELAXED) : 0;
 }
 
 void

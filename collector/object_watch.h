@@ -28,6 +28,7 @@ struct object_watch *object_watch_new(
 /* After a reload: takes a reference; NULL: there is no register any more. */
 void object_watch_set(struct object_watch *w, struct objects *objects);
 
-/* NULL is fine for all of these. */
+/* NULL is fine for all of these; the first may be called by any thread. */
+uint64_t object_watch_silent(const struct object_watch *w); /* objects, now */
 void object_watch_stop(struct object_watch *w);
 void object_watch_free(struct object_watch *w);

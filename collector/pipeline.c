@@ -85,7 +85,7 @@ struct pipeline {
 
 	/* For the API's threads: __atomic. */
 	bool ready;
-	uint64_t rules_loaded, rules_refused;
+	uint64_t rules_loaded, rules_refused, n_objects;
 };
 
 /* ---- listeners -> workers -------------------------------------------- */
@@ -507,6 +507,18 @@ count_outbox(struct pipeline *p, struct api_status *out)
 }
 
 static void
+count_objects(struct pipeline *p, struct api_status *out)
+{
+	struct findings_counters found;
+
+	findings_counters(p->findings, &found);
+	out->findings = found.told;
+	out->findings_left_out = found.left_out;
+	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
+	out->objects_unmonitored = object_watch_silent(p->objects);
+}
+
+static void
 on_status(void *ctx, struct api_status *out)
 {
 	struct pipeline *p = ctx;
@@ -520,6 +532,8 @@ on_status(void *ctx, struct api_status *out)
 	out->uptime_ns = loop_now() - p->started_ns;
 	out->received = counters.received;
 	out->unparsed = counters.unparsed;
+	out->n_programs = workers_unparsed(p->workers, out->programs);
+	count_objects(p, out);
 	out->correlated = incidents_position(p->incidents);
 	count_correlation(p, out);
 	count_kept(p, out);
@@ -632,7 +646,11 @@ static void
 tell_rules(struct pipeline *p)
 {
 	api_set_rules(p->api, p->stages->rules);
+	api_set_objects(p->api, p->stages->objects);
 	__atomic_store_n(&p->rules_loaded, ruleset_loaded(p->stages->rules),
+	    __ATOMIC_RELAXED);
+	__atomic_store_n(&p->n_objects,
+	    p->stages->objects != NULL ? objects_count(p->stages->objects) : 0,
 	    __ATOMIC_RELAXED);
 	__atomic_store_n(&p->rules_refused, ruleset_refused(p->stages->rules),
 	    __ATOMIC_RELAXED);

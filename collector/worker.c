@@ -10,7 +10,7 @@
 #include "queue.h"
 #include "xalloc.h"
 
-enum { ZONES_MAX = 64 };
+enum { ZONES_MAX = 64, PROGRAMS_MAX = 512 };
 
 /* A time zone that events named, by its name; NULL tz: there is no such. */
 struct zone {
@@ -39,8 +39,11 @@ struct workers {
 	struct stages *stages;
 	size_t busy; /* workers that are at a piece */
 	bool paused;
-	bool refused;                /* __atomic: somebody waits for room */
-	uint64_t received, unparsed; /* __atomic */
+	bool refused;                  /* __atomic: somebody waits for room */
+	uint64_t received, unparsed;   /* __atomic */
+	pthread_mutex_t programs_lock; /* of the next two */
+	struct api_program programs[PROGRAMS_MAX];
+	size_t n_programs;
 	size_t n;
 	struct worker workers[];
 };
@@ -94,6 +97,44 @@ categorized(const struct event *ev)
 {
 	return event_get(ev, FIELD_EVENT_KIND) != NULL ||
 	    event_get(ev, FIELD_EVENT_CATEGORY) != NULL;
+}
+
+/* By program, as far as there is room; the first place is all the others'. */
+static void
+count_unparsed(struct worker *w, const struct event *ev)
+{
+	struct workers *pool = w->pool;
+	struct slice name = event_get_string(ev, FIELD_PROCESS_NAME);
+	struct api_program *list = pool->programs;
+	size_t i = 1;
+
+	if (name.len == 0)
+		name = event_get_string(ev, FIELD_LOG_SYSLOG_APPNAME);
+	if (name.len >= API_PROGRAM_MAX)
+		name.len = API_PROGRAM_MAX - 1;
+	(void)pthread_mutex_lock(&pool->programs_lock);
+	while (i < pool->n_programs &&
+	    (strlen(list[i].name) != name.len ||
+		memcmp(list[i].name, name.ptr, name.len) != 0))
+		i++;
+	if (i == PROGRAMS_MAX)
+		i = 0;
+	else if (i == pool->n_programs && name.len > 0)
+		memcpy(list[pool->n_programs++].name, name.ptr, name.len);
+	if (name.len == 0)
+		i = 0;
+	list[i].n++;
+	(void)pthread_mutex_unlock(&pool->programs_lock);
+}
+
+/* A line of a program that no format knows: the syslog header is read. */
+static bool
+has_header_only(const struct event *ev)
+{
+	return slice_eq(event_get_string(ev, FIELD_EVENT_DATASET),
+		   SLICE("system.syslog")) &&
+	    event_get(ev, FIELD_EVENT_CATEGORY) == NULL &&
+	    event_get(ev, FIELD_EVENT_ACTION) == NULL;
 }
 
 static bool
@@ -244,8 +285,12 @@ on_batch(void *ctx, struct batch *b)
 	for (uint32_t i = 0; i < b->n; i++) {
 		struct event *ev = &b->events[i];
 
-		if (!normalize(w, b, ev))
+		if (!normalize(w, b, ev)) {
 			b->n_unparsed++;
+			count_unparsed(w, ev);
+		} else if (has_header_only(ev)) {
+			count_unparsed(w, ev);
+		}
 		geoip_enrich(w->stages->geoip, ev);
 		enrich_object(w, b, ev);
 		if (w->personal != NULL)
@@ -357,6 +402,8 @@ workers_new(const struct workers_options *options)
 	pool->options = *options;
 	pool->pieces = queue_new(options->max_queued);
 	(void)pthread_mutex_init(&pool->lock, NULL);
+	(void)pthread_mutex_init(&pool->programs_lock, NULL);
+	pool->n_programs = 1;
 	(void)pthread_cond_init(&pool->moved, NULL);
 	pool->stages = stages_ref(options->stages);
 	pool->n = options->n;
@@ -444,7 +491,39 @@ workers_free(struct workers *w)
 	stages_unref(w->stages);
 	(void)pthread_cond_destroy(&w->moved);
 	(void)pthread_mutex_destroy(&w->lock);
+	(void)pthread_mutex_destroy(&w->programs_lock);
 	free(w);
+}
+
+static int
+compare_programs(const void *a, const void *b)
+{
+	const struct api_program *x = a, *y = b;
+
+	if (x->n != y->n)
+		return x->n < y->n ? 1 : -1;
+	return strcmp(x->name, y->name);
+}
+
+size_t
+workers_unparsed(struct workers *w, struct api_program out[API_PROGRAMS])
+{
+	struct api_program *list = xcalloc(PROGRAMS_MAX, sizeof(*list));
+	size_t n, shown;
+
+	(void)pthread_mutex_lock(&w->programs_lock);
+	n = w->n_programs;
+	memcpy(list, w->programs, n * sizeof(*list));
+	(void)pthread_mutex_unlock(&w->programs_lock);
+	qsort(list + 1, n - 1, sizeof(*list), compare_programs);
+	shown = n - 1 < API_PROGRAMS - 1 ? n - 1 : API_PROGRAMS - 1;
+	memcpy(out, list + 1, shown * sizeof(*list));
+	for (size_t i = shown + 1; i < n; i++)
+		list[0].n += list[i].n;
+	if (list[0].n > 0)
+		out[shown++] = list[0];
+	free(list);
+	return shown;
 }
 
 void

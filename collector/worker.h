@@ -7,6 +7,7 @@
 #pragma once
 
 #include "agents.h"
+#include "api/api.h"
 #include "decode.h"
 #include "findings.h"
 #include "stages.h"
@@ -49,4 +50,7 @@ struct workers_counters {
 	uint64_t received; /* events */
 	uint64_t unparsed;
 };
+/* Unparsed events by program, the commonest first; how many of out are set. */
+size_t workers_unparsed(struct workers *w,
+    struct api_program out[API_PROGRAMS]);
 void workers_counters(struct workers *w, struct workers_counters *out);

@@ -60,6 +60,7 @@ extern const struct command cmd_incidents;
 extern const struct command cmd_login;
 extern const struct command cmd_logout;
 extern const struct command cmd_normalizers;
+extern const struct command cmd_objects;
 extern const struct command cmd_parse;
 extern const struct command cmd_rules;
 extern const struct command cmd_agent;

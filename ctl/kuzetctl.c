@@ -15,6 +15,7 @@ const struct command *const commands[] = {
 	&cmd_detections,
 	&cmd_parse,
 	&cmd_normalizers,
+	&cmd_objects,
 	&cmd_rules,
 	&cmd_store,
 	&cmd_login,

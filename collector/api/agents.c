@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Agents, and the objects that they watch. */
+/* Agents. */
 #include "api_private.h"
 
 struct agents_answer {
@@ -82,69 +82,4 @@ get_agents(struct ask *ask)
 		rc = error_set(&err, RC_EOF, "there is no agent \"%.*s\"",
 		    (int)(a.only.len < 128 ? a.only.len : 128), a.only.ptr);
 	ask_fail(ask, rc, &err);
-}
-
-/* An organization's objects: its agents, which come sorted by it. */
-struct objects {
-	struct ask *ask;
-	char owner[ACCOUNT_ORGANIZATION];
-	uint64_t agents, events;
-	int64_t last_seen_ns;
-};
-
-static bool
-object_line(struct objects *o)
-{
-	struct json_writer w;
-
-	if (o->agents == 0)
-		return true;
-	json_begin(&w, &o->ask->line);
-	json_open(&w, '{');
-	json_key(&w, "organization");
-	json_str(&w, o->owner);
-	json_key(&w, "agents");
-	json_uint(&w, o->agents);
-	json_key(&w, "last_seen");
-	json_time(&w, o->last_seen_ns);
-	json_key(&w, "events");
-	json_uint(&w, o->events);
-	json_close(&w, '}');
-	return ask_line(o->ask);
-}
-
-static bool
-count_object(void *ctx, const struct store_agent *agent)
-{
-	struct objects *o = ctx;
-	size_t len = agent->owner.len < sizeof(o->owner) ? agent->owner.len
-							 : sizeof(o->owner) - 1;
-
-	if (strlen(o->owner) != len ||
-	    memcmp(o->owner, agent->owner.ptr, len) != 0) {
-		if (!object_line(o))
-			return false;
-		memcpy(o->owner, agent->owner.ptr, len);
-		o->owner[len] = '\0';
-		o->agents = o->events = 0;
-		o->last_seen_ns = 0;
-	}
-	o->agents++;
-	o->events += agent->events;
-	if (agent->last_seen_ns > o->last_seen_ns)
-		o->last_seen_ns = agent->last_seen_ns;
-	return true;
-}
-
-void
-get_objects(struct ask *a)
-{
-	struct objects o = { .ask = a };
-	struct error err;
-	enum rc rc = store_agents(a->api->options.store, ask_owner(a),
-	    count_object, &o, &err);
-
-	if (rc == RC_OK)
-		(void)object_line(&o);
-	ask_fail(a, rc, &err);
 }

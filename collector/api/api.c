@@ -45,6 +45,17 @@ api_rules(struct api *api)
 	return rules;
 }
 
+struct objects *
+api_objects(struct api *api)
+{
+	struct objects *objects;
+
+	(void)pthread_mutex_lock(&api->lock);
+	objects = api->objects != NULL ? objects_ref(api->objects) : NULL;
+	(void)pthread_mutex_unlock(&api->lock);
+	return objects;
+}
+
 /* ---- may it? ------------------------------------------------------------------ */
 
 static struct slice
@@ -291,6 +302,7 @@ api_start(const struct api_options *options, struct api **out,
 	enum rc rc;
 
 	api->options = *options;
+	api->started_ns = timestamp_now();
 	(void)pthread_mutex_init(&api->lock, NULL);
 	rc = accounts_open(options->store, &api->accounts, err);
 	if (rc != RC_OK) {
@@ -342,6 +354,7 @@ api_free(struct api *api)
 	limiter_free(api->by_account);
 	limiter_free(api->by_failure);
 	ruleset_unref(api->rules);
+	objects_unref(api->objects);
 	(void)pthread_mutex_destroy(&api->lock);
 	free(api);
 }
@@ -364,6 +377,18 @@ api_set_rules(struct api *api, struct ruleset *rules)
 	api->rules = ruleset_ref(rules);
 	(void)pthread_mutex_unlock(&api->lock);
 	ruleset_unref(old);
+}
+
+void
+api_set_objects(struct api *api, struct objects *objects)
+{
+	struct objects *old;
+
+	(void)pthread_mutex_lock(&api->lock);
+	old = api->objects;
+	api->objects = objects != NULL ? objects_ref(objects) : NULL;
+	(void)pthread_mutex_unlock(&api->lock);
+	objects_unref(old);
 }
 
 void

@@ -11,11 +11,14 @@
 #pragma once
 
 #include "engine.h"
+#include "objects.h"
 #include "soc.h"
 #include "store.h"
 
 struct api;
 struct tls_context;
+
+enum { API_PROGRAMS = 32, API_PROGRAM_MAX = 64 };
 
 /* What only the pipeline knows; the rest is read from the store. */
 struct api_status {
@@ -23,6 +26,14 @@ struct api_status {
 	int64_t uptime_ns;
 	uint64_t received;   /* events since the start */
 	uint64_t unparsed;   /* of them */
+	/* Of those, by program, the commonest first; the last is the rest. */
+	struct api_program {
+		char name[API_PROGRAM_MAX];
+		uint64_t n;
+	} programs[API_PROGRAMS];
+	size_t n_programs;
+	/* The register of objects, and what was found out about it. */
+	uint64_t objects, objects_unmonitored, findings, findings_left_out;
 	uint64_t correlated; /* commits that are in soc.db */
 	uint64_t agents_connected;
 	uint64_t outbox_pending, outbox_delivered;
@@ -80,6 +91,8 @@ enum rc api_start(const struct api_options *options, struct api **out,
 void api_set_tls(struct api *api, struct tls_context *tls);
 /* The rules that run; takes a reference.  Any thread, as all below. */
 void api_set_rules(struct api *api, struct ruleset *rules);
+/* The register of objects; takes a reference; NULL: there is none. */
+void api_set_objects(struct api *api, struct objects *objects);
 /* For those who listen: an incident changed, events were committed. */
 void api_incident(struct api *api, const struct incident *i);
 void api_record(struct api *api, const struct log_record *r);

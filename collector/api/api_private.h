@@ -20,12 +20,17 @@ struct api {
 	struct limiter *by_account; /* requests of each */
 	struct limiter *by_failure; /* failed log-ins of an address */
 
-	pthread_mutex_t lock;  /* of `rules` */
+	pthread_mutex_t lock;  /* of `rules` and `objects` */
 	struct ruleset *rules; /* counted; NULL: none said yet */
+	struct objects *objects; /* counted; NULL: there is no register */
+	int64_t started_ns;
 };
 
 /* The rules that run now, counted; NULL: none yet. */
 struct ruleset *api_rules(struct api *api);
+
+/* The register of objects, counted; NULL: there is none. */
+struct objects *api_objects(struct api *api);
 
 /* Who asks; RC_DENIED: nobody that may.  api.c asks auth.c. */
 enum rc auth_caller(struct ask *a, struct error *err);

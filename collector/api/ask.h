@@ -109,7 +109,8 @@ enum rc body_parse(struct ask *a, const struct body_member *members, size_t n,
 
 /* ---- handlers ----------------------------------------------------------------- */
 
-ask_handler get_events, get_search, get_detections, get_agents, get_objects;
+ask_handler get_events, get_search, get_detections, get_agents, get_objects,
+    get_object;
 ask_handler get_incidents, get_incident, patch_incident;
 ask_handler get_rules, get_rule, post_reload;
 ask_handler get_healthz, get_metrics, get_status, get_store, get_openapi;

@@ -60,6 +60,8 @@ const struct route routes[] = {
 	{ "GET", "/v1/live", "live", MAY_INCIDENTS, "type", get_live },
 	{ "GET", "/v1/agents", "agents.list", MAY_AGENTS, "agent", get_agents },
 	{ "GET", "/v1/objects", "objects.list", MAY_AGENTS, "", get_objects },
+	{ "GET", "/v1/objects/{id}", "objects.show", MAY_AGENTS, "",
+	  get_object },
 
 	{ "GET", "/v1/rules", "rules.list", MAY_RULES, "", get_rules },
 	{ "GET", "/v1/rules/{id}", "rules.show", MAY_RULES, "", get_rule },

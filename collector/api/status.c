@@ -54,6 +54,13 @@ open_part(struct json_writer *w, const char *key)
 	json_open(w, '{');
 }
 
+/* "": those without a name, and the rarest. */
+static const char *
+program_name(const struct api_program *p)
+{
+	return p->name[0] != '\0' ? p->name : "other";
+}
+
 static void
 write_status(struct buf *out, const struct figures *f)
 {
@@ -73,11 +80,21 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "duplicates_dropped", f->store.duplicates);
 	put_number(&w, "unparsed", s->unparsed);
 	json_close(&w, '}');
+	open_part(&w, "unparsed_by_program");
+	for (size_t i = 0; i < s->n_programs; i++)
+		put_number(&w, program_name(&s->programs[i]), s->programs[i].n);
+	json_close(&w, '}');
 	put_number(&w, "detections", f->store.detections);
 	put_number(&w, "incidents", f->incidents);
 	open_part(&w, "agents");
 	put_number(&w, "known", f->agents);
 	put_number(&w, "connected", s->agents_connected);
+	json_close(&w, '}');
+	open_part(&w, "objects");
+	put_number(&w, "registered", s->objects);
+	put_number(&w, "unmonitored", s->objects_unmonitored);
+	put_number(&w, "findings", s->findings);
+	put_number(&w, "findings_left_out", s->findings_left_out);
 	json_close(&w, '}');
 	open_part(&w, "outbox");
 	put_number(&w, "pending", s->outbox_pending);
@@ -230,6 +247,58 @@ write_correlation_metrics(struct buf *out, const struct api_status *s)
 	write_metrics(out, list, sizeof(list) / sizeof(list[0]));
 }
 
+static void
+write_object_metrics(struct buf *out, const struct api_status *s)
+{
+	const struct metric list[] = {
+		{ "objects_registered", "gauge", "Objects in the register.",
+		  s->objects },
+		{ "objects_unmonitored", "gauge",
+		  "Of them, those silent beyond their time.",
+		  s->objects_unmonitored },
+		{ "findings_total", "counter",
+		  "Findings about the register since the start.", s->findings },
+		{ "findings_left_out_total", "counter",
+		  "Findings that there was no room for.",
+		  s->findings_left_out },
+	};
+
+	write_metrics(out, list, sizeof(list) / sizeof(list[0]));
+}
+
+/* A label's value: backslash, quote and line end are escaped. */
+static void
+write_label(struct buf *out, const char *text)
+{
+	for (; *text != '\0'; text++) {
+		if (*text == '\n') {
+			(void)buf_add_str(out, "\\n");
+			continue;
+		}
+		if (*text == '"' || *text == '\\')
+			(void)buf_add_char(out, '\\');
+		(void)buf_add_char(out, *text);
+	}
+}
+
+static void
+write_program_metrics(struct buf *out, const struct api_status *s)
+{
+	if (s->n_programs == 0)
+		return;
+	(void)buf_add_str(out,
+	    "# HELP kuzet_events_unparsed_by_program_total Events that no log "
+	    "format knows, by program.\n"
+	    "# TYPE kuzet_events_unparsed_by_program_total counter\n");
+	for (size_t i = 0; i < s->n_programs; i++) {
+		(void)buf_add_str(out,
+		    "kuzet_events_unparsed_by_program_total{program=\"");
+		write_label(out, program_name(&s->programs[i]));
+		(void)buf_printf(out, "\"} %llu\n",
+		    (unsigned long long)s->programs[i].n);
+	}
+}
+
 void
 get_metrics(struct ask *a)
 {
@@ -296,6 +365,8 @@ get_metrics(struct ask *a)
 	write_metrics(&a->line, list, sizeof(list) / sizeof(list[0]));
 	write_correlation_metrics(&a->line, s);
 	write_store_metrics(&a->line, s);
+	write_object_metrics(&a->line, s);
+	write_program_metrics(&a->line, s);
 	(void)buf_printf(&a->line,
 	    "# HELP kuzet_build_info What runs.\n"
 	    "# TYPE kuzet_build_info gauge\n"

@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status agent events search incidents detections parse rules normalizers store incident login logout user token audit'
+	local commands='status agent events search incidents detections parse rules normalizers objects store incident login logout user token audit'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -39,7 +39,7 @@ _kuzetctl() {
 		)
 		return
 		;;
-	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --tsa-ca | --out | --rules | --event | --events | --log | --taxonomy)
+	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --tsa-ca | --out | --rules | --event | --events | --log | --taxonomy | --file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -121,6 +121,10 @@ _kuzetctl() {
 		word='--dir --archive --keep --disk --dry-run --force --json --help'
 		;;
 	store/verify) word='--dir --key --tsa-ca --event --out --json --help' ;;
+	objects/) word='list show check import export kinds --help' ;;
+	objects/export) word='--file --format --json --help' ;;
+	objects/import) word='--file --dry-run --json --help' ;;
+	objects/*) word='--file --json --help' ;;
 	normalizers/) word='check test unparsed --help' ;;
 	normalizers/unparsed)
 		word='--limit --since --until --dataset --program --year --timezone --json --help'
@@ -129,7 +133,8 @@ _kuzetctl() {
 	esac
 	mapfile -t COMPREPLY < <(compgen -W "$word" -- "$cur")
 	case $command/$sub in
-	parse/* | rules/check | rules/test | normalizers/check | normalizers/test | normalizers/unparsed)
+	parse/* | rules/check | rules/test | normalizers/check | normalizers/test | normalizers/unparsed | \
+	    objects/check | objects/import)
 		mapfile -t -O "${#COMPREPLY[@]}" COMPREPLY < <(compgen -f -- "$cur")
 		;;
 	esac

@@ -48,6 +48,7 @@ MATRIX = {
     "live": ALL,
     "agents.list": READERS,
     "objects.list": READERS,
+    "objects.show": READERS,
     "rules.list": SOC,
     "rules.show": SOC,
     "rules.reload": {"analyst", "administrator"},

@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register of objects: whose an event is, and what the register lacks."""
 
+import functools
 import json
 import os
 import re
+import tempfile
 
 import https
 from harness import SRC, World, main, wait_for
@@ -105,6 +107,97 @@ def test_whose_it_is():
             "kuzet.unregistered.agent": "web-2"}
 
 
+def test_who_may_see():
+    """an owner sees its own objects; status and metrics count"""
+    register = """\
+organizations: [{id: plant}, {id: default}]
+objects:
+  - {id: mine, name: {kk: Менікі, ru: Моё}, kind: S33, class: 2,
+     owner: plant, agents: [web-2]}
+  - {id: theirs, name: {kk: Олардікі, ru: Их}, kind: other, class: 3,
+     owner: default, agents: [web-1]}
+"""
+    with tempfile.NamedTemporaryFile("w", suffix=".yaml") as f:
+        f.write(register)
+        f.flush()
+        with https.site(f"  rate: 10000\nobjects: {f.name}") as s:
+            s.feed("web-2", ["hello"])
+            s.feed("web-1", ["hello"])
+            s.add_roles()
+            for role, ids in (("owner", ["mine"]),
+                              ("analyst", ["mine", "theirs"])):
+                t = s.tokens[role]
+                rows = s.ask("GET", "/v1/objects", token=t).lines()
+                got = [r for r in rows if "id" in r]
+                assert [r["id"] for r in got] == ids, rows
+                assert got[0]["monitoring"] == "monitored", got
+                assert got[0]["owner"]["id"] == "plant", got
+                assert got[0]["name"]["kk"] == "Менікі", got
+                one = s.ask("GET", "/v1/objects/theirs", token=t)
+                assert one.status == (404 if role == "owner" else 200)
+            one = s.ask("GET", "/v1/objects/mine", token=s.tokens["owner"])
+            assert one.json()["class"] == 2, one.body
+            status = s.world.status()
+            assert status["objects"] == {
+                "registered": 2, "unmonitored": 0, "findings": 0,
+                "findings_left_out": 0}, status
+            assert status["unparsed_by_program"].get("app") == 2, status
+            metrics = s.ask("GET", "/metrics",
+                            token=s.tokens["analyst"]).body
+            assert "kuzet_objects_registered 2" in metrics, metrics
+            assert ('kuzet_events_unparsed_by_program_total{program="app"} 2'
+                    in metrics), metrics
+            shapes = s.world.ctl_json("normalizers", "unparsed")
+            assert shapes[0]["program"] == "app", shapes
+            assert shapes[0]["count"] == 2, shapes
+            assert shapes[0]["shape"] == "hello", shapes
+
+
+def test_register_offline():
+    """kuzetctl objects: list, show, check, export, import"""
+    with world() as w:
+        path = w.dir / "objects.yaml"
+        ctl = functools.partial(w.ctl, "objects", check=False)
+        at = ("--file", path)
+        ids = [x["id"] for x in w.ctl_json("objects", "list", *at)]
+        assert ids == ["portal", "quiet", "mended"], ids
+        assert "owner: \"works\"" in ctl("show", "portal", *at).stdout
+        assert ctl("show", "nothing", *at).returncode == 1
+        assert "3 objects, 3 organizations" in ctl("check", *at).stdout
+        before = ctl("export", "--format", "json", *at).stdout
+        table = w.dir / "t.csv"
+        table.write_text(ctl("export", *at).stdout)
+        done = ctl("import", table, *at)
+        assert done.returncode == 0 and "3 changed" in done.stderr, done
+        assert ctl("export", "--format", "json", *at).stdout == before
+        (w.dir / "copy.yaml").write_text(
+            ctl("export", "--format", "yaml", *at).stdout)
+        assert ctl("export", "--format", "json", "--file",
+                   w.dir / "copy.yaml").stdout == before
+        table.write_text(
+            "\ufeffid;name_kk;name_ru;class;owner;hosts\r\n"
+            'gate;Қақпа;"Шлюз ""А""; первый";2;newcomer;g-1 g-2\r\n')
+        done = ctl("import", table, *at)
+        assert "1 objects added" in done.stderr, done
+        gate = w.ctl_json("objects", "show", "gate", *at)[0]
+        assert gate["name"]["ru"] == 'Шлюз "А"; первый', gate
+        assert gate["hosts"] == ["g-1", "g-2"], gate
+        assert gate["owner"] == {"id": "newcomer"}, gate
+        kept = path.read_text()
+        for bad, said in (
+                ("id,name_kk,name_ru,class,owner\nx,а,а,9,works\n",
+                 "t.csv:2: class: 1, 2 or 3"),
+                ("id,name\n", "t.csv:1: there is no column \"name\""),
+                ("id,agents,name_kk,name_ru,class,owner\n"
+                 "x,web-1,а,а,1,works\n", "claimed by \"portal\" too"),
+                ('id,name_kk\n"x', "a quote is not closed")):
+            table.write_text(bad)
+            done = ctl("import", table, *at)
+            assert done.returncode == 2 and said in done.stderr, done
+        assert path.read_text() == kept
+        assert len(w.ctl_json("objects", "kinds")) == 41
+
+
 def test_own_addresses():
     """an address of the owner's networks that no object claims is found"""
     with world() as w:
@@ -199,5 +292,5 @@ def test_personal_data():
 
 
 if __name__ == "__main__":
-    main([test_whose_it_is, test_own_addresses, test_silence_and_reload,
-          test_personal_data])
+    main([test_whose_it_is, test_who_may_see, test_register_offline,
+          test_own_addresses, test_silence_and_reload, test_personal_data])
