@@ -330,6 +330,7 @@ start_incidents(struct pipeline *p, struct error *err)
 	const struct incidents_options options = {
 		.store = p->store,
 		.rules = p->stages->rules,
+		.objects = p->stages->objects,
 		.single_rule_level = (enum rule_level)p->config->incident_level,
 		.silent_after_ns = p->config->silent_after_ns,
 		.outbox = p->config->kafka_brokers.n > 0,
@@ -647,6 +648,7 @@ tell_rules(struct pipeline *p)
 {
 	api_set_rules(p->api, p->stages->rules);
 	api_set_objects(p->api, p->stages->objects);
+	incidents_set_objects(p->incidents, p->stages->objects);
 	__atomic_store_n(&p->rules_loaded, ruleset_loaded(p->stages->rules),
 	    __ATOMIC_RELAXED);
 	__atomic_store_n(&p->n_objects,

@@ -244,7 +244,7 @@ on_incident(void *ctx, const struct correlate_incident *inc)
 {
 	struct replay *r = ctx;
 
-	changes_add(&r->changes, r->ruleset, inc);
+	changes_add(&r->changes, r->ruleset, NULL, inc);
 }
 
 static void

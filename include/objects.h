@@ -139,6 +139,9 @@ bool object_in_maintenance(const struct object *object, int64_t time_ns);
 /* {"id":…,"name":{"kk":…,"ru":…},…,"owner":{"id","bin","name"},…} */
 void object_write(struct buf *out, const struct objects *o,
     const struct object *object);
+/* The same without how it is known: who and what it is, and the parties. */
+void object_write_about(struct buf *out, const struct objects *o,
+    const struct object *object);
 /* {"id":…,"bin":…,"name":{…}}; an id that the register does not know alone. */
 void organization_write(struct buf *out, const struct objects *o,
     struct slice id);

@@ -24,7 +24,10 @@ struct incident {
 	struct slice agents;   /* JSON array of strings */
 	uint64_t revision;     /* of the row, from 1 */
 	struct slice assignee; /* who works on it; empty: nobody */
-	bool opened;           /* a change: the first of this incident */
+	/* By the register of objects when it last changed; empty: unknown. */
+	struct slice owner_about; /* JSON object */
+	struct slice objects;     /* JSON array */
+	bool opened;              /* a change: the first of this incident */
 };
 
 /* {"type":"incident",...}: the one shape, for API, Kafka, webhook, demo. */

@@ -106,24 +106,32 @@ put_maintenance(struct json_writer *w, const struct object *object)
 	json_close(w, ']');
 }
 
+/* What it is, and who is accountable; the object stays open. */
+static void
+write_about(struct json_writer *w, struct buf *out, const struct objects *o,
+    const struct object *object)
+{
+	json_begin(w, out);
+	json_open(w, '{');
+	put_text(w, "id", object->id);
+	put_name(w, object->name_kk, object->name_ru);
+	put_text(w, "kind", object_kind_name(object->kind));
+	put_text(w, "criticality",
+	    object_criticality_name(object->criticality));
+	json_key(w, "class");
+	json_int(w, object->class);
+	put_party(w, o, "owner", object->owner);
+	put_party(w, o, "holder", object->holder);
+	put_party(w, o, "hosting", object->hosting);
+}
+
 void
 object_write(struct buf *out, const struct objects *o,
     const struct object *object)
 {
 	struct json_writer w;
 
-	json_begin(&w, out);
-	json_open(&w, '{');
-	put_text(&w, "id", object->id);
-	put_name(&w, object->name_kk, object->name_ru);
-	put_text(&w, "kind", object_kind_name(object->kind));
-	put_text(&w, "criticality",
-	    object_criticality_name(object->criticality));
-	json_key(&w, "class");
-	json_int(&w, object->class);
-	put_party(&w, o, "owner", object->owner);
-	put_party(&w, o, "holder", object->holder);
-	put_party(&w, o, "hosting", object->hosting);
+	write_about(&w, out, o, object);
 	put_texts(&w, "networks", &object->networks);
 	put_texts(&w, "hosts", &object->hosts);
 	put_texts(&w, "agents", &object->agents);
@@ -132,6 +140,16 @@ object_write(struct buf *out, const struct objects *o,
 	json_int(&w, object->silent_after_ns / INT64_C(1000000000));
 	put_links(&w, object);
 	put_maintenance(&w, object);
+	json_close(&w, '}');
+}
+
+void
+object_write_about(struct buf *out, const struct objects *o,
+    const struct object *object)
+{
+	struct json_writer w;
+
+	write_about(&w, out, o, object);
 	json_close(&w, '}');
 }
 

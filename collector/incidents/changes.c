@@ -6,7 +6,12 @@
 #include "json.h"
 #include "xalloc.h"
 
-enum { ARENA_BLOCK = 65536, TAGS_BYTES = 65536 };
+enum {
+	ARENA_BLOCK = 65536,
+	TAGS_BYTES = 65536,
+	OBJECTS_BYTES = 256 * 1024,
+	INVOLVED_MAX = 16, /* objects of an incident */
+};
 
 void
 changes_init(struct changes *c)
@@ -52,9 +57,111 @@ text(const char *s)
 	return (struct slice){ s, strlen(s) };
 }
 
+/* ---- who is accountable ------------------------------------------------------ */
+
+/* The objects of an incident, each once. */
+struct involved {
+	const struct objects *register_of;
+	struct slice owner;
+	uint32_t list[INVOLVED_MAX];
+	size_t n;
+};
+
+static void
+involve(struct involved *v, uint32_t index)
+{
+	size_t i = 0;
+
+	while (i < v->n && v->list[i] != index)
+		i++;
+	if (index != OBJECT_NONE && i == v->n && v->n < INVOLVED_MAX)
+		v->list[v->n++] = index;
+}
+
+static void
+involve_host(struct involved *v, struct slice host)
+{
+	involve(v,
+	    objects_by_host(v->register_of,
+		objects_scope(v->register_of, v->owner, false), host));
+}
+
+static void
+involve_agents(struct involved *v, struct slice agents, struct arena *arena)
+{
+	struct json_reader r;
+
+	json_reader_init(&r, agents, arena, JSON_DEPTH_MAX);
+	if (json_next(&r) != JSON_ARRAY_BEGIN)
+		return;
+	while (json_next(&r) == JSON_STRING) {
+		uint32_t found = objects_by_agent(v->register_of, r.text);
+
+		if (found != OBJECT_NONE)
+			involve(v, found);
+		else
+			involve_host(v, r.text);
+	}
+}
+
+static void
+involve_group(struct involved *v, struct slice group, struct arena *arena)
+{
+	struct event ev;
+	struct error err;
+
+	event_begin(&ev, arena);
+	if (group.len == 0 ||
+	    json_read_event(group, &json_limits_default, &ev, &err) != RC_OK)
+		return;
+	involve(v,
+	    objects_find(v->register_of,
+		event_get_string(&ev, FIELD_KUZET_OBJECT_ID)));
+	involve_host(v, event_get_string(&ev, FIELD_HOST_NAME));
+	involve_host(v, event_get_string(&ev, FIELD_HOST_HOSTNAME));
+}
+
+static struct slice
+organization_json(struct arena *arena, const struct objects *objects,
+    struct slice owner)
+{
+	struct buf b;
+	struct slice copy;
+
+	if (objects_organization(objects, owner) == NULL)
+		return (struct slice){ NULL, 0 };
+	buf_init(&b, OBJECTS_BYTES);
+	organization_write(&b, objects, owner);
+	copy = arena_copy(arena, buf_slice(&b));
+	buf_fini(&b);
+	return copy;
+}
+
+static struct slice
+objects_json(struct arena *arena, const struct objects *objects,
+    const struct correlate_incident *inc)
+{
+	struct involved v = { .register_of = objects, .owner = inc->owner };
+	struct buf b;
+	struct slice copy = { NULL, 0 };
+
+	involve_agents(&v, inc->agents, arena);
+	involve_group(&v, inc->group, arena);
+	buf_init(&b, OBJECTS_BYTES);
+	for (size_t i = 0; i < v.n; i++) {
+		(void)buf_add_char(&b, i == 0 ? '[' : ',');
+		object_write_about(&b, objects, objects_at(objects, v.list[i]));
+	}
+	(void)buf_add_char(&b, ']');
+	if (v.n > 0 && !b.overflowed)
+		copy = arena_copy(arena, buf_slice(&b));
+	buf_fini(&b);
+	return copy;
+}
+
 void
 changes_add(struct changes *c, const struct ruleset *rules,
-    const struct correlate_incident *inc)
+    const struct objects *objects, const struct correlate_incident *inc)
 {
 	const struct rule_info *info = ruleset_rule(rules, inc->rule);
 	struct incident *i;
@@ -83,4 +190,8 @@ changes_add(struct changes *c, const struct ruleset *rules,
 		.agents = arena_copy(c->arena, inc->agents),
 	};
 	memcpy(i->rule_digest, info->digest, sizeof(i->rule_digest));
+	if (objects == NULL)
+		return;
+	i->owner_about = organization_json(c->arena, objects, inc->owner);
+	i->objects = objects_json(c->arena, objects, inc);
 }

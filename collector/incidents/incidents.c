@@ -43,6 +43,7 @@ struct incidents {
 	_Atomic uint64_t unknown_hits;
 	pthread_mutex_t lock;
 	struct correlator_stats stats; /* under `lock` */
+	struct objects *objects;       /* the same; counted, may be NULL */
 
 	/* The thread's own from here on. */
 	struct soc *soc;
@@ -181,8 +182,13 @@ static void
 on_incident(void *ctx, const struct correlate_incident *inc)
 {
 	struct incidents *in = ctx;
+	struct objects *objects;
 
-	changes_add(&in->changes, in->rules, inc);
+	(void)pthread_mutex_lock(&in->lock);
+	objects = in->objects != NULL ? objects_ref(in->objects) : NULL;
+	(void)pthread_mutex_unlock(&in->lock);
+	changes_add(&in->changes, in->rules, objects, inc);
+	objects_unref(objects);
 }
 
 static struct correlator *
@@ -509,6 +515,8 @@ incidents_new(const struct incidents_options *options, struct incidents **out,
 	in->start_ns = timestamp_now();
 	in->cursor_ns = monotonic();
 	in->rules = ruleset_ref(options->rules);
+	if (options->objects != NULL)
+		in->objects = objects_ref(options->objects);
 	in->queue = queue_new(options->max_queued);
 	(void)pthread_mutex_init(&in->lock, NULL);
 	changes_init(&in->changes);
@@ -543,6 +551,18 @@ incidents_set_rules(struct incidents *in, struct ruleset *rules)
 	ruleset_unref(item->rules);
 	free(item);
 	return false;
+}
+
+void
+incidents_set_objects(struct incidents *in, struct objects *objects)
+{
+	struct objects *old;
+
+	(void)pthread_mutex_lock(&in->lock);
+	old = in->objects;
+	in->objects = objects != NULL ? objects_ref(objects) : NULL;
+	(void)pthread_mutex_unlock(&in->lock);
+	objects_unref(old);
 }
 
 uint64_t
@@ -584,6 +604,7 @@ incidents_free(struct incidents *in)
 	changes_fini(&in->changes);
 	sources_fini(&in->sources);
 	soc_close(in->soc);
+	objects_unref(in->objects);
 	ruleset_unref(in->rules);
 	(void)pthread_mutex_destroy(&in->lock);
 	free(in->values);

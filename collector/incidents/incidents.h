@@ -15,7 +15,8 @@ struct incidents;
 
 struct incidents_options {
 	struct store *store;
-	struct ruleset *rules;             /* takes a reference */
+	struct objects *objects; /* takes a reference; NULL: no register */
+	struct ruleset *rules;   /* takes a reference */
 	enum rule_level single_rule_level; /* opens an incident from here on:
 					    * RULE_HIGH */
 	int64_t silent_after_ns;           /* 10 min */
@@ -41,6 +42,9 @@ void incidents_submit(struct incidents *in, struct log_record *record);
  * than correlation has is passed over, and counted.
  */
 bool incidents_set_rules(struct incidents *in, struct ruleset *rules);
+
+/* The register of objects from now on; takes a reference, NULL: none. */
+void incidents_set_objects(struct incidents *in, struct objects *objects);
 
 /* Commit number up to which everything is correlated and in soc.db. */
 uint64_t incidents_position(struct incidents *in);

@@ -45,5 +45,13 @@ incident_write(struct buf *out, const struct incident *i)
 	json_uint(&w, i->events);
 	json_key(&w, "agents");
 	json_raw(&w, i->agents.len > 0 ? i->agents : SLICE("[]"));
+	if (i->owner_about.len > 0) {
+		json_key(&w, "owner");
+		json_raw(&w, i->owner_about);
+	}
+	if (i->objects.len > 0) {
+		json_key(&w, "objects");
+		json_raw(&w, i->objects);
+	}
 	json_close(&w, '}');
 }

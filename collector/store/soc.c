@@ -77,6 +77,8 @@ incident_of_row(sqlite3_stmt *q, struct incident *out)
 		.agents = sql_text(q, 15),
 		.revision = (uint64_t)sqlite3_column_int64(q, 16),
 		.assignee = sql_text(q, 17),
+		.owner_about = sql_text(q, 18),
+		.objects = sql_text(q, 19),
 	};
 	if (digest.len == sizeof(out->rule_digest))
 		memcpy(out->rule_digest, digest.ptr, digest.len);
@@ -142,13 +144,14 @@ upsert_incident(struct soc *soc, const struct incident *i, uint64_t revision,
 	sqlite3_stmt *q = sql_prepare(soc->db,
 	    "INSERT INTO incidents(id, owner, rule, title, author, tags,"
 	    " digest, level, status, reason, first_seen, last_seen, fired,"
-	    " grp, events, agents, revision) VALUES(?1, ?2, ?3, ?4, ?5, ?6,"
-	    " ?7, ?8, ?9, ?10, ?11, ?12, ?13, ?14, ?15, ?16, ?17)"
+	    " grp, events, agents, revision, owner_about, objects)"
+	    " VALUES(?1, ?2, ?3, ?4, ?5, ?6, ?7, ?8, ?9, ?10, ?11, ?12, ?13,"
+	    " ?14, ?15, ?16, ?17, ?18, ?19)"
 	    " ON CONFLICT(id) DO UPDATE SET owner = ?2, rule = ?3,"
 	    " title = ?4, author = ?5, tags = ?6, digest = ?7, level = ?8,"
 	    " status = ?9, reason = ?10, first_seen = ?11, last_seen = ?12,"
 	    " fired = ?13, grp = ?14, events = ?15, agents = ?16,"
-	    " revision = ?17",
+	    " revision = ?17, owner_about = ?18, objects = ?19",
 	    err);
 
 	if (q == NULL)
@@ -171,6 +174,8 @@ upsert_incident(struct soc *soc, const struct incident *i, uint64_t revision,
 	sql_bind_int(q, 15, (int64_t)i->events);
 	sql_bind_text(q, 16, i->agents);
 	sql_bind_int(q, 17, (int64_t)revision);
+	sql_bind_text(q, 18, i->owner_about);
+	sql_bind_text(q, 19, i->objects);
 	return sql_run(soc->db, q, err);
 }
 

@@ -78,8 +78,14 @@ static const char schema_saved[] =
     " updated INTEGER NOT NULL, revision INTEGER NOT NULL,"
     " UNIQUE(account, name));";
 
+/* Who is accountable, as JSON. */
+static const char schema_objects[] =
+    "ALTER TABLE incidents ADD COLUMN owner_about TEXT NOT NULL DEFAULT '';"
+    "ALTER TABLE incidents ADD COLUMN objects TEXT NOT NULL DEFAULT '';";
+
 /* Step n makes format n of format n - 1.  Landed ones never change. */
-static const char *const steps[] = { schema_1, schema_accounts, schema_saved };
+static const char *const steps[] = { schema_1, schema_accounts, schema_saved,
+	schema_objects };
 enum { SOC_FORMAT = sizeof(steps) / sizeof(steps[0]) };
 
 enum rc

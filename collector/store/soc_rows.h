@@ -10,8 +10,9 @@
  "i.id, i.owner, i.rule, i.title, i.author, i.tags, i.digest,"                 \
  " i.level, coalesce(i.edited_status, i.status),"                              \
  " coalesce(i.edited_reason, i.reason), i.first_seen,"                         \
- " i.last_seen, i.fired, i.grp, i.events, i.agents, i.revision, i.assignee"
-enum { N_INCIDENT_COLUMNS = 18 };
+ " i.last_seen, i.fired, i.grp, i.events, i.agents, i.revision, i.assignee,"        \
+ " i.owner_about, i.objects"
+enum { N_INCIDENT_COLUMNS = 20 };
 
 /* Its texts belong to the statement: valid until the next step. */
 void incident_of_row(sqlite3_stmt *q, struct incident *out);

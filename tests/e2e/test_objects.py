@@ -256,6 +256,10 @@ def test_silence_and_reload():
         found = incidents(w, SILENT)
         assert [i["group"] for i in found] == [
             {"kuzet.object.id": "quiet"}], found
+        assert found[0]["owner"]["bin"] == "010440000025", found
+        assert [o["id"] for o in found[0]["objects"]] == ["quiet"], found
+        assert found[0]["objects"][0]["owner"]["name"] == {
+            "kk": "Зауыт", "ru": "Завод"}, found
         told = [e for e in of_agent(w, "kuzet-collector")
                 if e.get("event.action") == "object-unmonitored"]
         assert len(told) == 1, told
