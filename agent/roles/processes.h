@@ -26,8 +26,8 @@ struct processes {
 	int runner;    /* -1: none */
 };
 
-/* Whether there is a right to keep apart: root's with `user:`, or
- * CAP_DAC_READ_SEARCH of an ordinary user (systemd's AmbientCapabilities). */
+/* Whether there is a right to keep apart: CAP_DAC_READ_SEARCH, of root with
+ * `user:`, or of an ordinary user (systemd's AmbientCapabilities). */
 bool processes_wanted(const char *user);
 
 /* Takes the grants.  Before any thread. */

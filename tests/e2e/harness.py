@@ -267,6 +267,12 @@ def numbered(name, i):
 
 # ---- TAP ------------------------------------------------------------------
 
+def effective(capability):
+    """whether this process has it, by its number in capabilities(7)"""
+    status = pathlib.Path("/proc/self/status").read_text()
+    return int(status.split("CapEff:")[1].split()[0], 16) >> capability & 1
+
+
 class Skip(Exception):
     pass
 
