@@ -55,6 +55,12 @@ struct rule_options {
 	 * one costs time only.
 	 */
 	const char *cache;
+	/*
+	 * What all rules together may cost, in units of about a byte of a
+	 * pattern; 0: 60 million, fifteen times the public corpus.  A rule
+	 * beyond it is refused, smaller ones still load.
+	 */
+	uint64_t work_max;
 	/* placeholder values for `expand`: name, then values; NULL: those of
 	 * the taxonomy */
 	const struct conf_map *placeholders;

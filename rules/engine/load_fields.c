@@ -173,6 +173,7 @@ keep_correlation(struct loader *l, const struct sigma_correlation *c)
 		names[i] = arena_copy(arena, c->rule_names[i]);
 	kept->rules = rules;
 	kept->rule_names = names;
+	kept->rule_lines = NULL;
 	kept->group_by = keep_keys(l, c, c->group_by, c->n_group_by);
 	kept->values = keep_keys(l, c, c->values, c->n_values);
 	kept->extended = keep_node(arena, c->extended);

@@ -10,6 +10,7 @@
 #include "lint.h"
 #include "parse.h"
 #include "ruleset.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 enum { FOLDER_DEPTH = 16, FILES_MAX = 65536 };
@@ -101,6 +102,24 @@ new_rule(struct loader *l, const char *file)
 	return r;
 }
 
+/* It is refused by name without being read. */
+static void
+skip_document(struct loader *l, struct loading_rule *r,
+    const struct yaml_node *root)
+{
+	static const char *const names[] = { "id", "title" };
+	const struct yaml_node *name = NULL;
+
+	for (size_t i = 0; name == NULL && root->kind == YAML_MAPPING && i < 2;
+	     i++)
+		name = yaml_get(root, names[i]);
+	if (name != NULL && name->kind == YAML_SCALAR && utf8_valid(name->text))
+		r->rule.title = arena_copy(l->syntax, name->text);
+	loader_refuse(l, r, root->line,
+	    "not read: the rules before it cost all that one load may take; "
+	    "load fewer rules, or mend those that are refused");
+}
+
 static void
 read_document(struct loader *l, const char *file, const struct yaml_node *root)
 {
@@ -113,9 +132,16 @@ read_document(struct loader *l, const char *file, const struct yaml_node *root)
 		.on_warning = l->options->lint ? on_warning : NULL,
 		.ctx = l,
 	};
+	bool good;
 
 	l->current = r;
-	if (!parse_rule(&p, root, &r->rule)) {
+	if (!loader_may_read(l)) {
+		skip_document(l, r, root);
+		return;
+	}
+	good = parse_rule(&p, root, &r->rule);
+	loader_count_read(l, p.n_matches);
+	if (!good) {
 		loader_report(l, r, p.line, RULE_ERROR, p.message);
 		l->set->refused++;
 		return;
@@ -123,9 +149,10 @@ read_document(struct loader *l, const char *file, const struct yaml_node *root)
 	if (l->options->lint)
 		lint_rule(&p, l->taxonomy, &r->rule);
 	if (l->n == RULES_MAX) {
-		loader_refuse(l, r, "more than %d rules", RULES_MAX);
+		loader_refuse(l, r, 0, "more than %d rules", RULES_MAX);
 		return;
 	}
+	loader_count_rule(l, r);
 	if (l->n == l->cap) {
 		l->cap = l->cap == 0 ? 256 : 2 * l->cap;
 		l->rules = xreallocarray(l->rules, l->cap, sizeof(void *));

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Rules that speak of other rules: filters, doubles, correlations. */
+#include <stdio.h>
 #include <stdlib.h>
 
 #include "compile.h"
@@ -51,7 +52,7 @@ take_name(struct loader *l, struct byte_map *map, struct slice key, uint32_t i,
 		return;
 	}
 	other = l->rules[*at - 1];
-	loader_refuse(l, r,
+	loader_refuse(l, r, 0,
 	    "the %s \"%.*s\" is taken by %s:%u: give each rule its own", what,
 	    SLICE_ARG(key), other->rule.file, other->rule.line);
 }
@@ -128,6 +129,19 @@ names_rule(const struct sigma_filter *f, const struct sigma_rule *r)
 }
 
 static void
+report_unknown(struct loader *l, const struct loading_rule *filter, uint32_t i)
+{
+	const struct sigma_filter *f = filter->rule.filter;
+	char message[512];
+
+	(void)snprintf(message, sizeof(message),
+	    "the filter names the rule \"%.*s\", which is not loaded: mend "
+	    "the name, or load it too",
+	    SLICE_ARG(f->rule_names[i]));
+	loader_report(l, filter, f->rule_lines[i], RULE_WARNING, message);
+}
+
+static void
 apply_filter(struct loader *l, struct names *n, struct loading_rule *filter)
 {
 	const struct sigma_rule *f = &filter->rule;
@@ -135,8 +149,7 @@ apply_filter(struct loader *l, struct names *n, struct loading_rule *filter)
 	for (uint32_t i = 0; !f->filter->any_rule && i < f->filter->n_rules;
 	     i++) {
 		if (find(l, n, f->filter->rule_names[i]) == NULL)
-			loader_report(l, filter, f->line, RULE_WARNING,
-			    "the filter names a rule that is not loaded");
+			report_unknown(l, filter, i);
 	}
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct sigma_rule *r = &l->rules[i]->rule;
@@ -147,7 +160,9 @@ apply_filter(struct loader *l, struct names *n, struct loading_rule *filter)
 		    !part_fits(f->logsource.service, r->logsource.service) ||
 		    (!f->filter->any_rule && !names_rule(f->filter, r)))
 			continue;
-		narrow(l, r, f);
+		if (loader_charge(l, l->rules[i],
+			filter->work + r->n_selections))
+			narrow(l, r, f);
 	}
 }
 
@@ -157,26 +172,28 @@ static bool resolve(struct loader *l, struct names *n, struct loading_rule *r);
 
 static bool
 resolve_reference(struct loader *l, struct names *n, struct loading_rule *r,
-    struct slice name)
+    uint32_t i)
 {
+	struct slice name = r->rule.correlation->rule_names[i];
+	unsigned line = r->rule.correlation->rule_lines[i];
 	struct loading_rule *to = find(l, n, name);
 
 	if (to == NULL || to->rule.kind == RULE_FILTER) {
-		loader_refuse(l, r,
+		loader_refuse(l, r, line,
 		    "the rule \"%.*s\" is not there: load it too, or mend the "
 		    "name",
 		    SLICE_ARG(name));
 		return false;
 	}
 	if (to->visit == 1) {
-		loader_refuse(l, r,
+		loader_refuse(l, r, line,
 		    "it refers to itself through \"%.*s\": correlations must "
 		    "not make a circle",
 		    SLICE_ARG(name));
 		return false;
 	}
 	if (to->refused || !resolve(l, n, to)) {
-		loader_refuse(l, r,
+		loader_refuse(l, r, line,
 		    "the rule \"%.*s\" was refused: mend that one first",
 		    SLICE_ARG(name));
 		return false;
@@ -184,7 +201,7 @@ resolve_reference(struct loader *l, struct names *n, struct loading_rule *r,
 	if (to->height >= r->height)
 		r->height = (uint8_t)(to->height + 1);
 	if (r->height > RULE_CHAIN_MAX) {
-		loader_refuse(l, r,
+		loader_refuse(l, r, line,
 		    "more than %d correlations above each other",
 		    RULE_CHAIN_MAX);
 		return false;
@@ -202,7 +219,7 @@ same_twice(struct loader *l, struct names *n, struct loading_rule *r)
 			if (find(l, n, c->rule_names[i]) !=
 			    find(l, n, c->rule_names[k]))
 				continue;
-			loader_refuse(l, r,
+			loader_refuse(l, r, c->rule_lines[i],
 			    "\"%.*s\" and \"%.*s\" are the same rule",
 			    SLICE_ARG(c->rule_names[k]),
 			    SLICE_ARG(c->rule_names[i]));
@@ -222,12 +239,13 @@ resolve(struct loader *l, struct names *n, struct loading_rule *r)
 		return !r->refused;
 	r->visit = 1;
 	for (uint32_t i = 0; i < c->n_rules && !r->refused; i++)
-		(void)resolve_reference(l, n, r, c->rule_names[i]);
+		(void)resolve_reference(l, n, r, i);
 	for (uint32_t i = 0; i < c->n_aliases && !r->refused; i++) {
 		if (find(l, n, c->aliases[i].rule) == NULL)
-			loader_refuse(l, r,
+			loader_refuse(l, r, c->aliases[i].line,
 			    "the alias \"%.*s\" names the rule \"%.*s\", "
-			    "which is not there",
+			    "which is not there: mend the name, or list it "
+			    "under \"rules\"",
 			    SLICE_ARG(c->aliases[i].alias),
 			    SLICE_ARG(c->aliases[i].rule));
 	}

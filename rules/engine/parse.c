@@ -70,6 +70,18 @@ parse_strings(struct rule_parser *p, const struct yaml_node *node,
 	return true;
 }
 
+const unsigned *
+parse_lines(struct rule_parser *p, const struct yaml_node *node)
+{
+	bool list = node->kind == YAML_SEQUENCE;
+	size_t count = list ? node->n : 1;
+	unsigned *lines = arena_alloc(p->arena, (count + 1) * sizeof(lines[0]));
+
+	for (size_t i = 0; i < count; i++)
+		lines[i] = list ? node->items[i]->line : node->line;
+	return lines;
+}
+
 /* A text key of the rule; absent or null is empty. */
 static bool
 parse_text(struct rule_parser *p, const struct yaml_node *root, const char *key,
@@ -185,6 +197,7 @@ parse_filter(struct rule_parser *p, const struct yaml_node *map,
 		    "any");
 	if (!parse_strings(p, rules, "rules", &f->rule_names, &f->n_rules))
 		return false;
+	f->rule_lines = parse_lines(p, rules);
 	f->any_rule = f->n_rules == 0 ||
 	    (rules->kind == YAML_SCALAR && slice_eq(rules->text, SLICE("any")));
 	return parse_detection(p, map, rule);

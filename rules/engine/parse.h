@@ -64,6 +64,9 @@ bool parse_correlation(struct rule_parser *p, const struct yaml_node *map,
 /* A scalar or a list of scalars as an array in the arena. */
 bool parse_strings(struct rule_parser *p, const struct yaml_node *node,
     const char *what, const struct slice **out, uint32_t *n);
+/* The line of each of those texts. */
+const unsigned *parse_lines(struct rule_parser *p,
+    const struct yaml_node *node);
 
 /* Encodings of parse_item, in encode.c. */
 enum { ENCODE_UTF16LE, ENCODE_UTF16BE, ENCODE_UTF16 };

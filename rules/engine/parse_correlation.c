@@ -184,9 +184,12 @@ mark_used(const struct sigma_node *n, bool *used)
 
 /* Names of rules that a textual condition uses, where `rules` has none. */
 static bool
-rules_from_condition(struct rule_parser *p, struct slice text,
+rules_from_condition(struct rule_parser *p, const struct yaml_node *node,
     struct sigma_correlation *c)
 {
+	struct slice text = node->text;
+	unsigned *lines =
+	    arena_alloc(p->arena, RULE_REFERENCES_MAX * sizeof(lines[0]));
 	struct slice *names =
 	    arena_alloc(p->arena, RULE_REFERENCES_MAX * sizeof(names[0]));
 	size_t at = 0;
@@ -209,9 +212,11 @@ rules_from_condition(struct rule_parser *p, struct slice text,
 			known = known || slice_eq(names[i], word);
 		if (known || n == RULE_REFERENCES_MAX)
 			continue;
+		lines[n] = node->line;
 		names[n++] = arena_copy(p->arena, word);
 	}
 	c->rule_names = names;
+	c->rule_lines = lines;
 	c->n_rules = n;
 	return n > 0;
 }
@@ -223,7 +228,7 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 	bool used[RULE_REFERENCES_MAX] = { false };
 	struct condition_names names = { .what = "rule" };
 
-	if (c->n_rules == 0 && !rules_from_condition(p, node->text, c))
+	if (c->n_rules == 0 && !rules_from_condition(p, node, c))
 		return parse_fail(p, node->line, "the condition names no rule");
 	names.names = c->rule_names;
 	names.n = c->n_rules;
@@ -316,6 +321,7 @@ parse_aliases(struct rule_parser *p, const struct yaml_node *map,
 				arena_copy(p->arena, map->keys[i]->text),
 				arena_copy(p->arena, inner->keys[k]->text),
 				arena_copy(p->arena, inner->items[k]->text),
+				inner->keys[k]->line,
 			};
 		}
 	}
@@ -343,6 +349,7 @@ parse_references(struct rule_parser *p, const struct yaml_node *map,
 	}
 	if (!parse_strings(p, rules, "rules", &c->rule_names, &c->n_rules))
 		return false;
+	c->rule_lines = parse_lines(p, rules);
 	if (c->n_rules == 0 || c->n_rules > RULE_REFERENCES_MAX)
 		return parse_fail(p, rules->line,
 		    "\"rules\" must name 1 to %d rules", RULE_REFERENCES_MAX);

@@ -195,6 +195,7 @@ struct correlation_alias {
 	struct slice alias;
 	struct slice rule; /* id or name */
 	struct slice field;
+	unsigned line;
 };
 
 struct sigma_correlation {
@@ -206,6 +207,7 @@ struct sigma_correlation {
 	 */
 	const uint32_t *rules;
 	const struct slice *rule_names; /* as written: id or name */
+	const unsigned *rule_lines;     /* where; only while loading */
 	uint32_t n_rules;
 
 	const struct correlation_key *group_by; /* n 0: one group */
@@ -237,6 +239,7 @@ struct sigma_correlation {
 struct sigma_filter {
 	bool any_rule; /* `rules: any` or an empty list */
 	const struct slice *rule_names;
+	const unsigned *rule_lines;
 	uint32_t n_rules;
 };
 

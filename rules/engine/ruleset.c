@@ -38,7 +38,8 @@ loader_report(struct loader *l, const struct loading_rule *r, unsigned line,
 }
 
 void
-loader_refuse(struct loader *l, struct loading_rule *r, const char *fmt, ...)
+loader_refuse(struct loader *l, struct loading_rule *r, unsigned line,
+    const char *fmt, ...)
 {
 	char message[512];
 	va_list ap;
@@ -50,7 +51,8 @@ loader_refuse(struct loader *l, struct loading_rule *r, const char *fmt, ...)
 	va_start(ap, fmt);
 	(void)vsnprintf(message, sizeof(message), fmt, ap);
 	va_end(ap);
-	loader_report(l, r, r->rule.line, RULE_ERROR, message);
+	loader_report(l, r, line > 0 ? line : r->rule.line, RULE_ERROR,
+	    message);
 }
 
 /* ---- entries ----------------------------------------------------------- */

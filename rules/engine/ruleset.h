@@ -41,6 +41,7 @@ struct loading_rule {
 	uint8_t visit;  /* resolving: 0 not yet, 1 in it, 2 done */
 	uint8_t height; /* of a correlation above base rules */
 	uint32_t index; /* in the ruleset */
+	uint64_t work;  /* see load_budget.c */
 };
 
 struct loader {
@@ -53,13 +54,20 @@ struct loader {
 	char **files; /* malloc'ed, sorted */
 	uint32_t n_files, cap_files;
 	struct loading_rule *current; /* what a warning is about */
+	uint64_t work, read;          /* of rules taken; of all rules read */
 };
 
 void loader_report(struct loader *l, const struct loading_rule *r,
     unsigned line, enum rule_severity severity, const char *message);
-/* Takes the rule out, with a reason. */
-void loader_refuse(struct loader *l, struct loading_rule *r, const char *fmt,
-    ...) PRINTF_LIKE(3, 4);
+/* Takes the rule out, with a reason and the line of it; 0: its first. */
+void loader_refuse(struct loader *l, struct loading_rule *r, unsigned line,
+    const char *fmt, ...) PRINTF_LIKE(4, 5);
+
+/* load_budget.c: what a load may cost; a rule beyond it is refused. */
+bool loader_may_read(const struct loader *l);
+void loader_count_read(struct loader *l, uint64_t n_matches);
+void loader_count_rule(struct loader *l, struct loading_rule *r);
+bool loader_charge(struct loader *l, struct loading_rule *r, uint64_t work);
 
 /* load_files.c: reads every file into `rules`. */
 enum rc loader_read(struct loader *l, struct error *err);

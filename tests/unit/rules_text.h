@@ -26,10 +26,11 @@ rules_text_finding(void *ctx, const struct rule_finding *f)
 		t->n += (size_t)n;
 }
 
-/* NULL if not even that could be done. */
+/* NULL if not even that could be done; with `placeholders` and `work_max`
+ * of `with`. */
 static inline struct ruleset *
-rules_text_load(struct rules_text *t, const char *text,
-    const struct conf_map *placeholders)
+rules_text_load_with(struct rules_text *t, const char *text,
+    const struct rule_options *with)
 {
 	char path[] = "/tmp/kuzet-rule-XXXXXX.yml";
 	const char *paths[] = { path };
@@ -37,7 +38,8 @@ rules_text_load(struct rules_text *t, const char *text,
 		.paths = paths,
 		.n_paths = 1,
 		.taxonomy = KUZET_SRCDIR "/rules/taxonomy",
-		.placeholders = placeholders,
+		.placeholders = with->placeholders,
+		.work_max = with->work_max,
 		.on_finding = rules_text_finding,
 		.ctx = t,
 		.lint = true,
@@ -55,6 +57,15 @@ rules_text_load(struct rules_text *t, const char *text,
 	(void)close(fd);
 	(void)unlink(path);
 	return rs;
+}
+
+static inline struct ruleset *
+rules_text_load(struct rules_text *t, const char *text,
+    const struct conf_map *placeholders)
+{
+	const struct rule_options with = { .placeholders = placeholders };
+
+	return rules_text_load_with(t, text, &with);
 }
 
 /* How many rules match the event; SIZE_MAX: no such JSON. */

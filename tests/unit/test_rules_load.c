@@ -102,7 +102,11 @@ static const struct {
 	{ "a correlation without a rule",
 	    BASE "title: c\ncorrelation: {type: event_count, rules: nobody, "
 		 "timespan: 1m, condition: {gte: 2}}\n",
-	    "\"nobody\" is not there" },
+	    "10 error the rule \"nobody\" is not there" },
+	{ "a reference that is one of many",
+	    BASE "title: c\ncorrelation:\n  type: event_count\n  timespan: 1m\n"
+		 "  condition: {gte: 2}\n  rules:\n    - base\n    - nobody\n",
+	    "16 error the rule \"nobody\" is not there" },
 	{ "a correlation with a refused rule",
 	    "title: x\nname: base\nlogsource: {}\ndetection: {}\n---\n" CORRELATION
 	    "  type: event_count\n  timespan: 1m\n"
@@ -158,7 +162,11 @@ static const struct {
 	    BASE CORRELATION "  type: event_count\n  timespan: 1m\n"
 			     "  condition: {gt: 1}\n  group-by: [u]\n"
 			     "  aliases: {u: {nobody: A}}\n",
-	    "names the rule \"nobody\"" },
+	    "16 error the alias \"u\" names the rule \"nobody\"" },
+	{ "a filter of an unknown rule",
+	    HEAD "detection: {}\n---\ntitle: f\nlogsource: {}\nfilter:\n"
+		 "  rules:\n    - nobody\n  s: {A: 1}\n  condition: not s\n",
+	    "9 warning the filter names the rule \"nobody\"" },
 	{ "a filter without rules",
 	    "title: f\nlogsource: {}\nfilter:\n  s: {A: 1}\n"
 	    "  condition: not s\n",
@@ -183,6 +191,47 @@ test_refused(void)
 		CHECK(ok, "%s is refused with a reason", refused[i].name);
 		ruleset_unref(rs);
 	}
+}
+
+static void
+test_budget(void)
+{
+	static const char text[] =
+	    "title: large\nlogsource: {product: linux}\ndetection:\n"
+	    "  s:\n    A|re: ['(a|b){1,400}c', '(d|e){1,400}f']\n"
+	    "  condition: s\n---\n"
+	    "title: small\nlogsource: {product: linux}\ndetection:\n"
+	    "  s: {A: b}\n  condition: s\n---\n"
+	    "title: filter\nlogsource: {product: linux}\nfilter:\n"
+	    "  rules: any\n  s: {A: [c, d, e, f, g, h]}\n"
+	    "  condition: not s\n";
+	struct rules_text t;
+	struct ruleset *rs = rules_text_load_with(&t, text,
+	    &(struct rule_options){ .work_max = 1000 });
+
+	CHECK(rs != NULL && ruleset_refused(rs) == 1 &&
+		strstr(t.findings, "1 error it needs ") != NULL &&
+		strstr(t.findings, "left 1000 of the 1000 that") != NULL &&
+		ruleset_count(rs) == 1 &&
+		slice_eq(ruleset_rule(rs, 0)->title, SLICE("small")),
+	    "a rule beyond what a load may cost is refused, a small one loads");
+	ruleset_unref(rs);
+	rs = rules_text_load_with(&t, text,
+	    &(struct rule_options){ .work_max = 500 });
+	CHECK(rs != NULL && ruleset_count(rs) == 0 &&
+		strstr(t.findings, "8 error it needs ") != NULL,
+	    "so is one that a filter makes larger");
+	ruleset_unref(rs);
+	rs = rules_text_load_with(&t, text,
+	    &(struct rule_options){ .work_max = 10 });
+	CHECK(rs != NULL && ruleset_count(rs) == 0 &&
+		strstr(t.findings, "8 error not read") != NULL,
+	    "what comes after much more than that is not even read");
+	ruleset_unref(rs);
+	rs = rules_text_load(&t, text, NULL);
+	CHECK(rs != NULL && ruleset_count(rs) == 2 && ruleset_refused(rs) == 0,
+	    "without such a bound all of them load");
+	ruleset_unref(rs);
 }
 
 static void
@@ -528,6 +577,7 @@ main(void)
 {
 	test_refused();
 	test_deep();
+	test_budget();
 	test_bounds();
 	test_selection_names();
 	test_info();
