@@ -255,6 +255,21 @@ by_last(struct job *j)
 	return false;
 }
 
+/*
+ * MSG; where it is empty and the structured data say everything, as Junos has
+ * it, MSGID and these.
+ */
+static struct slice
+text_behind(const struct syslog_header *h)
+{
+	struct slice sd = h->structured_data;
+
+	if (h->message.len > 0 || sd.len == 0 || h->msgid.len == 0)
+		return h->message;
+	return (struct slice){ h->msgid.ptr,
+		(size_t)(sd.ptr + sd.len - h->msgid.ptr) };
+}
+
 /* The text behind the header, or all of what a header-less source says. */
 static bool
 by_header(struct job *j)
@@ -263,7 +278,7 @@ by_header(struct job *j)
 	    j->header.program.len > 0 ? j->header.program : j->hints->program;
 
 	begin_text(j,
-	    j->header.kind != HEADER_NONE ? j->header.message : j->line);
+	    j->header.kind != HEADER_NONE ? text_behind(&j->header) : j->line);
 	return by_object(j) || by_program(j, program) || by_message(j);
 }
 
