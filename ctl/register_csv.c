@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "arena.h"
+#include "json.h"
 #include "register.h"
 #include "timestamp.h"
 #include "xalloc.h"
@@ -408,8 +409,12 @@ static void
 write_merged(const struct merge *m, struct buf *out)
 {
 	organizations_write_yaml(out, m->old);
-	for (size_t i = 0; i < m->n_owners; i++)
-		(void)buf_printf(out, "  - id: \"%s\"\n", m->owners[i]);
+	for (size_t i = 0; i < m->n_owners; i++) {
+		(void)buf_add_str(out, "  - id: ");
+		json_write_string(out,
+		    (struct slice){ m->owners[i], strlen(m->owners[i]) });
+		(void)buf_add_char(out, '\n');
+	}
 	(void)buf_add_str(out, "objects:\n");
 	for (size_t i = 0; i < m->n; i++)
 		objects_write_yaml(out, &m->list[i]);
