@@ -61,6 +61,22 @@ program_name(const struct api_program *p)
 	return p->name[0] != '\0' ? p->name : "other";
 }
 
+/* What formats and the register lack. */
+static void
+write_found(struct json_writer *w, const struct api_status *s)
+{
+	open_part(w, "unparsed_by_program");
+	for (size_t i = 0; i < s->n_programs; i++)
+		put_number(w, program_name(&s->programs[i]), s->programs[i].n);
+	json_close(w, '}');
+	open_part(w, "objects");
+	put_number(w, "registered", s->objects);
+	put_number(w, "unmonitored", s->objects_unmonitored);
+	put_number(w, "findings", s->findings);
+	put_number(w, "findings_left_out", s->findings_left_out);
+	json_close(w, '}');
+}
+
 static void
 write_status(struct buf *out, const struct figures *f)
 {
@@ -80,21 +96,12 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "duplicates_dropped", f->store.duplicates);
 	put_number(&w, "unparsed", s->unparsed);
 	json_close(&w, '}');
-	open_part(&w, "unparsed_by_program");
-	for (size_t i = 0; i < s->n_programs; i++)
-		put_number(&w, program_name(&s->programs[i]), s->programs[i].n);
-	json_close(&w, '}');
+	write_found(&w, s);
 	put_number(&w, "detections", f->store.detections);
 	put_number(&w, "incidents", f->incidents);
 	open_part(&w, "agents");
 	put_number(&w, "known", f->agents);
 	put_number(&w, "connected", s->agents_connected);
-	json_close(&w, '}');
-	open_part(&w, "objects");
-	put_number(&w, "registered", s->objects);
-	put_number(&w, "unmonitored", s->objects_unmonitored);
-	put_number(&w, "findings", s->findings);
-	put_number(&w, "findings_left_out", s->findings_left_out);
 	json_close(&w, '}');
 	open_part(&w, "outbox");
 	put_number(&w, "pending", s->outbox_pending);
