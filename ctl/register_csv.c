@@ -431,6 +431,8 @@ objects_import_csv(const char *name, struct slice text,
 	enum rc rc;
 
 	*counts = (struct objects_import){ 0 };
+	if (text.len > 0 && memchr(text.ptr, '\0', text.len) != NULL)
+		return wrong(&t, "a NUL byte: save the table as CSV in UTF-8");
 	t.arena = arena_new(ARENA_BLOCK);
 	buf_init(&t.cell, 1 << 20);
 	t.cells = xcalloc(COLUMNS + 32, sizeof(*t.cells));
