@@ -21,6 +21,7 @@
 #include "audit_feed.h"
 #include "budget.h"
 #include "findings.h"
+#include "health.h"
 #include "incidents/incidents.h"
 #include "listeners/listener.h"
 #include "log.h"
@@ -48,21 +49,16 @@ enum {
 	/* for syslog peers, whose handshakes are finished and sockets emptied */
 	DRAIN_MS = 3000,
 	DRAIN_LOOK_MS = 10,
-	WATCH_SECONDS = 60,
 };
 
 struct pipeline {
 	const char *path;                      /* borrowed */
 	const struct collector_config *config; /* borrowed */
-	int64_t started_ns;
 
 	struct loop *loop;
 	struct loop_timer *flushed, *drained;
 	int64_t drain_until_ns;
-	struct loop_timer *watch;
-	uint64_t evicted_hits, unknown_hits, unjudged_hits; /* said so far */
 	struct listener_tls tls;
-	uint64_t left_out; /* of agents' status messages; the same */
 	struct budget *budget;
 	struct presence *presence;
 	struct agents *agents;
@@ -82,6 +78,7 @@ struct pipeline {
 	struct publish *publish; /* NULL: no Kafka is configured */
 	struct api *api;
 	struct audit_feed *audit;
+	struct health *health;
 
 	/* For the API's threads: __atomic. */
 	bool ready;
@@ -396,6 +393,24 @@ start_keeper(struct pipeline *p)
 	p->keeper = keeper_new(&options);
 }
 
+static void
+start_health(struct pipeline *p)
+{
+	const struct health_of of = {
+		.loop = p->loop,
+		.workers = p->workers,
+		.store = p->store,
+		.keeper = p->keeper,
+		.incidents = p->incidents,
+		.publishes = p->publish != NULL,
+		.presence = p->presence,
+		.agents = p->agents,
+		.findings = p->findings,
+	};
+
+	p->health = health_new(&of);
+}
+
 static enum rc
 open_store(struct pipeline *p, struct error *err)
 {
@@ -433,136 +448,21 @@ start_workers(struct pipeline *p)
 	p->workers = workers_new(&options);
 }
 
-static void
-count_correlation(struct pipeline *p, struct api_status *out)
-{
-	struct correlator_stats stats;
-
-	incidents_stats(p->incidents, &stats);
-	out->hits = stats.hits;
-	out->groups = stats.groups;
-	out->late_hits = stats.late_hits;
-	out->evicted_hits = stats.evicted_hits - stats.late_hits;
-	out->unknown_hits = incidents_unknown_hits(p->incidents);
-	out->unjudged_hits = stats.unjudged_hits;
-}
-
-static void
-count_kept(struct pipeline *p, struct api_status *out)
-{
-	struct keeper_counters c;
-
-	keeper_counters(p->keeper, &c);
-	out->merged_blocks = c.blocks_before;
-	out->archived_days = c.archived;
-	out->removed_days = c.removed;
-	out->removed_events = c.removed_events;
-}
-
-/* A bound that forces something out is never silent. */
-static void
-on_watch(void *ctx)
-{
-	struct pipeline *p = ctx;
-	struct correlator_stats stats;
-	uint64_t unknown = incidents_unknown_hits(p->incidents);
-
-	incidents_stats(p->incidents, &stats);
-	if (stats.evicted_hits > p->evicted_hits)
-		log_warn("correlation left out %llu hits since the start: %llu "
-			 "came too late, for the others there was no room",
-		    (unsigned long long)stats.evicted_hits,
-		    (unsigned long long)stats.late_hits);
-	p->evicted_hits = stats.evicted_hits;
-	if (stats.unjudged_hits > p->unjudged_hits)
-		log_warn("correlation gave up waiting for what follows %llu "
-			 "hits since the start: a source is too far behind",
-		    (unsigned long long)stats.unjudged_hits);
-	p->unjudged_hits = stats.unjudged_hits;
-	if (unknown > p->unknown_hits)
-		log_warn("correlation passed over %llu hits since the start: "
-			 "their rules changed while the collector was stopped",
-		    (unsigned long long)unknown);
-	p->unknown_hits = unknown;
-	if (agents_left_out(p->agents) > p->left_out)
-		log_warn("%llu status messages of agents since the start were "
-			 "too much to keep",
-		    (unsigned long long)agents_left_out(p->agents));
-	p->left_out = agents_left_out(p->agents);
-	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
-}
-
-static void
-count_outbox(struct pipeline *p, struct api_status *out)
-{
-	struct outbox *outbox = NULL;
-	struct error err;
-
-	if (p->publish == NULL)
-		return;
-	if (outbox_open(p->store, &outbox, &err) != RC_OK ||
-	    outbox_counts(outbox, &out->outbox_pending, &out->outbox_delivered,
-		&err) != RC_OK)
-		log_warn("outbox: %s", err.text);
-	outbox_close(outbox);
-}
-
-static void
-count_objects(struct pipeline *p, struct api_status *out)
-{
-	struct findings_counters found;
-
-	findings_counters(p->findings, &found);
-	out->findings = found.told;
-	out->findings_left_out = found.left_out;
-	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
-	out->objects_unmonitored = object_watch_silent(p->objects);
-}
-
+/* In threads of the API. */
 static void
 on_status(void *ctx, struct api_status *out)
 {
 	struct pipeline *p = ctx;
-	struct workers_counters counters;
 
 	out->ready = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE);
 	if (!out->ready)
 		return;
-	workers_counters(p->workers, &counters);
-	count_outbox(p, out);
-	out->uptime_ns = loop_now() - p->started_ns;
-	out->received = counters.received;
-	out->unparsed = counters.unparsed;
-	out->n_programs = workers_unparsed(p->workers, out->programs);
-	count_objects(p, out);
-	out->correlated = incidents_position(p->incidents);
-	count_correlation(p, out);
-	count_kept(p, out);
-	out->agents_connected = presence_agents(p->presence);
+	health_status(p->health, out);
+	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
+	out->objects_unmonitored = object_watch_silent(p->objects);
 	out->rules_loaded = __atomic_load_n(&p->rules_loaded, __ATOMIC_RELAXED);
 	out->rules_refused =
 	    __atomic_load_n(&p->rules_refused, __ATOMIC_RELAXED);
-}
-
-struct agent_question {
-	struct api_agent answer;
-	api_agent_cb *cb;
-	void *ctx;
-};
-
-static void
-on_agent_says(void *ctx, const struct agent_says *says)
-{
-	struct agent_question *q = ctx;
-
-	q->answer.heard_ns = says->heard_ns;
-	q->answer.version = says->version;
-	q->answer.instance = says->instance;
-	q->answer.started = says->started;
-	q->answer.peer = says->peer;
-	q->answer.status = says->status;
-	q->answer.positions = says->positions;
-	q->cb(q->ctx, &q->answer);
 }
 
 static void
@@ -570,14 +470,8 @@ on_agent(void *ctx, struct slice owner, struct slice agent, api_agent_cb *cb,
     void *cb_ctx)
 {
 	struct pipeline *p = ctx;
-	struct agent_question q = {
-		.answer = { .connected = presence_has(p->presence, agent) },
-		.cb = cb,
-		.ctx = cb_ctx,
-	};
 
-	if (!agents_get(p->agents, owner, agent, on_agent_says, &q))
-		cb(cb_ctx, &q.answer);
+	health_agent(p->health, owner, agent, cb, cb_ctx);
 }
 
 static void
@@ -834,11 +728,9 @@ pipeline_new(const char *path, const struct collector_config *config,
 
 	p->path = path;
 	p->config = config;
-	p->started_ns = loop_now();
 	p->loop = loop_new();
 	p->flushed = loop_timer_new(p->loop, on_flushed, p);
 	p->drained = loop_timer_new(p->loop, look_drained, p);
-	p->watch = loop_timer_new(p->loop, on_watch, p);
 	p->budget = budget_new((size_t)config->memory_bytes, on_room, p);
 	p->presence = presence_new();
 	p->agents = agents_new();
@@ -856,6 +748,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 		start_writer(p);
 		start_keeper(p);
 		start_workers(p);
+		start_health(p);
 		start_reload(p);
 		rc = watch_signals(p, err);
 	}
@@ -884,7 +777,6 @@ pipeline_run(struct pipeline *p)
 	log_info("ready: %u rules, %u refused, %u log formats",
 	    ruleset_loaded(p->stages->rules), ruleset_refused(p->stages->rules),
 	    normalizer_set_count(p->stages->normalizers));
-	loop_timer_start(p->watch, WATCH_SECONDS * NS_PER_SEC);
 	loop_run(p->loop);
 	drain(p);
 }
@@ -909,9 +801,9 @@ pipeline_free(struct pipeline *p)
 	reload_free(p->reload);
 	stages_unref(p->stages);
 	listener_tls_free(&p->tls);
+	health_free(p->health);
 	loop_timer_free(p->flushed);
 	loop_timer_free(p->drained);
-	loop_timer_free(p->watch);
 	presence_free(p->presence);
 	object_watch_free(p->objects);
 	findings_free(p->findings);
