@@ -131,6 +131,8 @@ def killed():
         rng = random.Random(3)
         for i in range(4):
             time.sleep(rng.random() / 2)
+            if i == 2:
+                wait_for("a state", (w.dir / "web-1-state").is_dir)
             agent.kill()
             if i == 1:
                 collector.kill()
