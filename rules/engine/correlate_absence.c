@@ -408,7 +408,7 @@ close_windows(struct correlator *c, uint32_t group, uint32_t from, bool changed)
 	}
 	changed |= judge(c, g, from);
 	while (changed && assign_all(c, group))
-		changed = judge(c, g, 0);
+		(void)judge(c, g, 0); /* and what one left, another has */
 	if (g->win < g->n)
 		wait_for(c, group, slow);
 }

@@ -324,13 +324,19 @@ insert(struct run_state *s, const struct step *step)
 static struct found *
 add_found(struct run_state *s, unsigned from, int64_t fired_ns)
 {
-	struct found *f = &s->out->all[s->out->n++];
+	char id[33];
+	unsigned at = 0;
 
-	*f = (struct found){ .group = s->group,
+	make_id(s, &s->list[from], id);
+	/* one that was disproved may come again */
+	while (at < s->out->n && strcmp(s->out->all[at].id, id) != 0)
+		at++;
+	s->out->n += at == s->out->n ? 1 : 0;
+	s->out->all[at] = (struct found){ .group = s->group,
 		.fired_ns = fired_ns,
 		.last_ns = fired_ns };
-	make_id(s, &s->list[from], f->id);
-	return f;
+	memcpy(s->out->all[at].id, id, sizeof(id));
+	return &s->out->all[at];
 }
 
 /* With the same event first it is the same run, and what is between too. */
