@@ -596,7 +596,8 @@ after_hits(struct run_state *s)
 	for (unsigned a = 0; a < s->n; a++) {
 		unsigned b = a;
 
-		if (!s->list[a].held)
+		if (!s->list[a].held ||
+		    time_of(s, a) <= floor_ns(s) - s->rule->span_ns)
 			continue;
 		for (unsigned k = a + 1; k < s->n &&
 		     time_of(s, k) - time_of(s, b) <= s->rule->due_ns;
