@@ -24,8 +24,8 @@ enum { API_PROGRAMS = 32, API_PROGRAM_MAX = 64 };
 struct api_status {
 	bool ready; /* everything is up and the backlog is correlated */
 	int64_t uptime_ns;
-	uint64_t received;   /* events since the start */
-	uint64_t unparsed;   /* of them */
+	uint64_t received; /* events since the start */
+	uint64_t unparsed; /* of them */
 	/* Of those, by program, the commonest first; the last is the rest. */
 	struct api_program {
 		char name[API_PROGRAM_MAX];

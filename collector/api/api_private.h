@@ -20,8 +20,8 @@ struct api {
 	struct limiter *by_account; /* requests of each */
 	struct limiter *by_failure; /* failed log-ins of an address */
 
-	pthread_mutex_t lock;  /* of `rules` and `objects` */
-	struct ruleset *rules; /* counted; NULL: none said yet */
+	pthread_mutex_t lock;    /* of `rules` and `objects` */
+	struct ruleset *rules;   /* counted; NULL: none said yet */
 	struct objects *objects; /* counted; NULL: there is no register */
 	int64_t started_ns;
 };

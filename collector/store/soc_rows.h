@@ -10,7 +10,7 @@
  "i.id, i.owner, i.rule, i.title, i.author, i.tags, i.digest,"                 \
  " i.level, coalesce(i.edited_status, i.status),"                              \
  " coalesce(i.edited_reason, i.reason), i.first_seen,"                         \
- " i.last_seen, i.fired, i.grp, i.events, i.agents, i.revision, i.assignee,"        \
+ " i.last_seen, i.fired, i.grp, i.events, i.agents, i.revision, i.assignee,"   \
  " i.owner_about, i.objects"
 enum { N_INCIDENT_COLUMNS = 20 };
 

@@ -92,6 +92,7 @@ remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
 static void
 remove_world(void)
 {
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
 	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 

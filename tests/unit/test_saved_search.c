@@ -128,9 +128,9 @@ changes_are_of_what_was_seen(void)
 	    "nobody replaces another's");
 	CHECK(saved_search_remove(store, s.account, s.id, &err) == RC_EOF,
 	    "nor removes it");
-	CHECK(saved_search_remove(store, anna, s.id, &err) == RC_OK &&
-		saved_search_remove(store, anna, s.id, &err) == RC_EOF,
-	    "its owner does, once");
+	CHECK(saved_search_remove(store, anna, s.id, &err) == RC_OK,
+	    "its owner does");
+	CHECK(saved_search_remove(store, anna, s.id, &err) == RC_EOF, "once");
 }
 
 static void
