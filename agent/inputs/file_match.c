@@ -50,6 +50,14 @@ stranger_open(struct file_set *s, const char *path, struct stranger *out)
 	return true;
 }
 
+bool
+stranger_is_known(const struct file_set *s, const struct stranger *f)
+{
+	struct file_id id = file_id_of(&f->st);
+
+	return file_set_find(s, &id) != NULL;
+}
+
 void
 stranger_close(struct stranger *f)
 {

@@ -59,7 +59,8 @@ meet_missed(struct file_set *s, const struct tail *t, const struct candidate *c)
 
 	if (!stranger_open(s, c->path, &file))
 		return NULL;
-	match = stranger_match(s, &file, &of);
+	match = stranger_is_known(s, &file) ? MATCH_COPY
+					    : stranger_match(s, &file, &of);
 	if (match == MATCH_HEIR)
 		file_adopt(s, of, &file);
 	else if (match == MATCH_NONE)

@@ -157,6 +157,10 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 
 	if (!stranger_open(s, c->path, &file))
 		return;
+	if (stranger_is_known(s, &file)) {
+		stranger_close(&file);
+		return;
+	}
 	switch (stranger_match(s, &file, &of)) {
 	case MATCH_HEIR:
 		file_set_say(s, LOG_LEVEL_INFO, "%s continues %s", c->path,

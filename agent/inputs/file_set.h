@@ -166,6 +166,8 @@ struct stranger {
 /* Opens it and reads its head; false: not now (said where it matters). */
 bool stranger_open(struct file_set *s, const char *path, struct stranger *out);
 void stranger_close(struct stranger *f);
+/* Somebody has it: names have moved between their listing and the opening. */
+bool stranger_is_known(const struct file_set *s, const struct stranger *f);
 
 enum match {
 	MATCH_NONE, /* it holds something else */
