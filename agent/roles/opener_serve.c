@@ -170,11 +170,13 @@ on_name(void *ctx, const char *path, const struct opener_stat *st)
 static enum rc
 give_names(struct opener_client *c, struct cursor *k)
 {
-	struct slice rest = { k->names.ptr + k->at, k->names.len - k->at };
-	struct slice before = rest;
+	struct slice rest = buf_slice(&k->names), before;
 	struct opener_node node;
 	bool cut;
 
+	if (k->at > 0) /* an empty list has no bytes to point into */
+		rest = (struct slice){ rest.ptr + k->at, rest.len - k->at };
+	before = rest;
 	while (wire_node_take(&rest, &node) == RC_OK &&
 	    buf_add(&c->body, before.ptr, before.len - rest.len)) {
 		k->at += before.len - rest.len;
