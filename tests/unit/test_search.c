@@ -1111,6 +1111,115 @@ a_cursor_of_somebody_else_is_refused(struct store *s)
 	search_free(q);
 }
 
+/* ---- several days of arrival ---------------------------------------------------- */
+
+enum { A_BATCH = 30, BATCHES = 6 };
+
+struct times {
+	int64_t list[A_BATCH * BATCHES];
+	size_t n;
+};
+
+static bool
+add_time(void *ctx, const struct event *ev)
+{
+	struct times *t = ctx;
+
+	t->list[t->n++] = ev->time_ns;
+	return t->n < sizeof(t->list) / sizeof(t->list[0]);
+}
+
+/* Events come late, and a clock is ahead over the end of the day. */
+static struct store *
+make_days(const char *dir)
+{
+	static const struct {
+		unsigned arrives; /* day */
+		int64_t second;   /* of the first event, of day 0 */
+	} batches[BATCHES] = { { 0, 1000 }, { 0, 86400 - 20 }, { 1, 500 },
+		{ 1, 86400 + 50 }, { 2, 86400 - 40 }, { 2, 86400 + 40 } };
+	const int64_t day0 = T0 - T0 % DAY;
+	struct store *s = fixture_open(dir);
+
+	for (unsigned i = 0; i < BATCHES; i++) {
+		int64_t noon = day0 + batches[i].arrives * DAY + 43200 * SECOND;
+		const struct fixture_batch f = {
+			.offset = UINT64_C(100000) * (i + 1),
+			.time_ns = day0 + batches[i].second * SECOND,
+			/* the clock of the second is 10 s ahead */
+			.arrival_ns = i == 1 ? day0 + DAY - 10 * SECOND : noon,
+			.n = A_BATCH,
+			.stream = 1,
+		};
+		struct log_record r;
+
+		if (fixture_append(s, &f, &r, &err) != RC_OK)
+			abort();
+		log_record_fini(&r);
+	}
+	return s;
+}
+
+/* The first `limit` of the sort, 0: all, at a time from `since_ns` on. */
+static void
+times_of(struct store *s, enum search_sort sort, uint64_t limit,
+    int64_t since_ns, struct times *out)
+{
+	struct search_page page = { .sort = sort, .limit = limit };
+	struct search_request r = { .since_ns = since_ns,
+		.until_ns = INT64_MAX };
+	struct search_query *q;
+	size_t column;
+
+	out->n = 0;
+	(void)search_parse(SLICE(""), T0, &q, &column, &err);
+	r.query = q;
+	if (search_events(s, &r, &page, add_time, out, &err) != RC_OK)
+		(void)printf("# %s\n", err.text);
+	search_free(q);
+}
+
+static int
+compare_times(const void *a, const void *b)
+{
+	const int64_t *x = a, *y = b;
+
+	return (*x > *y) - (*x < *y);
+}
+
+static void
+days_are_sorted_together(void)
+{
+	char *dir = fixture_folder();
+	struct store *s = make_days(dir);
+	const int64_t second_day = T0 - T0 % DAY + DAY;
+	struct times want, got;
+	bool newest = true, oldest = true;
+
+	times_of(s, SEARCH_ARRIVAL, 0, INT64_MIN, &want);
+	CHECK(want.n == (size_t)A_BATCH * BATCHES, "all events of the days");
+	qsort(want.list, want.n, sizeof(want.list[0]), compare_times);
+	for (uint64_t limit = 1; limit <= want.n; limit += 7) {
+		times_of(s, SEARCH_NEWEST, limit, INT64_MIN, &got);
+		newest &= got.n == limit;
+		for (size_t i = 0; i < got.n; i++)
+			newest &= got.list[i] == want.list[want.n - 1 - i];
+		times_of(s, SEARCH_OLDEST, limit, INT64_MIN, &got);
+		oldest &= got.n == limit;
+		for (size_t i = 0; i < got.n; i++)
+			oldest &= got.list[i] == want.list[i];
+	}
+	CHECK(newest, "the newest come first, in whatever file they are");
+	CHECK(oldest, "and the oldest");
+	times_of(s, SEARCH_ARRIVAL, 0, second_day, &got);
+	for (size_t i = 0; i < want.n; i++)
+		got.n -= want.list[i] >= second_day;
+	CHECK(got.n == 0,
+	    "no day is passed over that has an event of the time");
+	store_close(s);
+	fixture_remove(dir);
+}
+
 int
 main(void)
 {
@@ -1130,6 +1239,7 @@ main(void)
 	identities_and_owners(s);
 	a_query_can_be_cancelled(s);
 	a_cursor_of_somebody_else_is_refused(s);
+	days_are_sorted_together();
 	store_close(s);
 	free(all);
 	arena_free(kept);
