@@ -17,6 +17,10 @@
 
 struct tls_files {
 	const char *ca;          /* PEM, one or more certificates */
+	const char *pin;         /* of a client: SHA-256 (hex) of a certificate
+				  * that is trusted as well where the server
+				  * shows it in its chain; `ca` may be NULL
+				  * then; NULL: none */
 	const char *certificate; /* PEM chain, own first; NULL: a client that
 				  * shows none */
 	const char *key;         /* PEM, must fit the certificate */
@@ -34,6 +38,10 @@ enum rc tls_context_new(enum tls_role role, const struct tls_files *files,
 void tls_context_free(struct tls_context *ctx); /* NULL is fine */
 /* One more user, who frees it as well. */
 struct tls_context *tls_context_share(struct tls_context *ctx);
+
+/* SHA-256 of the last certificate that a server's peers are shown: the root
+ * where `ca` has it. */
+void tls_context_anchor(const struct tls_context *ctx, char out[SHA256_TEXT]);
 
 struct tls;
 
@@ -66,6 +74,8 @@ bool tls_pending(const struct tls *t);
 
 /* Subject CN of the peer; empty before the handshake is done. */
 const char *tls_peer_name(const struct tls *t);
+/* SHA-256 of its certificate. */
+void tls_peer_certificate(const struct tls *t, char out[SHA256_TEXT]);
 bool tls_resumed(const struct tls *t);
 int tls_fd(const struct tls *t);
 
@@ -80,6 +90,10 @@ struct ssl_st *tls_server_new(struct tls_context *ctx, void (*gone)(void *tag),
 void *tls_server_tag(const struct ssl_st *ssl);
 /* SHA-256 of the certificate that the peer has shown; empty: none. */
 void tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT]);
+
+/* Its subject's CN; empty: none. */
+enum { TLS_PEER_NAME = 256 };
+void tls_server_peer_name(const struct ssl_st *ssl, char out[TLS_PEER_NAME]);
 
 /* Subject CN of a PEM certificate. */
 enum rc tls_certificate_name(const char *path, char *out, size_t room,

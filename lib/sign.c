@@ -13,6 +13,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "tls_private.h"
 #include "xalloc.h"
 
 struct signer {
@@ -38,14 +39,7 @@ must(bool ok)
 static void
 fill_id(struct signer *s)
 {
-	uint8_t digest[SHA256_BYTES];
-	unsigned char *der = NULL;
-	int n = i2d_PUBKEY(s->key, &der);
-
-	must(n > 0);
-	sha256_of((struct slice){ (const char *)der, (size_t)n }, digest);
-	OPENSSL_free(der);
-	hex_text(digest, sizeof(digest), s->id);
+	must(tls_key_digest(s->key, s->id));
 }
 
 static void
@@ -63,41 +57,16 @@ public_pem(EVP_PKEY *key, struct buf *out)
 
 /* ---- the private key ---------------------------------------------------- */
 
-/* Beside the name first, then under it: never half a key. */
 static enum rc
 key_make(const char *path, struct error *err)
 {
-	char beside[4096];
 	EVP_PKEY *key = EVP_PKEY_Q_keygen(NULL, NULL, "ED25519");
-	FILE *f = NULL;
-	int fd;
-	bool ok;
+	enum rc rc;
 
 	must(key != NULL);
-	if ((size_t)snprintf(beside, sizeof(beside), "%s.new", path) >=
-	    sizeof(beside)) {
-		EVP_PKEY_free(key);
-		return error_set(err, RC_INVALID, "%s: the path is too long",
-		    path);
-	}
-	(void)unlink(beside);
-	fd = open(beside, O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, 0600);
-	if (fd >= 0)
-		f = fdopen(fd, "w");
-	ok = f != NULL &&
-	    PEM_write_PrivateKey(f, key, NULL, NULL, 0, NULL, NULL) == 1 &&
-	    fflush(f) == 0 && fsync(fd) == 0 && rename(beside, path) == 0;
-	if (!ok)
-		(void)error_set_errno(err, errno, "cannot make the key %s",
-		    path);
-	if (f != NULL)
-		(void)fclose(f);
-	else if (fd >= 0)
-		(void)close(fd);
-	if (!ok)
-		(void)unlink(beside);
+	rc = tls_write_key(key, path, err);
 	EVP_PKEY_free(key);
-	return ok ? RC_OK : err->code;
+	return rc;
 }
 
 static enum rc

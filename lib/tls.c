@@ -134,6 +134,61 @@ on_verify(int ok, X509_STORE_CTX *store)
 	return ok;
 }
 
+/* The certificate of that digest among those that the server shows. */
+static X509 *
+find_pinned(X509_STORE_CTX *store, const char *pin)
+{
+	STACK_OF(X509) *shown = X509_STORE_CTX_get0_untrusted(store);
+	char digest[SHA256_TEXT];
+
+	for (int i = 0; i < sk_X509_num(shown); i++) {
+		tls_digest(sk_X509_value(shown, i), digest);
+		if (strcmp(digest, pin) == 0)
+			return sk_X509_value(shown, i);
+	}
+	return NULL;
+}
+
+static int
+refuse_unpinned(X509_STORE_CTX *store, const char *pin)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store,
+	    SSL_get_ex_data_X509_STORE_CTX_idx());
+	struct tls *t = SSL_get_ex_data(ssl, connection_index);
+	char subject[TLS_SUBJECT];
+
+	tls_subject(X509_STORE_CTX_get0_cert(store), subject);
+	(void)snprintf(t->refused, sizeof(t->refused),
+	    "%s: none of the certificates that it shows has the fingerprint "
+	    "%s",
+	    subject, pin);
+	X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_UNTRUSTED);
+	return 0;
+}
+
+/* Who holds the pin is an authority; everything else is checked as always. */
+int
+tls_verify_pinned(X509_STORE_CTX *store, void *arg)
+{
+	const struct tls_context *ctx = arg;
+	X509 *pinned = find_pinned(store, ctx->pin);
+	STACK_OF(X509) *trusted = NULL;
+	int ok;
+
+	if (pinned == NULL && !ctx->has_ca)
+		return refuse_unpinned(store, ctx->pin);
+	if (pinned == NULL)
+		return X509_verify_cert(store);
+	trusted = sk_X509_new_null();
+	must(trusted != NULL && sk_X509_push(trusted, pinned) > 0);
+	X509_STORE_CTX_set0_trusted_stack(store, trusted);
+	X509_STORE_CTX_set_flags(store, X509_V_FLAG_PARTIAL_CHAIN);
+	ok = X509_verify_cert(store);
+	X509_STORE_CTX_set0_trusted_stack(store, NULL);
+	sk_X509_free(trusted);
+	return ok;
+}
+
 /* The name that the server's certificate must have; SNI for names only. */
 static void
 expect_host(struct tls *t)
@@ -397,6 +452,17 @@ const char *
 tls_peer_name(const struct tls *t)
 {
 	return t->peer;
+}
+
+void
+tls_peer_certificate(const struct tls *t, char out[SHA256_TEXT])
+{
+	X509 *cert = SSL_get1_peer_certificate(t->ssl);
+
+	out[0] = '\0';
+	if (cert != NULL)
+		tls_digest(cert, out);
+	X509_free(cert);
 }
 
 bool

@@ -94,9 +94,20 @@ tls_common_name(const X509 *cert, char *out, size_t room)
 	return ok;
 }
 
-/* Never asks the terminal. */
-static int
-no_passphrase(char *out, int room, int writing, void *ctx)
+void
+tls_digest(const X509 *cert, char out[SHA256_TEXT])
+{
+	unsigned char digest[EVP_MAX_MD_SIZE];
+	unsigned len = 0;
+
+	out[0] = '\0';
+	if (X509_digest(cert, EVP_sha256(), digest, &len) == 1 &&
+	    len == SHA256_BYTES)
+		hex_text(digest, len, out);
+}
+
+int
+tls_no_passphrase(char *out, int room, int writing, void *ctx)
 {
 	if (room > 0)
 		out[0] = '\0';
@@ -176,8 +187,8 @@ load_certificate(struct tls_context *ctx, const char *path, struct error *err)
 }
 
 /* The file that is checked is the one that is read. */
-static enum rc
-open_key(const char *path, FILE **out, struct error *err)
+enum rc
+tls_open_key(const char *path, FILE **out, struct error *err)
 {
 	FILE *f = fopen(path, "rbe");
 	struct stat st;
@@ -205,11 +216,11 @@ load_key(SSL_CTX *ssl, const struct tls_files *files, struct error *err)
 {
 	EVP_PKEY *key;
 	FILE *f = NULL;
-	enum rc rc = open_key(files->key, &f, err);
+	enum rc rc = tls_open_key(files->key, &f, err);
 
 	if (rc != RC_OK)
 		return rc;
-	key = PEM_read_PrivateKey(f, NULL, no_passphrase, NULL);
+	key = PEM_read_PrivateKey(f, NULL, tls_no_passphrase, NULL);
 	(void)fclose(f);
 	if (key == NULL)
 		return fail_file(files->key,
@@ -226,12 +237,35 @@ load_key(SSL_CTX *ssl, const struct tls_files *files, struct error *err)
 	return rc;
 }
 
+/*
+ * Up to the root where `ca` has it, so that a client that knows no more than
+ * the root's fingerprint can verify us.
+ */
+static void
+complete_chain(SSL_CTX *ssl)
+{
+	(void)SSL_CTX_build_cert_chain(ssl,
+	    SSL_BUILD_CHAIN_FLAG_UNTRUSTED | SSL_BUILD_CHAIN_FLAG_IGNORE_ERROR |
+		SSL_BUILD_CHAIN_FLAG_CLEAR_ERROR);
+	ERR_clear_error();
+}
+
 static enum rc
 load_files(struct tls_context *ctx, const struct tls_files *files,
     struct error *err)
 {
-	enum rc rc = load_ca(ctx->ssl, ctx->role, files->ca, err);
+	enum rc rc = RC_OK;
 
+	if (files->pin != NULL) {
+		(void)snprintf(ctx->pin, sizeof(ctx->pin), "%s", files->pin);
+		SSL_CTX_set_cert_verify_callback(ctx->ssl, tls_verify_pinned,
+		    ctx);
+	}
+	ctx->has_ca = files->ca != NULL;
+	if (ctx->has_ca)
+		rc = load_ca(ctx->ssl, ctx->role, files->ca, err);
+	else if (files->pin == NULL)
+		rc = error_set(err, RC_INVALID, "no CA certificates are named");
 	if (rc == RC_OK && files->crl != NULL)
 		rc = load_crl(ctx->ssl, files->crl, err);
 	if (rc == RC_OK && files->certificate == NULL)
@@ -243,6 +277,8 @@ load_files(struct tls_context *ctx, const struct tls_files *files,
 		rc = load_certificate(ctx, files->certificate, err);
 	if (rc == RC_OK)
 		rc = load_key(ctx->ssl, files, err);
+	if (rc == RC_OK && ctx->role == TLS_SERVER)
+		complete_chain(ctx->ssl);
 	return rc;
 }
 
@@ -304,6 +340,20 @@ tls_context_new(enum tls_role role, const struct tls_files *files,
 	return RC_OK;
 }
 
+void
+tls_context_anchor(const struct tls_context *ctx, char out[SHA256_TEXT])
+{
+	STACK_OF(X509) *chain = NULL;
+	const X509 *last = SSL_CTX_get0_certificate(ctx->ssl);
+
+	out[0] = '\0';
+	if (SSL_CTX_get0_chain_certs(ctx->ssl, &chain) == 1 && chain != NULL &&
+	    sk_X509_num(chain) > 0)
+		last = sk_X509_value(chain, sk_X509_num(chain) - 1);
+	if (last != NULL)
+		tls_digest(last, out);
+}
+
 struct tls_context *
 tls_context_share(struct tls_context *ctx)
 {
@@ -362,7 +412,7 @@ tls_certificate_name(const char *path, char *out, size_t room,
 
 	if (f == NULL)
 		return error_set_errno(err, errno, "%s", path);
-	cert = PEM_read_X509(f, NULL, no_passphrase, NULL);
+	cert = PEM_read_X509(f, NULL, tls_no_passphrase, NULL);
 	(void)fclose(f);
 	if (cert == NULL)
 		return fail_file(path, "no certificate", err);
@@ -378,18 +428,15 @@ tls_certificate_digest(const char *path, char out[SHA256_TEXT],
     struct error *err)
 {
 	FILE *f = fopen(path, "rbe");
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
 	X509 *cert;
 
 	if (f == NULL)
 		return error_set_errno(err, errno, "%s", path);
-	cert = PEM_read_X509(f, NULL, no_passphrase, NULL);
+	cert = PEM_read_X509(f, NULL, tls_no_passphrase, NULL);
 	(void)fclose(f);
 	if (cert == NULL)
 		return fail_file(path, "no certificate", err);
-	if (X509_digest(cert, EVP_sha256(), digest, &len) == 1)
-		hex_text(digest, SHA256_BYTES, out);
+	tls_digest(cert, out);
 	X509_free(cert);
-	return len == SHA256_BYTES ? RC_OK : fail_file(path, "no digest", err);
+	return out[0] != '\0' ? RC_OK : fail_file(path, "no digest", err);
 }

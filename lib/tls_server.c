@@ -5,7 +5,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "digest.h"
 #include "tls_private.h"
 #include "xalloc.h"
 
@@ -81,18 +80,6 @@ tls_server_tag(const struct ssl_st *ssl)
 	return t != NULL ? t->ctx : NULL;
 }
 
-static void
-digest_text(const X509 *cert, char out[SHA256_TEXT])
-{
-	unsigned char digest[EVP_MAX_MD_SIZE];
-	unsigned len = 0;
-
-	out[0] = '\0';
-	if (X509_digest(cert, EVP_sha256(), digest, &len) == 1 &&
-	    len == SHA256_BYTES)
-		hex_text(digest, len, out);
-}
-
 void
 tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT])
 {
@@ -100,6 +87,17 @@ tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT])
 
 	out[0] = '\0';
 	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
-		digest_text(cert, out);
+		tls_digest(cert, out);
+	X509_free(cert);
+}
+
+void
+tls_server_peer_name(const struct ssl_st *ssl, char out[TLS_PEER_NAME])
+{
+	X509 *cert = SSL_get1_peer_certificate(ssl);
+
+	out[0] = '\0';
+	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
+		(void)tls_common_name(cert, out, TLS_PEER_NAME);
 	X509_free(cert);
 }

@@ -18,7 +18,7 @@ import sys
 PLACES = {
     "event2/": ("lib/loop.c", "collector/api/http"),
     "openssl/": ("lib/tls.c", "lib/tls_", "lib/digest.c", "lib/secret.c",
-                 "lib/sign.c", "lib/tsa.c"),
+                 "lib/sign.c", "lib/tsa.c", "lib/authority.c"),
     "sqlite3.h": ("include/sql.h", "lib/sql.c", "collector/store/"),
     "hs.h": ("rules/engine/", "collector/search/sweep.c"),
     "hs/": ("rules/engine/",),

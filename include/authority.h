@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * The collector's own certificate authority: signs the requests of agents.  A
+ * certificate of it is good for clients only (extendedKeyUsage clientAuth), so
+ * that no agent can stand in for a collector.  By OpenSSL, in lib/authority.c.
+ */
+#pragma once
+
+#include "certificate.h"
+
+struct authority_files {
+	const char *certificate; /* PEM; the first one in it signs */
+	const char *key;         /* PEM, its private key */
+	const char *trust;       /* PEM: what agents verify collectors with */
+};
+
+/* Immutable, shared, counted: free when yours is done. */
+struct authority;
+
+/*
+ * RC_DENIED: others can read the key.  RC_INVALID: the key does not fit, the
+ * certificate is no authority's, or is over.
+ */
+enum rc authority_open(const struct authority_files *files,
+    struct authority **out, struct error *err);
+struct authority *authority_share(struct authority *a);
+void authority_free(struct authority *a); /* NULL is fine */
+
+/* The authorities' certificates that agents get, PEM. */
+struct slice authority_trust(const struct authority *a);
+
+/*
+ * A request from a stranger: at most REQUEST_PEM_MAX bytes, a key on P-256 or
+ * P-384, signed by it.  Nothing that it asks for counts but name and key.
+ */
+struct authority_request;
+enum rc authority_request_read(struct slice pem, struct authority_request **out,
+    struct error *err);
+void authority_request_free(struct authority_request *r); /* NULL is fine */
+/* The subject's CN as asked for; empty where it is no valid name. */
+const char *authority_request_name(const struct authority_request *r);
+/* SHA-256 of its public key. */
+const char *authority_request_key(const struct authority_request *r);
+
+struct authority_order {
+	const char *name;
+	int64_t now_ns, lifetime_ns;
+};
+/*
+ * Signs for that name: good from five minutes ago (clocks differ) for
+ * `lifetime_ns` from now, but not longer than the authority itself.  Appends the
+ * chain as PEM, the new certificate first.
+ */
+enum rc authority_sign(const struct authority *a,
+    const struct authority_request *r, const struct authority_order *order,
+    struct certificate *out, struct buf *pem, struct error *err);
