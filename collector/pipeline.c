@@ -453,10 +453,16 @@ static void
 on_status(void *ctx, struct api_status *out)
 {
 	struct pipeline *p = ctx;
+	struct reload_report reload;
 
 	out->ready = __atomic_load_n(&p->ready, __ATOMIC_ACQUIRE);
 	if (!out->ready)
 		return;
+	reload_report(p->reload, &reload);
+	out->reload.number = reload.number;
+	out->reload.state = reload_state_name(reload.state);
+	memcpy(out->reload.message, reload.message,
+	    sizeof(out->reload.message));
 	health_status(p->health, out);
 	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
 	out->objects_unmonitored = object_watch_silent(p->objects);
@@ -475,20 +481,20 @@ on_agent(void *ctx, struct slice owner, struct slice agent, api_agent_cb *cb,
 }
 
 static void
-begin_reload(void *ctx)
+on_objects_changed(void *ctx)
 {
 	struct pipeline *p = ctx;
 
-	reload_begin(p->reload);
+	(void)reload_begin(p->reload);
 }
 
 /* In a thread of the API. */
-static void
+static uint64_t
 on_reload_asked(void *ctx)
 {
 	struct pipeline *p = ctx;
 
-	loop_post(p->loop, begin_reload, p);
+	return reload_begin(p->reload);
 }
 
 /* In the auditor's thread. */
@@ -599,8 +605,10 @@ replace_stages(void *ctx, struct stages *stages)
 static void
 on_reload(void *ctx, int signo)
 {
+	struct pipeline *p = ctx;
+
 	(void)signo;
-	begin_reload(ctx);
+	(void)reload_begin(p->reload);
 }
 
 static void
@@ -629,7 +637,7 @@ start_objects(struct pipeline *p)
 		.objects = p->stages->objects,
 		.findings = p->findings,
 		.submit = on_piece,
-		.changed = begin_reload,
+		.changed = on_objects_changed,
 		.ctx = p,
 	};
 

@@ -8,6 +8,9 @@
  * what they matched with the old rules is committed and correlated by the old
  * rules, then correlation gets the new ones, then the workers, and they go on.
  * So no hit meets a correlation that does not know its rule.
+ *
+ * While the disk takes nothing that cannot be: everything stays as it is, the
+ * workers work, it is said, and the change comes as soon as the store can write.
  */
 #pragma once
 
@@ -43,11 +46,27 @@ struct reload_options {
 
 struct reload;
 
-/* All in the loop's thread. */
+/* In the loop's thread, as all where nothing else is said. */
 struct reload *reload_new(const struct reload_options *options);
 
-/* While one goes on: another one after it. */
-void reload_begin(struct reload *r);
+/* Any thread.  While one goes on: another one after it.  Its number, from 1. */
+uint64_t reload_begin(struct reload *r);
+
+enum reload_state {
+	RELOAD_NONE,
+	RELOAD_READING,
+	RELOAD_WAITING, /* for the store */
+	RELOAD_DONE,
+	RELOAD_REFUSED,
+};
+struct reload_report {
+	uint64_t number; /* of the newest that has ended */
+	enum reload_state state;
+	char message[sizeof((struct error){ .code = RC_OK }.text)];
+};
+/* Any thread. */
+void reload_report(struct reload *r, struct reload_report *out);
+const char *reload_state_name(enum reload_state state);
 
 /*
  * Waits for the one that goes on and begins none any more; after

@@ -7,6 +7,7 @@
 
 #include "enrich/enrich_object.h"
 #include "log.h"
+#include "loop.h"
 #include "queue.h"
 #include "xalloc.h"
 
@@ -398,13 +399,17 @@ workers_new(const struct workers_options *options)
 {
 	struct workers *pool =
 	    xzalloc(sizeof(*pool) + options->n * sizeof(pool->workers[0]));
+	pthread_condattr_t attr;
 
 	pool->options = *options;
 	pool->pieces = queue_new(options->max_queued);
 	(void)pthread_mutex_init(&pool->lock, NULL);
 	(void)pthread_mutex_init(&pool->programs_lock, NULL);
 	pool->n_programs = 1;
-	(void)pthread_cond_init(&pool->moved, NULL);
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
+	(void)pthread_cond_init(&pool->moved, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	pool->stages = stages_ref(options->stages);
 	pool->n = options->n;
 	for (size_t i = 0; i < pool->n; i++) {
@@ -446,14 +451,22 @@ workers_set_stages(struct workers *w, struct stages *stages)
 	stages_unref(old);
 }
 
-void
-workers_pause(struct workers *w)
+bool
+workers_pause(struct workers *w, int64_t timeout_ns)
 {
+	int64_t end_ns = loop_now() + timeout_ns;
+	const struct timespec until = { .tv_sec = end_ns / NS_PER_SEC,
+		.tv_nsec = end_ns % NS_PER_SEC };
+	bool quiet;
+	int rc = 0;
+
 	(void)pthread_mutex_lock(&w->lock);
 	w->paused = true;
-	while (w->busy > 0)
-		(void)pthread_cond_wait(&w->moved, &w->lock);
+	while (rc == 0 && w->busy > 0)
+		rc = pthread_cond_timedwait(&w->moved, &w->lock, &until);
+	quiet = w->busy == 0;
 	(void)pthread_mutex_unlock(&w->lock);
+	return quiet;
 }
 
 void

@@ -37,10 +37,11 @@ bool workers_submit(struct workers *w, struct piece *p);
 void workers_set_stages(struct workers *w, struct stages *stages);
 
 /*
- * No further piece is begun until workers_resume(); returns when none is being
- * worked on and all their batches have been handed on.
+ * No further piece is begun until workers_resume(); waits until none is being
+ * worked on and all their batches have been handed on.  False: not within that
+ * time; it is a pause all the same, and may be waited for again.
  */
-void workers_pause(struct workers *w);
+bool workers_pause(struct workers *w, int64_t timeout_ns);
 void workers_resume(struct workers *w);
 
 /* Works off what is queued, then ends; not while paused.  NULL is fine. */

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* kuzetctl rules: what an analyst does with rules, offline. */
+/* kuzetctl rules: what an analyst does with rules, offline but for reload. */
+#include <getopt.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -8,23 +9,29 @@
 
 static const struct {
 	const char *name;
-	int (*run)(bool json, int argc, char *argv[]);
+	int (*offline)(bool json, int argc, char *argv[]);
+	/* the one that asks the collector */
+	int (*online)(const struct global_options *global, int argc,
+	    char *argv[]);
 	const char *summary;
 } subcommands[] = {
-	{ "check", rules_check,
+	{ "check", rules_check, NULL,
 	    "validate rules: kuzetctl rules check PATH..." },
-	{ "coverage", rules_coverage,
+	{ "coverage", rules_coverage, NULL,
 	    "which ATT&CK techniques the rules speak of" },
-	{ "explain", rules_explain,
+	{ "explain", rules_explain, NULL,
 	    "why a rule matches: kuzetctl rules explain --rule ID "
 	    "--event FILE" },
-	{ "match", rules_match,
+	{ "match", rules_match, NULL,
 	    "run rules over events: kuzetctl rules match --rules PATH... "
 	    "--events FILE" },
-	{ "replay", rules_replay,
+	{ "reload", NULL, rules_reload,
+	    "have the collector read its rules again" },
+	{ "replay", rules_replay, NULL,
 	    "what rules would have raised: kuzetctl rules replay --rules "
 	    "PATH... --since 30d" },
-	{ "test", rules_test, "run scenarios: kuzetctl rules test DIR..." },
+	{ "test", rules_test, NULL,
+	    "run scenarios: kuzetctl rules test DIR..." },
 };
 enum { N_SUBCOMMANDS = sizeof(subcommands) / sizeof(subcommands[0]) };
 
@@ -41,13 +48,23 @@ usage(FILE *out)
 }
 
 static int
+run_subcommand(size_t i, const struct global_options *global, int argc,
+    char *argv[])
+{
+	optind = 0;
+	if (subcommands[i].online != NULL)
+		return subcommands[i].online(global, argc, argv);
+	return subcommands[i].offline(global->json, argc, argv);
+}
+
+static int
 run(const struct global_options *global, int argc, char *argv[])
 {
-	bool json = global->json;
+	struct global_options own = *global;
 	int at = 1;
 
 	while (at < argc && strcmp(argv[at], "--json") == 0) {
-		json = true;
+		own.json = true;
 		at++;
 	}
 	if (at >= argc) {
@@ -60,7 +77,7 @@ run(const struct global_options *global, int argc, char *argv[])
 	}
 	for (size_t i = 0; i < N_SUBCOMMANDS; i++)
 		if (strcmp(argv[at], subcommands[i].name) == 0)
-			return subcommands[i].run(json, argc - at, argv + at);
+			return run_subcommand(i, &own, argc - at, argv + at);
 	(void)fprintf(stderr, "kuzetctl rules: no subcommand \"%s\"\n",
 	    argv[at]);
 	usage(stderr);
@@ -69,6 +86,6 @@ run(const struct global_options *global, int argc, char *argv[])
 
 const struct command cmd_rules = {
 	.name = "rules",
-	.summary = "check rules, run them over events, offline",
+	.summary = "check rules, run them over events, reload them",
 	.run = run,
 };

@@ -40,6 +40,7 @@ print_human(const struct event *ev)
 		{ "incidents published", "outbox.delivered" },
 		{ "rules loaded", "rules.loaded" },
 		{ "rules refused", "rules.refused" },
+		{ "last reload", "reload.state" },
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {

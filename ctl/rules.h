@@ -14,6 +14,7 @@ int rules_check(bool json, int argc, char *argv[]);
 int rules_coverage(bool json, int argc, char *argv[]);
 int rules_explain(bool json, int argc, char *argv[]);
 int rules_match(bool json, int argc, char *argv[]);
+int rules_reload(const struct global_options *global, int argc, char *argv[]);
 int rules_replay(bool json, int argc, char *argv[]);
 int rules_test(bool json, int argc, char *argv[]);
 

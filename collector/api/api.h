@@ -44,6 +44,11 @@ struct api_status {
 	uint64_t unjudged_hits; /* a source was too far behind to wait for */
 	/* What the store's keeper did since the start. */
 	uint64_t merged_blocks, archived_days, removed_days, removed_events;
+	struct api_reload {
+		uint64_t number;    /* of the newest that has ended */
+		const char *state;  /* constant; NULL: there was none */
+		char message[1024]; /* why it waits or was refused */
+	} reload;
 };
 
 /* What an agent said of itself last; "" where it said nothing. */
@@ -74,8 +79,8 @@ struct api_options {
 	/* The same; calls back once. */
 	void (*agent)(void *ctx, struct slice owner, struct slice agent,
 	    api_agent_cb *cb, void *cb_ctx);
-	void (*reload)(void *ctx);  /* begins to; may be NULL */
-	void (*audited)(void *ctx); /* new entries; may be NULL */
+	uint64_t (*reload)(void *ctx); /* begins to: its number; may be NULL */
+	void (*audited)(void *ctx);    /* new entries; may be NULL */
 	void *ctx;
 	unsigned query_threads; /* 0: 2 */
 };

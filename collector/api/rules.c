@@ -64,6 +64,7 @@ get_rule(struct ask *a)
 void
 post_reload(struct ask *a)
 {
+	uint64_t number;
 	struct error err;
 
 	if (a->api->options.reload == NULL) {
@@ -72,8 +73,9 @@ post_reload(struct ask *a)
 		    &err);
 		return;
 	}
-	a->api->options.reload(a->api->options.ctx);
+	number = a->api->options.reload(a->api->options.ctx);
 	http_type(a->reply, 202, "application/json");
-	(void)buf_add_str(&a->line, "{\"reload\":\"begun\"}");
+	(void)buf_printf(&a->line, "{\"reload\":\"begun\",\"number\":%llu}",
+	    (unsigned long long)number);
 	(void)ask_line(a);
 }

@@ -78,6 +78,18 @@ write_found(struct json_writer *w, const struct api_status *s)
 }
 
 static void
+write_reload(struct json_writer *w, const struct api_reload *r)
+{
+	open_part(w, "reload");
+	put_number(w, "number", r->number);
+	json_key(w, "state");
+	json_str(w, r->state != NULL ? r->state : "none");
+	json_key(w, "message");
+	json_str(w, r->message);
+	json_close(w, '}');
+}
+
+static void
 write_status(struct buf *out, const struct figures *f)
 {
 	const struct api_status *s = &f->status;
@@ -111,6 +123,7 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "loaded", s->rules_loaded);
 	put_number(&w, "refused", s->rules_refused);
 	json_close(&w, '}');
+	write_reload(&w, &s->reload);
 	open_part(&w, "correlation");
 	put_number(&w, "hits", s->hits);
 	put_number(&w, "groups", s->groups);

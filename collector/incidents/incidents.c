@@ -39,6 +39,7 @@ struct incidents {
 	struct queue *queue;
 	pthread_t thread;
 	atomic_bool stopping;
+	atomic_bool stuck; /* soc.db is tried again */
 	_Atomic uint64_t position;
 	_Atomic uint64_t unknown_hits;
 	pthread_mutex_t lock;
@@ -241,11 +242,13 @@ apply(struct incidents *in)
 
 	while (soc_apply(in->soc, in->changes.list, in->changes.n, &cursor,
 		   in->o.outbox, timestamp_now(), &err) != RC_OK) {
+		in->stuck = true;
 		trouble(in, err.text);
 		if (in->stopping && ++tries == LAST_TRIES)
 			return false; /* the log has it: redone at start */
 		pause_to_retry(in);
 	}
+	in->stuck = false;
 	trouble(in, "");
 	in->cursor = cursor;
 	in->cursor_ns = monotonic();
@@ -546,11 +549,17 @@ incidents_set_rules(struct incidents *in, struct ruleset *rules)
 	struct item *item = xzalloc(sizeof(*item));
 
 	item->rules = ruleset_ref(rules);
-	if (queue_push(in->queue, item))
+	if (queue_try_push(in->queue, item))
 		return true;
 	ruleset_unref(item->rules);
 	free(item);
 	return false;
+}
+
+bool
+incidents_is_stuck(struct incidents *in)
+{
+	return in->stuck;
 }
 
 void

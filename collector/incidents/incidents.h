@@ -38,10 +38,13 @@ void incidents_submit(struct incidents *in, struct log_record *record);
 
 /*
  * A reload, in order with the records: those before it are the old rules'.  Takes
- * a reference; waits for room.  False: it ends.  What was matched by other rules
- * than correlation has is passed over, and counted.
+ * a reference.  False: there is no room now, or it ends.  What was matched by
+ * other rules than correlation has is passed over, and counted.
  */
 bool incidents_set_rules(struct incidents *in, struct ruleset *rules);
+
+/* soc.db cannot be written now, and it tries again.  Any thread. */
+bool incidents_is_stuck(struct incidents *in);
 
 /* The register of objects from now on; takes a reference, NULL: none. */
 void incidents_set_objects(struct incidents *in, struct objects *objects);

@@ -54,6 +54,7 @@ struct writer {
 	struct queue *queue;
 	pthread_t thread;
 	_Atomic bool stop;
+	_Atomic bool stuck; /* a commit failed and is tried again */
 
 	/* closed connections that the thread has not looked at */
 	pthread_mutex_t lock;
@@ -83,6 +84,15 @@ now(void)
 
 	(void)clock_gettime(CLOCK_MONOTONIC, &t);
 	return t.tv_sec * NS_A_SECOND + t.tv_nsec;
+}
+
+static struct timespec
+time_after(int64_t ns)
+{
+	int64_t t = now() + ns;
+
+	return (struct timespec){ .tv_sec = t / NS_A_SECOND,
+		.tv_nsec = t % NS_A_SECOND };
 }
 
 static void
@@ -326,10 +336,8 @@ say_trouble(struct writer *w, const char *message)
 static bool
 wait_to_retry(struct writer *w)
 {
-	struct timespec until;
+	struct timespec until = time_after(RETRY_NS);
 
-	(void)clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += RETRY_NS / NS_A_SECOND;
 	(void)pthread_mutex_lock(&w->lock);
 	while (!atomic_load(&w->stop) &&
 	    pthread_cond_timedwait(&w->wake, &w->lock, &until) == 0)
@@ -351,11 +359,14 @@ commit(struct writer *w, struct batch *const *batches, size_t n,
 			break;
 		say_trouble(w, err->text);
 		w->trouble_ns = now();
-		if (rc == RC_LIMIT || rc == RC_INVALID || !wait_to_retry(w))
-			return rc;
+		atomic_store(&w->stuck, rc != RC_LIMIT && rc != RC_INVALID);
+		if (!w->stuck || !wait_to_retry(w))
+			break;
 	}
-	say_trouble(w, "");
-	return RC_OK;
+	atomic_store(&w->stuck, false);
+	if (rc == RC_OK)
+		say_trouble(w, "");
+	return rc;
 }
 
 static void
@@ -453,12 +464,14 @@ seal_if_due(struct writer *w)
 static void
 tell_flushed(struct writer *w)
 {
-	if (!atomic_load(&w->flush) || w->ready != NULL ||
-	    queue_length(w->queue) > 0)
+	if (!atomic_load(&w->flush))
 		return;
 	(void)pthread_mutex_lock(&w->lock);
-	atomic_store(&w->flush, false);
-	(void)pthread_cond_broadcast(&w->flushed);
+	/* under the lock: another flush may have begun, after more came */
+	if (w->ready == NULL && queue_length(w->queue) == 0) {
+		atomic_store(&w->flush, false);
+		(void)pthread_cond_broadcast(&w->flushed);
+	}
 	(void)pthread_mutex_unlock(&w->lock);
 }
 
@@ -541,8 +554,8 @@ writer_new(const struct writer_options *options)
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_cond_init(&w->wake, &attr);
+	(void)pthread_cond_init(&w->flushed, &attr);
 	(void)pthread_condattr_destroy(&attr);
-	(void)pthread_cond_init(&w->flushed, NULL);
 	if (pthread_create(&w->thread, NULL, run, w) != 0)
 		abort();
 	return w;
@@ -577,17 +590,26 @@ writer_connections(struct writer *w)
 }
 
 bool
-writer_flush(struct writer *w)
+writer_flush(struct writer *w, int64_t timeout_ns)
 {
+	struct timespec until = time_after(timeout_ns);
 	bool done;
+	int rc = 0;
 
 	(void)pthread_mutex_lock(&w->lock);
 	atomic_store(&w->flush, true);
-	while (atomic_load(&w->flush) && !atomic_load(&w->stop))
-		(void)pthread_cond_wait(&w->flushed, &w->lock);
+	while (rc == 0 && atomic_load(&w->flush) && !atomic_load(&w->stop))
+		rc = pthread_cond_timedwait(&w->flushed, &w->lock, &until);
 	done = !atomic_load(&w->flush);
+	atomic_store(&w->flush, false);
 	(void)pthread_mutex_unlock(&w->lock);
 	return done;
+}
+
+bool
+writer_is_stuck(struct writer *w)
+{
+	return atomic_load(&w->stuck);
 }
 
 void

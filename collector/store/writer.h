@@ -39,10 +39,13 @@ void writer_connection_closed(struct writer *w, uint64_t connection);
 
 /*
  * Any thread, while nobody submits: waits until everything submitted before is
- * committed and on_commit has run for it, or it is dropped for good.  False: the
- * writer is told not to wait any more.
+ * committed and on_commit has run for it, or it is dropped for good.  False:
+ * not within that time, or the writer is told not to wait any more.
  */
-bool writer_flush(struct writer *w);
+bool writer_flush(struct writer *w, int64_t timeout_ns);
+
+/* What it has cannot be written now, and it tries again. */
+bool writer_is_stuck(struct writer *w);
 
 /*
  * The end is near: what cannot be written from now on fails at once, so that

@@ -98,7 +98,7 @@ _kuzetctl() {
 		word='--since --until --rule --limit --json --help'
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
-	rules/) word='check coverage explain match replay test --help' ;;
+	rules/) word='check coverage explain match reload replay test --help' ;;
 	rules/check) word='--taxonomy --json --help' ;;
 	rules/coverage) word='--rules --taxonomy --json --navigator --help' ;;
 	rules/explain)
@@ -108,6 +108,7 @@ _kuzetctl() {
 	rules/replay)
 		word='--rules --dir --since --until --incidents --level --json --help'
 		;;
+	rules/reload) word='--no-wait --json --help' ;;
 	rules/test) word='--rules --taxonomy --json --help' ;;
 	rules/match)
 		word='--rules --events --log --taxonomy --logsource --dataset'

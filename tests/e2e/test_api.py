@@ -727,7 +727,9 @@ def test_reload():
         (s.world.dir / "rules/two.yml").write_text(
             https.RULES.replace("An intruder", "A second")
             .replace("00aa", "00bb"))
-        assert s.ask("POST", "/v1/rules/reload", token=t).status == 202
+        reply = s.ask("POST", "/v1/rules/reload", token=t)
+        assert reply.status == 202 and reply.json() == {
+            "reload": "begun", "number": 1}
         wait_for("two rules", lambda: len(
             s.ask("GET", "/v1/rules", token=t).lines()) == 2)
 

@@ -6,6 +6,7 @@ import os
 import signal
 import time
 
+import lumberjack as lj
 from harness import World, main, small_disk, wait_for
 
 LINES = 60000
@@ -126,9 +127,27 @@ level: high
         assert w.collector.stop() == 0 and w.agent.stop() == 0
 
 
+def reload_is_put_off(w):
+    def put_off():
+        r = w.ctl("rules", "reload", check=False)
+        return r.returncode == 1 and "put off: the store cannot write" in r.stderr
+
+    wait_for("a reload to be put off", put_off)
+
+
+def reload_on_a_full_disk(w):
+    """It is put off and says so, and workers work on meanwhile."""
+    reload_is_put_off(w)
+    received = w.status()["events"]["received"]
+    with lj.connect(w, "web-2") as sock:
+        sock.sendall(lj.batch([{"message": "while the disk is full"}]))
+        wait_for("the intake", lambda:
+                 w.status()["events"]["received"] > received)
+
+
 def disk_full():
     """a full disk stops ACKs and not the collector; freed, all arrives"""
-    with World() as w, small_disk(w.dir / "disk", "24m") as disk:
+    with World(["web-1", "web-2"]) as w, small_disk(w.dir / "disk", "24m") as disk:
         ballast = disk / "ballast"
         w.write_lines(0, LINES, "a.log")
         collector = w.start_collector(state="disk/state")
@@ -141,8 +160,12 @@ def disk_full():
         assert w.status() is not None, "reads go on"
         before = w.stored()
         assert before < LINES
+        reload_on_a_full_disk(w)
         ballast.unlink()
+        wait_for("the reload", lambda: w.status()["reload"]["state"] == "done")
         w.wait_stored(LINES)
+        wait_for("all lines", lambda: w.ctl_json(
+            "events", "--where", "agent.id=web-1", "--count") == [{"count": LINES}])
         w.check_delivery({"a.log": LINES})
         assert collector.stop() == 0 and agent.stop() == 0
 
@@ -158,6 +181,7 @@ def stopped_with_disk_full():
         agent = w.start_agent()
         wait_for("the full disk to be noticed",
                  lambda: "cannot write" in collector.text())
+        reload_is_put_off(w)
         assert collector.stop() == 0
         ballast.unlink()
         collector = w.start_collector(state="disk/state")

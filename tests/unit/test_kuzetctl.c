@@ -19,12 +19,23 @@ enum { COMMAND_MAX = 4096, LINES = 3000 };
 static char dir[] = "/tmp/kuzet-ctl-XXXXXX";
 static char path[64];
 static struct run run;
+/* How reload 3 ends; how often that was asked. */
+static const char *reload_end;
+static unsigned asked;
 
 static void
 get_status(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
 	(void)ctx;
 	(void)r;
+	if (reload_end != NULL) {
+		const char *text = asked++ == 0
+		    ? "{\"reload\":{\"number\":2,\"state\":\"done\"}}\n"
+		    : reload_end;
+
+		(void)http_write(reply, (struct slice){ text, strlen(text) });
+		return;
+	}
 	(void)http_write(reply,
 	    SLICE("{\"version\":\"1\",\"ready\":true,\"events\":"
 		  "{\"stored\":42},\"rules\":{\"loaded\":7}}\n"));
@@ -81,6 +92,15 @@ get_incidents(void *ctx, const struct http_request *r, struct http_reply *reply)
 }
 
 static void
+post_reload(void *ctx, const struct http_request *r, struct http_reply *reply)
+{
+	(void)ctx;
+	(void)r;
+	asked = 0;
+	(void)http_write(reply, SLICE("{\"reload\":\"begun\",\"number\":3}\n"));
+}
+
+static void
 get_nothing(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
 	(void)ctx;
@@ -99,6 +119,7 @@ dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
 		{ "/v1/events", get_events },
 		{ "/v1/incidents", get_incidents },
 		{ "/v1/detections", get_nothing },
+		{ "/v1/rules/reload", post_reload },
 	};
 
 	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
@@ -171,6 +192,38 @@ commands_print_answers(void)
 	CHECK(runs("detections --json", 0, "", "") && run.out[0] == '\0' &&
 		run.err[0] == '\0',
 	    "with --json nothing is nothing");
+}
+
+#define RELOAD_ENDS(number, state, message)                                    \
+ "{\"reload\":{\"number\":" number ",\"state\":\"" state                       \
+ "\",\"message\":\"" message "\"},\"rules\":{\"loaded\":7,\"refused\":1}}\n"
+
+static void
+a_reload_is_followed_to_its_end(void)
+{
+	reload_end = RELOAD_ENDS("3", "done", "");
+	CHECK(runs("rules reload", 0, "reloaded: 7 rules, 1 refused: ", ""),
+	    "the one that was asked for, not the one before");
+	CHECK(runs("rules reload --json", 0,
+		  "{\"reload\":\"done\",\"number\":3,\"message\":\"\","
+		  "\"rules\":{\"loaded\":7,\"refused\":1}}\n",
+		  ""),
+	    "or as an object");
+	reload_end = RELOAD_ENDS("3", "refused", "c.yaml:3: no");
+	CHECK(runs("rules reload", 1, "", "refused: c.yaml:3: no"),
+	    "why it is refused");
+	reload_end = RELOAD_ENDS("2", "waiting", "the disk is full");
+	CHECK(runs("rules reload", 1, "", "put off: the disk is full"),
+	    "what it waits for is said, and not waited for");
+	reload_end = RELOAD_ENDS("2", "reading", "");
+	CHECK(runs("rules reload --no-wait", 0, "reload 3 has begun", "") &&
+		runs("rules reload --no-wait --json", 0,
+		    "{\"reload\":\"begun\",\"number\":3}\n", ""),
+	    "--no-wait waits for nothing");
+	reload_end = NULL;
+	CHECK(runs("rules reload now", 2, "", "usage:") &&
+		runs("rules reload --help", 0, "usage:", ""),
+	    "usage and help");
 }
 
 static void
@@ -305,6 +358,7 @@ main(void)
 		return 1;
 	http_run(h);
 	commands_print_answers();
+	a_reload_is_followed_to_its_end();
 	failures_are_told();
 	configuration_names_the_socket();
 	http_stop(h);

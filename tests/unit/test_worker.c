@@ -11,6 +11,7 @@
 #include "budget.h"
 #include "engine.h"
 #include "tap.h"
+#include "timestamp.h"
 #include "xalloc.h"
 
 enum {
@@ -361,7 +362,7 @@ reloads_in_mid_stream_lose_nothing(void)
 
 struct pausing {
 	struct workers *workers;
-	_Atomic bool done;
+	_Atomic bool late, done;
 };
 
 static void *
@@ -369,7 +370,8 @@ pause_workers(void *ctx)
 {
 	struct pausing *p = ctx;
 
-	workers_pause(p->workers);
+	while (!workers_pause(p->workers, NS_PER_SEC / 100))
+		p->late = true;
 	p->done = true;
 	return NULL;
 }
@@ -392,7 +394,8 @@ a_pause_is_between_all_pieces(void)
 	    "a piece is half done");
 	if (pthread_create(&thread, NULL, pause_workers, &pausing) != 0)
 		abort();
-	(void)usleep(20000);
+	while (!pausing.late)
+		(void)usleep(1000);
 	CHECK(!pausing.done, "the pause waits for its other half");
 	hold(&b, false);
 	(void)pthread_join(thread, NULL);

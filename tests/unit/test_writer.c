@@ -10,6 +10,8 @@
 #include "store_fixture.h"
 #include "tap.h"
 
+#define FLUSH_NS INT64_C(100000000000) /* long enough for any machine */
+
 /* What the writer said, in order: "ack 1 10;", "fail 1 why;", ... */
 struct said {
 	pthread_mutex_t lock;
@@ -348,6 +350,9 @@ a_full_disk_holds_up_no_end(void)
 	submit(&b,
 	    &(struct piece){ 2, 0, 0, .window = 500, .frames = 500, .n = 500 });
 	CHECK(comes_to_say(&b.said, "trouble;"), "the disk is full");
+	CHECK(!writer_flush(b.writer, FLUSH_NS / 1000) &&
+		writer_is_stuck(b.writer),
+	    "a flush waits no longer than it is told, and why is known");
 	b.said.room_after = 1;
 	b.said.room = old;
 	for (unsigned i = 0; i < QUEUED + MORE; i++) {
@@ -381,12 +386,13 @@ a_flush_waits_for_all_that_was_submitted(void)
 	/* its order is incomplete: nothing can come of it */
 	submit(&b,
 	    &(struct piece){ 2, 1, 0, .window = 5, .frames = 5, .n = 5 });
-	flushed = writer_flush(b.writer);
+	flushed = writer_flush(b.writer, FLUSH_NS);
 	CHECK(flushed && b.said.events == (uint64_t)PIECES * EVENTS,
 	    "all is committed and told of when a flush returns");
-	CHECK(writer_flush(b.writer), "with nothing to do it returns too");
+	CHECK(writer_flush(b.writer, FLUSH_NS) && !writer_is_stuck(b.writer),
+	    "with nothing to do it returns too");
 	writer_wait_no_more(b.writer);
-	CHECK(!writer_flush(b.writer), "at the end nobody waits");
+	CHECK(!writer_flush(b.writer, FLUSH_NS), "at the end nobody waits");
 	bench_close(&b);
 }
 
