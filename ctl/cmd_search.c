@@ -32,7 +32,7 @@ struct search_command {
 	struct saved_arguments kept;
 	char path[SAVED_PATH_MAX];
 	struct buf target; /* behind the path; without what ask() adds */
-	bool json, count, follow, groups, colour, any, by_open;
+	bool json, count, follow, groups, any, by_open;
 	struct arena *arena;
 	char tail[32]; /* position of --follow, or "now" */
 };

@@ -210,7 +210,7 @@ query_run(const struct query_spec *spec, const struct global_options *global,
 {
 	struct query q = { .spec = spec,
 		.json = global->json,
-		.colour = isatty(STDOUT_FILENO) == 1 };
+		.colour = print_in_colour() };
 	struct error err;
 	enum rc rc;
 	int status;
@@ -302,6 +302,15 @@ print_field(const struct event *ev, const char *name, int width)
 	field_text(&text, v);
 	print_text(buf_slice(&text), width);
 	buf_fini(&text);
+}
+
+bool
+print_in_colour(void)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): there is one thread */
+	const char *no = getenv("NO_COLOR");
+
+	return (no == NULL || no[0] == '\0') && isatty(STDOUT_FILENO) == 1;
 }
 
 void

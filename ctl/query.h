@@ -36,6 +36,8 @@ int query_run(const struct query_spec *spec,
 void print_text(struct slice s, int width);
 /* A field's text: strings, numbers, lists with commas; "-" if missing. */
 void print_field(const struct event *ev, const char *name, int width);
+/* On a terminal, where NO_COLOR does not say otherwise (no-color.org). */
+bool print_in_colour(void);
 /* level in words, on a terminal also in colour */
 void print_level(const struct event *ev, bool colour);
 /* "source.ip=203.0.113.7 user.name=root": members below `name` */

@@ -39,7 +39,7 @@ _kuzetctl() {
 		)
 		return
 		;;
-	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --tsa-ca | --out | --rules | --event | --events | --log | --taxonomy | --file)
+	--socket | --config | --ca | --certificate | -c | --dir | --archive | --key | --tsa-ca | --out | --rules | --event | --events | --log | --junit | --taxonomy | --file)
 		mapfile -t COMPREPLY < <(compgen -f -- "$cur")
 		return
 		;;
@@ -109,7 +109,7 @@ _kuzetctl() {
 		word='--rules --dir --since --until --incidents --level --json --help'
 		;;
 	rules/reload) word='--no-wait --json --help' ;;
-	rules/test) word='--rules --taxonomy --json --help' ;;
+	rules/test) word='--rules --taxonomy --junit --json --help' ;;
 	rules/match)
 		word='--rules --events --log --taxonomy --logsource --dataset'
 		word+=' --program --year --timezone --stats --json --help'

@@ -3,9 +3,12 @@
 """`kuzetctl rules` for people: what check, coverage, explain and test print, and how they exit. Prints TAP."""
 import json
 import os
+import pty
 import re
+import subprocess
 import sys
 import tempfile
+import xml.etree.ElementTree
 
 sys.path.insert(0, os.path.join(os.path.dirname(__file__), '../lib'))
 import tap  # pylint: disable=wrong-import-position
@@ -312,6 +315,46 @@ def scenario(folder, name, events, expected, **settings):
     write(folder, name + '/scenario.json', json.dumps(dict(settings)))
 
 
+def in_terminal(*arguments, **environment):
+    """What is printed where standard output is a terminal."""
+    ours, theirs = pty.openpty()
+    environment = {'KUZET_DATADIR': os.path.join(TOP, 'rules'), 'KUZET_CACHEDIR': '', **environment}
+    with subprocess.Popen([os.path.join(tap.BUILD, 'kuzetctl'), 'rules', *arguments], stdout=theirs,
+                          env={**{k: v for k, v in os.environ.items() if k != 'NO_COLOR'}, **environment}) as program:
+        os.close(theirs)
+        out = b''
+        try:
+            while more := os.read(ours, 65536):
+                out += more
+        except OSError:
+            pass  # the terminal's other end is closed
+        os.close(ours)
+        program.wait()
+    return out.decode().replace('\r\n', '\n')
+
+
+def check_diff(folder, base, hit, low):
+    """One line more and one less among many that are alike."""
+    one = os.path.join(folder, 'diff/<one> & "only"')
+    came = [dict(x, event=i) for i in range(12) for x in (hit, low)]
+    expected = came[:2] + [{'event': 7, 'title': 'Nobody\u001b[2J'}] + came[2:20] + came[21:]
+    scenario(folder, one, [HIT] * 12, expected, rules=['rules.yml'])
+    report = os.path.join(folder, 'junit.xml')
+    status, out, err = kuzetctl('test', *base, '--junit', report, os.path.dirname(one))
+    marked = [x for x in out.splitlines() if x[:1] in '+-' and x[:3] not in ('+++', '---')]
+    hunks = [x for x in out.splitlines() if x.startswith('@@')]
+    check(status == 1 and len(marked) == 2 and 'Nobody' in marked[0] and '"event":10,' in marked[1] and
+          hunks == ['@@ -1,6 +1,5 @@', '@@ -19,6 +18,7 @@'], 'a line more or less is all that differs, with what is around', out + err)
+    suite = xml.etree.ElementTree.parse(report).getroot()[0]
+    case = suite[0]
+    check(suite.get('tests') == suite.get('failures') == '1' and case.get('name') == '<one> & "only"' and case.get('classname') == os.path.dirname(one) and
+          case[0].get('message') == '2 lines differ' and 'Nobody' in case[0].text, 'JUnit has it too', repr(open(report, encoding='utf-8').read()))
+    check(kuzetctl('test', *base, '--junit', folder + '/no/such', one)[0] == 1, 'a report that cannot be written is a failure')
+    coloured, plain = in_terminal('test', *base, one), in_terminal('test', *base, one, NO_COLOR='1')
+    check('\033[31m-{' in coloured and '\033[32m+{' in coloured and '\033' not in plain and re.sub(r'\033\[[0-9;]*m', '', coloured) == plain,
+          'colours are for a terminal where NO_COLOR is not set', repr(coloured) + repr(plain))
+
+
 def test_scenarios(folder):
     all_of = os.path.join(folder, 'scenarios')
     write(folder, 'base/rules.yml', RULES)
@@ -335,8 +378,10 @@ def test_scenarios(folder):
           'a difference shows what was expected and what came', out + err)
     check(len(alarm['differences']) == 1, 'with nothing expected a low match is no alarm, a high one is', out)
     status, out, err = kuzetctl('test', *base, os.path.join(all_of, 'c_wrong'))
-    check(status == 1 and out.startswith('FAIL  c_wrong') and '    - {' in out and '    + {' in out,
-          'one scenario can be named; people see a diff', out + err)
+    lines = out.splitlines()
+    check(status == 1 and lines[0] == 'FAIL  c_wrong' and lines[3] == '@@ -1,1 +1,2 @@' and lines[4][:2] == '-{' and
+          lines[5][:2] == lines[6][:2] == '+{' and lines[-1] == '0 passed, 1 failed: c_wrong', 'one scenario can be named; people see a diff', out + err)
+    check_diff(folder, base, hit, low)
 
     own = os.path.join(folder, 'own')
     write(own, 'one/rules/rules.yml', RULES)
@@ -355,6 +400,11 @@ def test_scenarios(folder):
     check(status == 1 and 'nothing.yml' in errors['two'][0]['error'], 'rules that are not there fail the scenario', out + err)
     check('colour' in errors['three'][0]['error'], 'so does an unknown key', out + err)
     check('refused' in errors['four'][0]['error'], 'so does a rule that is refused', out + err)
+    write(own, 'below/five/input.jsonl', '')
+    write(own, 'below/five/rules.yml', RULES)
+    status, out, err = kuzetctl('test', own + '/')
+    check(status == 1 and 'FAIL  five\n! expected.jsonl cannot be read' in out,
+          'folders of folders are looked through, and a forgotten expected.jsonl is told', out + err)
     empty = os.path.join(folder, 'empty')
     os.mkdir(empty)
     check(kuzetctl('test', empty)[0] == 2 and kuzetctl('test')[0] == 2, 'no scenario is wrong usage')
@@ -388,7 +438,7 @@ def main():
     with tempfile.TemporaryDirectory() as folder:
         for test in (test_check, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios, test_cache):
             test(folder)
-    for command in ('check', 'coverage', 'explain', 'match', 'test'):
+    for command in ('check', 'coverage', 'explain', 'match', 'reload', 'replay', 'test'):
         status, out, _ = kuzetctl(command, '--help')
         check(status == 0 and out.startswith('usage: kuzetctl rules ' + command), command + ' has --help', out)
     return done()
