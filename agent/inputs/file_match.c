@@ -50,7 +50,8 @@ stranger_open(struct file_set *s, const char *path, struct stranger *out)
 	return true;
 }
 
-bool
+/* Somebody has it. */
+static bool
 stranger_is_known(const struct file_set *s, const struct stranger *f)
 {
 	struct file_id id = file_id_of(&f->st);
@@ -192,13 +193,27 @@ file_content_changed(const struct tail *t)
 	    memcmp(last, t->last, t->last_len) != 0;
 }
 
+/*
+ * `t` is to read what the copy holds.  It may be truncated before it has: then
+ * it knows by its head what it is to go on with.
+ */
+static void
+expect_head_of(struct tail *t, const struct stranger *f)
+{
+	if (f->head_len > t->head.len && (t->head.len == 0 || head_fits(f, t)))
+		fingerprint_of(&t->head, (struct slice){ f->head, f->head_len },
+		    f->head_len);
+}
+
 static enum match
-match_one(struct stranger *f, const struct tail *t)
+match_one(struct stranger *f, struct tail *t)
 {
 	bool open = t->fd != -1 && !t->replaced;
 
-	if (open && !t->is_gzip && is_prefix_of(f, t))
+	if (open && !t->is_gzip && is_prefix_of(f, t)) {
+		expect_head_of(t, f);
 		return MATCH_COPY;
+	}
 	if (!head_fits(f, t))
 		return MATCH_NONE;
 	if (open && !t->is_gzip) {
@@ -216,6 +231,27 @@ match_one(struct stranger *f, const struct tail *t)
 		return MATCH_COPY;
 	}
 	return stranger_continues(f, t) ? MATCH_HEIR : MATCH_NONE;
+}
+
+bool
+stranger_settle(struct file_set *s, const struct stranger *f)
+{
+	struct tail *t;
+
+	/* the list may grow at its end, and its members stay */
+	TAILQ_FOREACH (t, &s->tails, all) {
+		if (t->fd == -1 || t->dead || t->replaced || !related(t, f) ||
+		    !file_content_changed(t))
+			continue;
+		if (s->settling) {
+			file_scan_soon(s);
+			return false;
+		}
+		s->settling = true;
+		file_replaced(s, t);
+		s->settling = false;
+	}
+	return !stranger_is_known(s, f);
 }
 
 enum match

@@ -55,12 +55,12 @@ meet_missed(struct file_set *s, const struct tail *t, const struct candidate *c)
 {
 	struct tail *of = NULL, *m = NULL;
 	struct stranger file;
-	enum match match;
+	enum match match = MATCH_COPY;
 
 	if (!stranger_open(s, c->path, &file))
 		return NULL;
-	match = stranger_is_known(s, &file) ? MATCH_COPY
-					    : stranger_match(s, &file, &of);
+	if (stranger_settle(s, &file))
+		match = stranger_match(s, &file, &of);
 	if (match == MATCH_HEIR)
 		file_adopt(s, of, &file);
 	else if (match == MATCH_NONE)

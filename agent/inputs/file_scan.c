@@ -157,7 +157,7 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 
 	if (!stranger_open(s, c->path, &file))
 		return;
-	if (stranger_is_known(s, &file)) {
+	if (!stranger_settle(s, &file)) {
 		stranger_close(&file);
 		return;
 	}
@@ -187,8 +187,14 @@ meet_stranger(struct file_set *s, const struct candidate *c)
 static void
 miss(struct file_set *s, struct tail *t)
 {
-	if (t->replaced || t->spec == NULL) /* dead ones too */
+	if (t->spec == NULL) /* dead ones too */
 		return;
+	if (t->replaced) {
+		/* names moved while its rest was searched among them */
+		if (t->fd == -1 && !t->finished && !t->copy)
+			(void)file_relocate(s, t);
+		return;
+	}
 	if (t->fd != -1) {
 		t->rotated = t->rotated || lost_its_place(s, t, t->path);
 		return;

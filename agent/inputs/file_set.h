@@ -53,6 +53,7 @@ struct file_set {
 	bool dirty; /* the state on disk is behind */
 	bool save_armed;
 	bool save_failed; /* said so */
+	bool settling;    /* truncations are being seen to */
 	bool full_said;
 	bool draining;
 };
@@ -166,8 +167,13 @@ struct stranger {
 /* Opens it and reads its head; false: not now (said where it matters). */
 bool stranger_open(struct file_set *s, const char *path, struct stranger *out);
 void stranger_close(struct stranger *f);
-/* Somebody has it: names have moved between their listing and the opening. */
-bool stranger_is_known(const struct file_set *s, const struct stranger *f);
+/*
+ * Before it is matched: open files that were truncated unseen are seen to be,
+ * for it may be a copy of what they hold now, or of what they held before.
+ * False: somebody has it by now (names have moved between their listing and the
+ * opening), or it is to be looked at again soon.
+ */
+bool stranger_settle(struct file_set *s, const struct stranger *f);
 
 enum match {
 	MATCH_NONE, /* it holds something else */

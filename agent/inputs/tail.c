@@ -87,6 +87,19 @@ is_same_file(const struct tail *t, const char *bytes, size_t n)
 	return fingerprint_eq(&head, &t->head);
 }
 
+/*
+ * The head is that of the bytes whose lines are sent: what a later look at the
+ * file sees may be another generation's already.
+ */
+static void
+learn_head(struct tail *t, const char *bytes, size_t n)
+{
+	size_t len = n < PRINT_BYTES_MAX ? n : (size_t)PRINT_BYTES_MAX;
+
+	if (t->read_at == 0 && len > t->head.len)
+		fingerprint_of(&t->head, (struct slice){ bytes, len }, len);
+}
+
 static enum tail_turn
 read_plain(struct tail *t, const struct tail_turn_args *args, struct error *err)
 {
@@ -107,6 +120,7 @@ read_plain(struct tail *t, const struct tail_turn_args *args, struct error *err)
 		}
 		if (!is_same_file(t, s->bytes, (size_t)n))
 			return TAIL_REPLACED;
+		learn_head(t, s->bytes, (size_t)n);
 		lines.data.ptr = s->bytes + t->last_len;
 		lines.data.len = (size_t)n - t->last_len;
 		lines.at_end = lines.data.len < want;
