@@ -83,9 +83,30 @@ static const char schema_objects[] =
     "ALTER TABLE incidents ADD COLUMN owner_about TEXT NOT NULL DEFAULT '';"
     "ALTER TABLE incidents ADD COLUMN objects TEXT NOT NULL DEFAULT '';";
 
+/* include/identities.h; `revoked`: since when the name is closed, 0: never. */
+static const char schema_identities[] =
+    "CREATE TABLE enrol_tokens(id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " hash BLOB NOT NULL UNIQUE, agent TEXT NOT NULL, grp TEXT NOT NULL,"
+    " replace INTEGER NOT NULL, uses INTEGER NOT NULL,"
+    " used INTEGER NOT NULL, creator TEXT NOT NULL,"
+    " created INTEGER NOT NULL, expires INTEGER NOT NULL);"
+    "CREATE TABLE agent_identities(agent TEXT PRIMARY KEY,"
+    " grp TEXT NOT NULL, enrolled INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL, revoked_by TEXT NOT NULL,"
+    " reason TEXT NOT NULL) WITHOUT ROWID;"
+    "CREATE TABLE agent_certificates(sha256 TEXT PRIMARY KEY,"
+    " agent TEXT NOT NULL, serial TEXT NOT NULL, key_sha256 TEXT NOT NULL,"
+    " token INTEGER NOT NULL, issued INTEGER NOT NULL,"
+    " not_before INTEGER NOT NULL, not_after INTEGER NOT NULL,"
+    " revoked INTEGER NOT NULL) WITHOUT ROWID;"
+    "CREATE INDEX agent_certificates_by_agent ON agent_certificates(agent,"
+    " not_after);"
+    "CREATE INDEX agent_certificates_by_end ON"
+    " agent_certificates(not_after);";
+
 /* Step n makes format n of format n - 1.  Landed ones never change. */
 static const char *const steps[] = { schema_1, schema_accounts, schema_saved,
-	schema_objects };
+	schema_objects, schema_identities };
 enum { SOC_FORMAT = sizeof(steps) / sizeof(steps[0]) };
 
 enum rc
