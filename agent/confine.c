@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/confine.h"
 
+#include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "address.h"
 #include "agent/granted.h"
 #include "agent/inputs/policy/policy.h"
 #include "agent/roles/opener.h"
@@ -19,19 +21,35 @@
 #include "xalloc.h"
 
 /*
- * What libraries read behind our back (names of hosts and users, certificates
- * of the system, time zones, modules): nothing of it is secret, and files in
- * /etc that are, have their modes.  Folders, since most of these files are
- * replaced and not written.
+ * All that the worker itself opens once it is confined, beside its state: what
+ * packages brought, read by libraries when they need it (character sets, NSS,
+ * libsystemd), and nothing of /etc that is not named here.  Everything else
+ * comes through the opener.
  */
-static const char *const of_system[] = { "/etc", "/usr/share/zoneinfo",
-	"/usr/share/ca-certificates", "/usr/local/share/ca-certificates",
-	"/usr/lib/ssl", "/lib", "/usr/lib", "/lib64", "/usr/lib64", "/proc",
-	"/sys/devices/system/cpu", "/run/systemd/resolve",
-	"/run/systemd/userdb", "/run/NetworkManager", "/run/resolvconf",
-	"/run/nscd", "/var/lib/sss", "/dev/urandom" };
+static const char *const of_libraries[] = { "/lib", "/usr/lib", "/lib64",
+	"/usr/lib64", "/etc/ld.so.cache", "/usr/share/zoneinfo",
+	"/etc/localtime", "/dev/urandom" };
+/* Where the collector, or a probe's target, has a name.  Those of /etc are
+ * files: see confined_stale(). */
+static const char *const of_names[] = { "/etc/resolv.conf", "/etc/hosts",
+	"/etc/nsswitch.conf", "/etc/host.conf", "/etc/gai.conf",
+	"/run/systemd/resolve", "/run/NetworkManager", "/run/resolvconf",
+	"/run/nscd" };
+/* Whom a probe trusts that names no `ca`. */
+static const char *const of_trust[] = { "/etc/ssl/certs", "/etc/pki/tls/certs",
+	"/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates",
+	"/usr/local/share/ca-certificates" };
 static const char *const of_journal[] = { "/var/log/journal",
-	"/run/log/journal" };
+	"/run/log/journal", "/etc/machine-id" };
+
+#define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+struct confined {
+	struct sandbox_state sandbox;
+	struct sandbox_paths paths;
+	struct arena *arena; /* the paths' */
+	bool names;          /* of_names could be read at the start */
+};
 
 static bool
 has_type(const struct agent_config *c, enum agent_input_type type)
@@ -127,73 +145,171 @@ confine_tls(const struct agent_config *c, struct opener *o,
 }
 
 static void
-add(struct sandbox_paths *p, const char *path)
+add(struct confined *k, const char *path)
 {
-	if (path != NULL && p->n_read < SANDBOX_PATHS_MAX)
-		p->read[p->n_read++] = path;
+	size_t len = path == NULL ? 0 : strlen(path) + 1;
+
+	if (len > 0 && k->paths.n_read < SANDBOX_PATHS_MAX)
+		k->paths.read[k->paths.n_read++] =
+		    memcpy(arena_alloc(k->arena, len), path, len);
+}
+
+static void
+add_all(struct confined *k, const char *const *paths, size_t n)
+{
+	for (size_t i = 0; i < n; i++)
+		add(k, paths[i]);
 }
 
 /* A journal's file is replaced by another of its name. */
 static void
-add_folder(struct sandbox_paths *p, const char *path, struct arena *arena)
+add_folder(struct confined *k, const char *path)
 {
 	const char *slash = strrchr(path, '/');
-	size_t len = slash == NULL ? 0 : (size_t)(slash - path) + 1;
-	char *copy;
+	char folder[PATH_MAX];
 
-	if (len == 0) {
-		add(p, ".");
-		return;
-	}
-	copy = arena_alloc(arena, len + 1);
-	memcpy(copy, path, len);
-	copy[len] = '\0';
-	add(p, copy);
+	(void)snprintf(folder, sizeof(folder), "%.*s",
+	    slash == NULL ? 1 : (int)(slash - path) + 1,
+	    slash == NULL ? "." : path);
+	add(k, folder);
 }
 
 /* The files that inputs open through libraries. */
 static void
-add_input(struct sandbox_paths *p, const struct agent_input *in,
-    struct arena *arena)
+add_input(struct confined *k, const struct agent_input *in)
 {
 	if (in->type == AGENT_INPUT_JOURNAL) {
 		for (size_t i = 0; i < in->files.n; i++)
-			add_folder(p, in->files.items[i], arena);
-		add(p, in->directory);
-		if (in->files.n > 0 || in->directory != NULL)
-			return;
-		for (size_t i = 0; i < 2; i++)
-			add(p, of_journal[i]);
+			add_folder(k, in->files.items[i]);
+		add(k, in->directory);
+		if (in->files.n == 0 && in->directory == NULL)
+			add_all(k, of_journal, COUNT(of_journal));
 	}
-	if (in->type == AGENT_INPUT_PROBE)
-		add(p, in->ca);
+	if (in->type == AGENT_INPUT_PROBE) {
+		add(k, in->ca);
+		if (in->ca == NULL)
+			add_all(k, of_trust, COUNT(of_trust));
+	}
+}
+
+/* Whether names of hosts are looked up. */
+static bool
+asks_for_names(const struct agent_config *c)
+{
+	for (size_t i = 0; i < c->hosts.n; i++) {
+		char host[ADDRESS_HOST];
+		uint16_t port;
+		struct ip ip;
+
+		if (!address_split(c->hosts.items[i], host, &port) ||
+		    !ip_parse((struct slice){ host, strlen(host) }, &ip))
+			return true;
+	}
+	return has_type(c, AGENT_INPUT_PROBE);
+}
+
+static struct confined *
+wanted_by(const struct agent_config *c)
+{
+	struct confined *k = xzalloc(sizeof(*k));
+	const struct agent_input *inputs = c->inputs.items;
+
+	k->arena = arena_new(4096);
+	k->paths.write = c->state_dir;
+	add_all(k, of_libraries, COUNT(of_libraries));
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): nobody writes it */
+	add(k, getenv("TZDIR"));
+	if (asks_for_names(c))
+		add_all(k, of_names, COUNT(of_names));
+	for (size_t i = 0; i < c->inputs.n; i++)
+		add_input(k, &inputs[i]);
+	return k;
 }
 
 enum rc
-confine_worker(const struct agent_config *c, bool split,
-    struct sandbox_state *out, struct error *err)
+confine_worker(const struct agent_config *c, bool split, struct confined **out,
+    struct error *err)
 {
-	struct sandbox_paths paths = { .write = c->state_dir };
-	const struct agent_input *inputs = c->inputs.items;
-	struct arena *arena;
+	struct confined *k;
 	enum rc rc;
 
-	*out = (struct sandbox_state){ 0 };
-	if (!split)
+	if (!split) {
+		*out = xzalloc(sizeof(**out));
 		return privileges_drop(c->user, err);
+	}
 	rc = privileges_become(c->user, -1, err);
 	if (rc != RC_OK)
 		return rc;
-	arena = arena_new(4096);
-	for (size_t i = 0; i < sizeof(of_system) / sizeof(of_system[0]); i++)
-		add(&paths, of_system[i]);
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread runs yet */
-	add(&paths, getenv("TZDIR"));
-	for (size_t i = 0; i < c->inputs.n; i++)
-		add_input(&paths, &inputs[i], arena);
-	rc = sandbox_worker(&paths, out, err);
-	arena_free(arena);
-	return rc == RC_OK
-	    ? rc
-	    : error_prefix(err, "sandbox (`sandbox: false` goes without)");
+	k = wanted_by(c);
+	rc = sandbox_worker(&k->paths, &k->sandbox, err);
+	k->paths.write = NULL; /* the configuration's may go */
+	k->names = asks_for_names(c) && can_open(of_names[0]);
+	if (rc != RC_OK) {
+		confined_free(k);
+		return error_prefix(err,
+		    "sandbox (`sandbox: false` goes without)");
+	}
+	if (k->sandbox.landlock == 0)
+		log_warn("this kernel has no Landlock: whoever owns the worker "
+			 "reads what user %s may read",
+		    c->user == NULL ? "of this process" : c->user);
+	*out = k;
+	return RC_OK;
+}
+
+void
+confined_free(struct confined *k)
+{
+	if (k == NULL)
+		return;
+	arena_free(k->arena);
+	free(k);
+}
+
+int
+confined_landlock(const struct confined *k)
+{
+	return k->sandbox.landlock;
+}
+
+bool
+confined_lacks(const struct confined *k, const struct agent_config *fresh,
+    char path[PATH_MAX])
+{
+	struct confined *want;
+	bool lacks = false;
+
+	if (k->sandbox.landlock == 0)
+		return false;
+	want = wanted_by(fresh);
+	for (size_t i = 0; !lacks && i < want->paths.n_read; i++) {
+		size_t at = 0;
+
+		while (at < k->paths.n_read &&
+		    strcmp(k->paths.read[at], want->paths.read[i]) != 0)
+			at++;
+		lacks = at == k->paths.n_read;
+		if (lacks)
+			(void)snprintf(path, PATH_MAX, "%s",
+			    want->paths.read[i]);
+	}
+	confined_free(want);
+	return lacks;
+}
+
+bool
+confined_stale(const struct confined *k)
+{
+	int fd;
+
+	if (k->sandbox.landlock == 0 || !k->names)
+		return false;
+	for (size_t i = 0; i < 2; i++) {
+		fd = open(of_names[i], O_RDONLY | O_CLOEXEC);
+		if (fd == -1 && errno == EACCES)
+			return true;
+		if (fd != -1)
+			(void)close(fd);
+	}
+	return false;
 }

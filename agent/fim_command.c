@@ -80,6 +80,7 @@ struct session {
 	bool progress; /* standard error is a terminal */
 	int64_t shown_ns;
 	const char *input;
+	struct account_names *names; /* borrowed */
 };
 
 static int
@@ -203,7 +204,8 @@ print_change(void *ctx, const struct fim_change *c, struct error *err)
 {
 	struct session *s = ctx;
 	struct fim_origin origin = { .host_name = s->config.host_name,
-		.input = s->input };
+		.input = s->input,
+		.names = s->names };
 	struct fim_window window;
 	enum rc open =
 	    fim_window_current(&s->store, timestamp_now(), &window, err);
@@ -231,6 +233,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 {
 	struct opener *opener = opener_new(NULL);
 	struct fim_packages *packages = fim_packages_new(opener, FIM_DPKG_DIR);
+	struct account_names *names = account_names_new(opener);
 	atomic_bool stop = false;
 	enum rc rc = RC_OK;
 	bool any = false;
@@ -249,6 +252,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 			.spec = &spec,
 			.config = &c.fim,
 			.packages = packages,
+			.names = names,
 			.opener = opener };
 		struct fim_engine e = { .store = &s->store,
 			.spec = &spec,
@@ -259,6 +263,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 			.between = show_progress };
 
 		s->input = c.name;
+		s->names = names;
 		if (in->type == AGENT_INPUT_FIM) {
 			any = true;
 			rc = fn(s, &e, err);
@@ -268,6 +273,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 		fim_pace_free(pace);
 	}
 	fim_packages_free(packages);
+	account_names_free(names);
 	opener_free(opener);
 	if (rc == RC_OK && !any)
 		rc = error_set(err, RC_INVALID, "%s: there is no fim input",

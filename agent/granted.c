@@ -16,8 +16,6 @@ static const struct {
 	const char *pattern;
 } of_machine[] = {
 	{ GRANT_FILE, "/etc/os-release" },
-	{ GRANT_FILE, "/etc/passwd" },
-	{ GRANT_FILE, "/etc/group" },
 	{ GRANT_FILE, "/etc/crontab" },
 	{ GRANT_FILE, "/etc/anacrontab" },
 	{ GRANT_FILE, "/etc/cron.*/*" },
@@ -50,6 +48,23 @@ grant_machine(struct grants *g)
 {
 	for (size_t i = 0; i < sizeof(of_machine) / sizeof(of_machine[0]); i++)
 		(void)grants_add(g, of_machine[i].kind, of_machine[i].pattern);
+}
+
+/* Who the numbers are. */
+static void
+grant_names(struct grants *g)
+{
+	(void)grants_add(g, GRANT_FILE, "/etc/passwd");
+	(void)grants_add(g, GRANT_FILE, "/etc/group");
+}
+
+/* Who changed a file: what everybody may know of a process. */
+static void
+grant_processes(struct grants *g)
+{
+	(void)grants_add(g, GRANT_FILE, "/proc/[0-9]*/comm");
+	(void)grants_add(g, GRANT_FILE, "/proc/[0-9]*/status");
+	(void)grants_add(g, GRANT_FILE, "/proc/[0-9]*/loginuid");
 }
 
 static void
@@ -91,6 +106,7 @@ grant_policies(struct grants *g, const struct agent_input *in)
 
 	grant_all(g, GRANT_FILE, &in->paths);
 	grant_packages(g);
+	grant_names(g);
 	(void)policy_each(o, (const char *const *)in->paths.items, in->paths.n,
 	    grant_policy, g, &err);
 	opener_free(o);
@@ -100,16 +116,22 @@ static void
 grant_input(struct grants *g, const struct agent_input *in)
 {
 	switch ((enum agent_input_type)in->type) {
-	case AGENT_INPUT_FILE:
 	case AGENT_INPUT_AUDIT:
+		grant_names(g);
+		grant_all(g, GRANT_LOG, &in->paths);
+		break;
+	case AGENT_INPUT_FILE:
 		grant_all(g, GRANT_LOG, &in->paths);
 		break;
 	case AGENT_INPUT_FIM:
 		grant_all(g, GRANT_TREE, &in->paths);
 		grant_packages(g);
+		grant_names(g);
+		grant_processes(g);
 		break;
 	case AGENT_INPUT_INVENTORY:
 		grant_machine(g);
+		grant_names(g);
 		grant_packages(g);
 		break;
 	case AGENT_INPUT_POLICY:

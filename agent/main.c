@@ -9,6 +9,7 @@
 #include "agent/fim_command.h"
 #include "agent/pipeline.h"
 #include "agent/policy_command.h"
+#include "agent/roles/sandbox.h"
 #include "agent/status.h"
 #include "log.h"
 
@@ -149,6 +150,10 @@ main(int argc, char **argv)
 		status = EXIT_USAGE;
 	} else if (args.check) {
 		log_info("%s is good", args.config);
+		if (config.sandbox && sandbox_landlock() == 0)
+			log_warn("this kernel has no Landlock (CONFIG_SECURITY_"
+				 "LANDLOCK, lsm=landlock): the sandbox is "
+				 "seccomp and the user only");
 	} else if (pipeline_open(args.config, &config, &pipeline, &err) !=
 	    RC_OK) {
 		log_error("%s", err.text);

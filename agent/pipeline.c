@@ -61,7 +61,7 @@ struct pipeline {
 	struct agent_config config;
 	struct loop *loop;
 	struct processes processes; /* their channels are the opener's */
-	struct sandbox_state sandbox;
+	struct confined *confined;
 	struct opener *opener;
 	struct tls_context *tls;
 	struct tls_context *tls_fresh; /* of the configuration being loaded */
@@ -70,6 +70,7 @@ struct pipeline {
 	struct active_input inputs[KINDS_MAX];
 	size_t n_inputs;
 	int lock_fd;
+	int memory_fd; /* of statm: the sandbox lets nobody open it */
 
 	struct window window;     /* being filled */
 	struct receipt *receipts; /* all sets: what is not used costs nothing */
@@ -80,6 +81,7 @@ struct pipeline {
 
 	struct status *status;
 	struct loop_timer *report;
+	uint64_t refused_calls;
 	uint64_t reported; /* what the last report summed up to */
 	struct loop_timer *drain;
 	int64_t drain_began_ns; /* 0: not draining */
@@ -245,10 +247,31 @@ log_report(struct pipeline *p, bool always)
 }
 
 static void
+report_refusals(struct pipeline *p)
+{
+	char call[SANDBOX_CALL_NAME];
+	uint64_t n = sandbox_refused(call);
+
+	if (n == p->refused_calls)
+		return;
+	p->refused_calls = n;
+	log_warn("the sandbox refused %llu system calls since the start, the "
+		 "last was %s",
+	    (unsigned long long)n, call);
+}
+
+static void
 on_report(void *ctx)
 {
 	struct pipeline *p = ctx;
 
+	if (confined_stale(p->confined)) {
+		log_error("/etc/resolv.conf or /etc/hosts was replaced, and "
+			  "the sandbox has the old one: ending, to be started "
+			  "again");
+		_exit(EXIT_FAILURE);
+	}
+	report_refusals(p);
 	log_report(p, false);
 	loop_timer_start(p->report, p->config.report_interval);
 }
@@ -424,6 +447,7 @@ set_status_pace(struct pipeline *p)
 static enum rc
 load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
 {
+	char path[PATH_MAX];
 	struct buf text;
 	enum rc rc;
 
@@ -436,6 +460,10 @@ load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
 	buf_fini(&text);
 	if (rc == RC_OK)
 		rc = agent_config_check_inputs(p->path, fresh, p->opener, err);
+	if (rc == RC_OK && confined_lacks(p->confined, fresh, path))
+		log_warn("%s can be read from the next start on: the sandbox "
+			 "does not grow",
+		    path);
 	if (rc == RC_OK)
 		rc = confine_tls(fresh, p->opener, &p->tls_fresh, err);
 	return rc;
@@ -581,7 +609,8 @@ open_status(struct pipeline *p)
 		.spool = p->spool,
 		.opener = p->opener,
 		.apart = p->processes.opener[0] != -1,
-		.landlock = p->sandbox.landlock });
+		.memory_fd = p->memory_fd,
+		.landlock = confined_landlock(p->confined) });
 	set_status_pace(p);
 	if (status_listen(p->status, p->config.state_dir, &err) != RC_OK)
 		log_warn("`kuzet-agent status` gets no answer: %s", err.text);
@@ -635,6 +664,7 @@ pipeline_open(const char *path, struct agent_config *config,
 	p->config = *config;
 	*config = (struct agent_config){ 0 };
 	p->lock_fd = -1;
+	p->memory_fd = -1;
 	rc = confine_start(path, &p->config, &p->processes, err);
 	split = p->processes.opener[0] != -1;
 	make_parts(p);
@@ -645,7 +675,8 @@ pipeline_open(const char *path, struct agent_config *config,
 	if (rc != RC_OK)
 		goto out;
 	pipeline_make_state_dir(&p->config);
-	rc = confine_worker(&p->config, split, &p->sandbox, err);
+	p->memory_fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
+	rc = confine_worker(&p->config, split, &p->confined, err);
 	if (rc != RC_OK)
 		goto out;
 	p->opener = split
@@ -699,10 +730,13 @@ pipeline_close(struct pipeline *p)
 	loop_timer_free(p->report);
 	loop_timer_free(p->drain);
 	loop_free(p->loop);
+	confined_free(p->confined);
 	free(p->receipts);
 	buf_fini(&p->window.frames);
 	agent_config_free(&p->config);
 	if (p->lock_fd != -1)
 		(void)close(p->lock_fd);
+	if (p->memory_fd != -1)
+		(void)close(p->memory_fd);
 	free(p);
 }

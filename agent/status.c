@@ -13,6 +13,7 @@
 #include "agent/inputs/line_event.h"
 #include "agent/output/sender.h"
 #include "agent/roles/opener.h"
+#include "agent/roles/sandbox.h"
 #include "agent/spool/spool.h"
 #include "control.h"
 #include "digest.h"
@@ -55,17 +56,11 @@ struct status {
 };
 
 static uint64_t
-resident_bytes(void)
+resident_bytes(int fd)
 {
-	int fd = open("/proc/self/statm", O_RDONLY | O_CLOEXEC);
 	char text[128] = "", *resident = NULL;
-	ssize_t n;
 
-	if (fd == -1)
-		return 0;
-	n = read(fd, text, sizeof(text) - 1);
-	(void)close(fd);
-	if (n > 0)
+	if (fd != -1 && pread(fd, text, sizeof(text) - 1, 0) > 0)
 		resident = strchr(text, ' ');
 	return resident == NULL
 	    ? 0
@@ -112,7 +107,7 @@ put_costs(struct json_writer *w, const struct status *s)
 	json_double(w, seconds(&used.ru_utime) + seconds(&used.ru_stime));
 	json_key(w, "memory");
 	json_open(w, '{');
-	put_uint(w, "rss_bytes", resident_bytes());
+	put_uint(w, "rss_bytes", resident_bytes(s->source.memory_fd));
 	put_uint(w, "peak_bytes", (uint64_t)used.ru_maxrss * 1024);
 	json_close(w, '}');
 }
@@ -176,6 +171,8 @@ put_spool(struct json_writer *w, const struct spool *spool)
 static void
 put_sandbox(struct json_writer *w, const struct status_source *s)
 {
+	char call[SANDBOX_CALL_NAME];
+
 	json_key(w, "sandbox");
 	json_open(w, '{');
 	json_key(w, "opener");
@@ -184,6 +181,11 @@ put_sandbox(struct json_writer *w, const struct status_source *s)
 	json_bool(w, s->apart);
 	put_uint(w, "landlock", (uint64_t)s->landlock);
 	put_uint(w, "refused", opener_refused(s->opener));
+	put_uint(w, "syscalls_refused", sandbox_refused(call));
+	if (call[0] != '\0') {
+		json_key(w, "syscall");
+		json_str(w, call);
+	}
 	json_close(w, '}');
 }
 

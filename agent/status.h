@@ -24,8 +24,9 @@ struct status_source {
 	const struct sender *sender;
 	const struct spool *spool;
 	const struct opener *opener;
-	bool apart;   /* the opener is a process of its own */
-	int landlock; /* the version that confines this one; 0: none */
+	bool apart;    /* the opener is a process of its own */
+	int landlock;  /* the version that confines this one; 0: none */
+	int memory_fd; /* /proc/self/statm; -1: none */
 };
 
 struct status *status_new(struct loop *l, const struct status_source *source);

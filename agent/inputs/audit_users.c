@@ -1,46 +1,28 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/audit_users.h"
 
-#include <pwd.h>
 #include <stdint.h>
-#include <stdio.h>
 #include <stdlib.h>
-#include <sys/stat.h>
-#include <time.h>
+#include <string.h>
 
+#include "agent/inputs/account_names.h"
 #include "agent/inputs/line_event.h"
 #include "buf.h"
 #include "xalloc.h"
 
-enum {
-	USERS_MAX = 65536,
-	NAME_MAX_BYTES = 64,
-	ENTRY_BYTES = 4096,
-	LOOK_SECONDS = 10,
-	UID_DIGITS = 10,
-	EXPANSION = 6
-};
-
-static const char passwd_file[] = "/etc/passwd";
-
-struct user {
-	uint64_t uid;
-	char name[NAME_MAX_BYTES];
-};
+enum { UID_DIGITS = 10, EXPANSION = 6 };
 
 struct audit_users {
-	struct user *users;
-	size_t n;
-	struct timespec mtime;
-	time_t looked; /* monotonic seconds */
+	struct account_names *names;
 	struct buf text;
 };
 
 struct audit_users *
-audit_users_new(void)
+audit_users_new(struct opener *o)
 {
 	struct audit_users *u = xzalloc(sizeof(*u));
 
+	u->names = account_names_new(o);
 	buf_init(&u->text, 4096);
 	return u;
 }
@@ -50,51 +32,9 @@ audit_users_free(struct audit_users *u)
 {
 	if (u == NULL)
 		return;
+	account_names_free(u->names);
 	buf_fini(&u->text);
-	free(u->users);
 	free(u);
-}
-
-static void
-read_users(struct audit_users *u)
-{
-	FILE *f = fopen(passwd_file, "re");
-	char bytes[ENTRY_BYTES];
-	struct passwd entry, *found;
-
-	u->n = 0;
-	while (f != NULL && u->n < USERS_MAX &&
-	    fgetpwent_r(f, &entry, bytes, sizeof(bytes), &found) == 0) {
-		if (strlen(entry.pw_name) >= NAME_MAX_BYTES)
-			continue;
-		if ((u->n & (u->n - 1)) == 0) /* doubles at powers of two */
-			u->users = xreallocarray(u->users, 2 * u->n + 1,
-			    sizeof(*u->users));
-		u->users[u->n].uid = entry.pw_uid;
-		(void)snprintf(u->users[u->n].name, NAME_MAX_BYTES, "%s",
-		    entry.pw_name);
-		u->n++;
-	}
-	if (f != NULL)
-		(void)fclose(f);
-}
-
-static void
-look(struct audit_users *u)
-{
-	struct timespec now;
-	struct stat st;
-
-	(void)clock_gettime(CLOCK_MONOTONIC, &now);
-	if (u->looked != 0 && now.tv_sec - u->looked < LOOK_SECONDS)
-		return;
-	u->looked = now.tv_sec;
-	if (stat(passwd_file, &st) != 0 ||
-	    (st.st_mtim.tv_sec == u->mtime.tv_sec &&
-		st.st_mtim.tv_nsec == u->mtime.tv_nsec))
-		return;
-	u->mtime = st.st_mtim;
-	read_users(u);
 }
 
 /* The number behind the first " key=" of the records. */
@@ -118,27 +58,24 @@ static void
 add_name(struct audit_users *u, struct slice records, struct slice key,
     const char *member)
 {
-	struct slice name;
+	const char *name;
+	struct slice text;
 	uint64_t uid;
 	char *room;
 
-	if (!number_of(records, key, &uid))
+	if (!number_of(records, key, &uid) || uid >= UINT32_MAX)
 		return;
-	for (size_t i = 0; i < u->n; i++) {
-		if (u->users[i].uid != uid)
-			continue;
-		name = (struct slice){ u->users[i].name,
-			strlen(u->users[i].name) };
-		room = buf_reserve(&u->text, EXPANSION * name.len + 64);
-		if (room == NULL)
-			return;
-		(void)buf_printf(&u->text, ",\"%s\":\"", member);
-		u->text.len +=
-		    (size_t)(json_escape(u->text.ptr + u->text.len, name) -
-			(u->text.ptr + u->text.len));
-		(void)buf_add_char(&u->text, '"');
+	name = account_user(u->names, (uint32_t)uid);
+	if (name == NULL)
 		return;
-	}
+	text = (struct slice){ name, strlen(name) };
+	room = buf_reserve(&u->text, EXPANSION * text.len + 64);
+	if (room == NULL)
+		return;
+	(void)buf_printf(&u->text, ",\"%s\":\"", member);
+	u->text.len += (size_t)(json_escape(u->text.ptr + u->text.len, text) -
+	    (u->text.ptr + u->text.len));
+	(void)buf_add_char(&u->text, '"');
 }
 
 struct slice
@@ -152,7 +89,6 @@ audit_users(struct audit_users *u, struct slice records)
 	if (memmem(records.ptr, records.len, resolved.ptr, resolved.len) !=
 	    NULL)
 		return buf_slice(&u->text);
-	look(u);
 	add_name(u, records, SLICE(" auid="), "user.audit.name");
 	if (memmem(records.ptr, records.len, account.ptr, account.len) ==
 	    NULL) {

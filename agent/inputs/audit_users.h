@@ -1,18 +1,18 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Who the numbers of audit records are: only the machine itself knows.  Names
- * come from /etc/passwd, never from the network: a name service that hangs must
- * not stop the agent, and auditd can be told to resolve them itself
+ * Who the numbers of audit records are: only the machine itself knows
+ * (account_names.h), and auditd where it is told to resolve them itself
  * (log_format = ENRICHED).
  */
 #pragma once
 
+#include "agent/roles/opener.h"
 #include "slice.h"
 
 struct audit_users;
 
-struct audit_users *audit_users_new(void);
-void audit_users_free(struct audit_users *u); /* NULL is fine */
+struct audit_users *audit_users_new(struct opener *o); /* borrowed */
+void audit_users_free(struct audit_users *u);          /* NULL is fine */
 
 /*
  * Members of the event's JSON, `,"user.audit.name":"bob"`, for the records of

@@ -427,7 +427,7 @@ file_open(const struct input_setup *setup, void **out, struct error *err)
 	(void)err;
 	TAILQ_INIT(&s->tails);
 	TAILQ_INIT(&s->ready);
-	tail_scratch_init(&s->scratch);
+	tail_scratch_init(&s->scratch, setup->opener);
 	s->poll = loop_timer_new(setup->loop, on_poll, s);
 	s->scan = loop_timer_new(setup->loop, on_scan, s);
 	s->save = loop_timer_new(setup->loop, on_save, s);

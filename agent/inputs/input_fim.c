@@ -99,7 +99,7 @@ on_changed(void *ctx, const struct opener_notice *n)
 	if (n->pid == in->pid)
 		return;
 	if (n->pid != 0)
-		fim_who_is(n->pid, &who);
+		fim_who_is(in->setup.opener, n->pid, &who);
 	fim_dirty_add(in->dirty, n, whole_at_once(in, n), &who);
 }
 

@@ -16,13 +16,13 @@ enum {
 };
 
 void
-tail_scratch_init(struct tail_scratch *s)
+tail_scratch_init(struct tail_scratch *s, struct opener *o)
 {
 	*s = (struct tail_scratch){ .cap = SCRATCH_BYTES };
 	s->bytes = xcalloc(s->cap, 1);
 	buf_init(&s->text, SCRATCH_TEXT_MAX);
 	buf_init(&s->joined, SCRATCH_TEXT_MAX);
-	s->users = audit_users_new();
+	s->users = audit_users_new(o);
 }
 
 void

@@ -123,7 +123,8 @@ struct tail_scratch {
 	char now[48]; /* RFC 3339 */
 };
 
-void tail_scratch_init(struct tail_scratch *s);
+/* `o` is borrowed. */
+void tail_scratch_init(struct tail_scratch *s, struct opener *o);
 void tail_scratch_fini(struct tail_scratch *s);
 
 enum {

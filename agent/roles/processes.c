@@ -136,6 +136,7 @@ processes_start(const struct processes_options *options, struct grants *grants,
 	enum rc rc = RC_OK;
 
 	*out = (struct processes){ .opener = { -1, -1 }, .runner = -1 };
+	sandbox_count();
 	if (options->commands != NULL)
 		rc = start_runner(options, out, err);
 	if (rc == RC_OK)

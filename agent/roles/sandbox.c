@@ -5,21 +5,18 @@
 #include <fcntl.h>
 #include <linux/landlock.h>
 #include <seccomp.h>
+#include <signal.h>
+#include <stdatomic.h>
+#include <stdio.h>
+#include <stdlib.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <ucontext.h>
 #include <unistd.h>
-
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-# define SANITIZED 1
-#elif defined(__has_feature)
-# define SANITIZED                                                             \
-  (__has_feature(address_sanitizer) || __has_feature(thread_sanitizer))
-#else
-# define SANITIZED 0
-#endif
 
 /* Of headers that are newer than Debian 12's. */
 #define FS_REFER     (UINT64_C(1) << 13)
@@ -85,13 +82,84 @@ static const char *const hostile_calls[] = { "add_key", "bpf", "chroot",
 	"init_module", "kexec_file_load", "kexec_load", "keyctl", "mknod",
 	"mknodat", "mount", "move_mount", "open_by_handle_at",
 	"perf_event_open", "pidfd_getfd", "pivot_root", "process_vm_writev",
-#if !SANITIZED
+#if !SANDBOX_SANITIZED
 	"process_vm_readv", "ptrace",
 #endif
 	"reboot", "request_key", "setns", "swapon", "umount2", "unshare",
 	"userfaultfd" };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
+
+/* ---- refused calls ------------------------------------------------------- */
+
+/* Shared by the processes; a handler of signals has no argument. */
+static struct counters {
+	atomic_uint_fast64_t refused;
+	atomic_int last;
+} * counters;
+
+/* The filter sends SIGSYS; what the call returns is ours to say. */
+#if defined(__x86_64__)
+# define RESULT_OF(uc) ((uc)->uc_mcontext.gregs[REG_RAX])
+#elif defined(__aarch64__)
+# define RESULT_OF(uc) ((uc)->uc_mcontext.regs[0])
+#endif
+
+#ifdef RESULT_OF
+static void
+on_refused(int signo, siginfo_t *info, void *context)
+{
+	ucontext_t *uc = context;
+
+	(void)signo;
+	atomic_store(&counters->last, info->si_syscall);
+	(void)atomic_fetch_add(&counters->refused, 1);
+	RESULT_OF(uc) = -EPERM;
+}
+
+static uint32_t
+refusal(void)
+{
+	struct sigaction act = { .sa_sigaction = on_refused,
+		.sa_flags = SA_SIGINFO | SA_RESTART | SA_NODEFER };
+
+	return counters != NULL && sigaction(SIGSYS, &act, NULL) == 0
+	    ? SCMP_ACT_TRAP
+	    : SCMP_ACT_ERRNO(EPERM);
+}
+#else
+static uint32_t
+refusal(void)
+{
+	return SCMP_ACT_ERRNO(EPERM);
+}
+#endif
+
+void
+sandbox_count(void)
+{
+	void *page = mmap(NULL, sizeof(*counters), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	counters = page == MAP_FAILED ? NULL : page;
+}
+
+uint64_t
+sandbox_refused(char last[SANDBOX_CALL_NAME])
+{
+	uint64_t n = counters == NULL ? 0 : atomic_load(&counters->refused);
+	char *name;
+
+	last[0] = '\0';
+	if (n == 0)
+		return 0;
+	name = seccomp_syscall_resolve_num_arch(SCMP_ARCH_NATIVE,
+	    atomic_load(&counters->last));
+	(void)snprintf(last, SANDBOX_CALL_NAME, "%s",
+	    name == NULL ? "unknown" : name);
+	free(name);
+	return n;
+}
 
 static int
 add_calls(scmp_filter_ctx filter, uint32_t action, const char *const *names,
@@ -114,7 +182,7 @@ add_calls(scmp_filter_ctx filter, uint32_t action, const char *const *names,
 static enum rc
 filter_calls(const char *const *own, size_t n, struct error *err)
 {
-	scmp_filter_ctx filter = seccomp_init(SCMP_ACT_ERRNO(EPERM));
+	scmp_filter_ctx filter = seccomp_init(refusal());
 	int r = filter == NULL ? -ENOMEM : 0;
 
 	if (r == 0)
@@ -126,7 +194,7 @@ filter_calls(const char *const *own, size_t n, struct error *err)
 		    COUNT(common_calls));
 	if (r == 0)
 		r = add_calls(filter, SCMP_ACT_ALLOW, own, n);
-	if (r == 0 && SANITIZED)
+	if (r == 0 && SANDBOX_SANITIZED)
 		r = add_calls(filter, SCMP_ACT_ALLOW, sanitizer_calls,
 		    COUNT(sanitizer_calls));
 	if (r == 0)
@@ -190,6 +258,8 @@ confine(const struct sandbox_paths *paths, int version, struct error *err)
 		return error_set_errno(err, errno, "landlock");
 	for (size_t i = 0; i < paths->n_read; i++)
 		allow(ruleset, paths->read[i], may_read);
+	if (SANDBOX_SANITIZED)
+		allow(ruleset, "/proc", may_read); /* its report at the end */
 	allow(ruleset, "/dev/null", may_read | LANDLOCK_ACCESS_FS_WRITE_FILE);
 	if (paths->write != NULL)
 		allow(ruleset, paths->write,
@@ -214,18 +284,26 @@ leave_no_core(void)
 
 	(void)setrlimit(RLIMIT_CORE, &none);
 	/* the leak sanitizer looks at the process as a debugger does */
-	(void)prctl(PR_SET_DUMPABLE, SANITIZED, 0, 0, 0);
+	(void)prctl(PR_SET_DUMPABLE, SANDBOX_SANITIZED, 0, 0, 0);
+}
+
+int
+sandbox_landlock(void)
+{
+	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
+	    LANDLOCK_CREATE_RULESET_VERSION);
+
+	return version > 0 ? version : 0;
 }
 
 enum rc
 sandbox_worker(const struct sandbox_paths *paths, struct sandbox_state *out,
     struct error *err)
 {
-	int version = (int)syscall(SYS_landlock_create_ruleset, NULL, 0,
-	    LANDLOCK_CREATE_RULESET_VERSION);
+	int version = sandbox_landlock();
 	enum rc rc = RC_OK;
 
-	*out = (struct sandbox_state){ .landlock = version > 0 ? version : 0 };
+	*out = (struct sandbox_state){ .landlock = version };
 	leave_no_core();
 	if (version > 0)
 		rc = confine(paths, version, err);

@@ -795,7 +795,8 @@ def apart(w):
                        stdout=subprocess.PIPE, check=False)
     told = json.loads(r.stdout.splitlines()[0]) if r.stdout else {}
     told = told.get("sandbox", {})
-    check(told.get("opener") is True and told.get("refused") == 0,
+    check(told.get("opener") is True and told.get("refused") == 0 and
+          told.get("syscalls_refused") == 0,
           "its status says so, and that nothing was refused", str(told))
     w.configure(inputs=inputs +
                 "  - {type: file, paths: ['private/*.txt']}\n", rest=user)

@@ -9,6 +9,7 @@
 
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/tail.h"
+#include "agent/roles/opener.h"
 #include "digest.h"
 #include "lumberjack.h"
 #include "xalloc.h"
@@ -69,6 +70,7 @@ run(struct file_spec *spec, struct slice text, size_t step,
 {
 	struct tail t = { .fd = -1, .spec = spec, .limit = UINT64_MAX };
 	struct tail_scratch scratch;
+	struct opener *opener = opener_new(NULL);
 	struct input_counts counts = { 0 };
 	struct receipt receipts[WINDOW_EVENTS];
 	struct window w = { .receipts = receipts };
@@ -83,7 +85,7 @@ run(struct file_spec *spec, struct slice text, size_t step,
 	size_t have = 0;
 	bool full = false;
 
-	tail_scratch_init(&scratch);
+	tail_scratch_init(&scratch, opener);
 	(void)memcpy(scratch.now, "T", 2);
 	buf_init(&w.frames, FRAMES_MAX);
 	line_shape_init(&t.shape, &source);
@@ -109,6 +111,7 @@ run(struct file_spec *spec, struct slice text, size_t step,
 	line_shape_fini(&t.shape);
 	buf_fini(&w.frames);
 	tail_scratch_fini(&scratch);
+	opener_free(opener);
 }
 
 int

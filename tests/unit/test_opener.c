@@ -6,9 +6,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <ftw.h>
+#include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
@@ -16,6 +18,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/confine.h"
 #include "agent/roles/opener_parts.h"
 #include "agent/roles/opener_path.h"
 #include "agent/roles/opener_serve.h"
@@ -695,6 +698,8 @@ in_sandbox(void)
 		.write = in_dir("tree") };
 	struct sandbox_state state;
 	struct error err;
+	char call[SANDBOX_CALL_NAME];
+	uint64_t before = sandbox_refused(call);
 	int closed;
 
 	if (sandbox_worker(&paths, &state, &err) != RC_OK)
@@ -712,6 +717,8 @@ in_sandbox(void)
 		return 3;
 	if (symlink("x", in_dir("tree/link")) == 0 || errno != EPERM)
 		return 4; /* no call of ours */
+	if (sandbox_refused(call) != before + 1 || strstr(call, "link") == NULL)
+		return 5;
 	return state.landlock > 0 ? 0 : 100;
 }
 
@@ -753,7 +760,10 @@ open_by_handle(void)
 static void
 test_sandbox(void)
 {
-	int status = child(in_sandbox);
+	int status;
+
+	sandbox_count();
+	status = child(in_sandbox);
 
 	CHECK(WIFEXITED(status) &&
 		(WEXITSTATUS(status) == 0 || WEXITSTATUS(status) == 100),
@@ -766,6 +776,190 @@ test_sandbox(void)
 	status = child(open_by_handle);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 	    "opening by handle ends the opener");
+}
+
+/* ---- the whole agent, owned ---------------------------------------------- */
+
+/* What everybody else on the machine may read, and the worker must not. */
+static const struct {
+	const char *name, *path; /* '/' first: as it is, else in the world */
+	int flags;
+	bool of_proc; /* a sanitizer needs it */
+} forbidden[] = {
+	{ "/etc/passwd", "/etc/passwd", O_RDONLY, false },
+	{ "/etc/group", "/etc/group", O_RDONLY, false },
+	{ "/etc/shadow", "/etc/shadow", O_RDONLY, false },
+	{ "/etc/passwd by ..", "/lib/../../etc/passwd", O_RDONLY, false },
+	{ "/etc as a folder", "/etc", O_RDONLY | O_DIRECTORY, false },
+	{ "the root", "/", O_RDONLY | O_DIRECTORY, false },
+	{ "a program", "/bin/sh", O_RDONLY, false },
+	{ "a package's file", "/usr/share/common-licenses/GPL-3", O_RDONLY,
+	    false },
+	{ "dpkg's list", "/var/lib/dpkg/status", O_RDONLY, false },
+	{ "a file of everybody", "out/secret", O_RDONLY, false },
+	{ "a link to it, made before", "tree/up/secret", O_RDONLY, false },
+	{ "a new file elsewhere", "out/new", O_WRONLY | O_CREAT, false },
+	{ "a new file in /tmp", "/tmp/kuzet-owned", O_WRONLY | O_CREAT, false },
+	{ "init's environment", "/proc/1/environ", O_RDONLY, true },
+	{ "init's state", "/proc/1/status", O_RDONLY, true },
+	{ "its own memory", "/proc/self/mem", O_RDWR, true },
+	{ "its own environment", "/proc/self/environ", O_RDONLY, true },
+	{ "/etc by the root of /proc", "/proc/self/root/etc/passwd", O_RDONLY,
+	    false },
+	{ "all processes", "/proc", O_RDONLY | O_DIRECTORY, true },
+};
+enum { N_FORBIDDEN = sizeof(forbidden) / sizeof(forbidden[0]) };
+
+struct owned {
+	int started; /* 1: confined; else where it failed */
+	int landlock;
+	int opens[N_FORBIDDEN]; /* errno */
+	int asked[N_FORBIDDEN]; /* the opener: enum rc */
+	int by_folder, by_descriptor, linked, moved, hard;
+	int log_itself, log, state;
+	uint64_t refused;
+};
+
+static const char *
+place(const char *path)
+{
+	return path[0] == '/' ? path : in_dir(path);
+}
+
+static bool
+own_config(struct agent_config *c)
+{
+	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
+	const char *user = getenv("KUZET_TEST_USER");
+	char text[2048];
+	struct error err;
+
+	(void)snprintf(text, sizeof(text),
+	    "collector: {hosts: ['127.0.0.1:5044']}\n%s%s\n"
+	    "tls: {ca: /x/ca, certificate: /x/c, key: /x/k}\n"
+	    "state_dir: '%s'\n"
+	    "inputs: [{type: file, paths: ['%s']}]\n",
+	    geteuid() == 0 ? "user: " : "",
+	    geteuid() != 0     ? ""
+		: user != NULL ? user
+			       : "nobody",
+	    in_dir("state"), in_dir("logs/*.log"));
+	if (agent_config_parse("a.yaml", (struct slice){ text, strlen(text) },
+		c, &err) == RC_OK)
+		return true;
+	(void)printf("# %s\n", err.text);
+	return false;
+}
+
+/* Ways around: each must end with an error. */
+static void
+go_around(struct owned *o)
+{
+	int dirfd = open("/etc", O_PATH | O_DIRECTORY | O_CLOEXEC), fd;
+	char name[64];
+
+	fd = openat(dirfd, "passwd", O_RDONLY | O_CLOEXEC);
+	o->by_folder = fd == -1 ? errno : 0;
+	fd = open("/etc/passwd", O_PATH | O_CLOEXEC);
+	(void)snprintf(name, sizeof(name), "/proc/self/fd/%d", fd);
+	fd = open(name, O_RDONLY | O_CLOEXEC);
+	o->by_descriptor = fd == -1 ? errno : 0;
+	o->linked =
+	    symlink("/etc/passwd", in_dir("state/link")) == 0 ? 0 : errno;
+	o->hard =
+	    link(in_dir("out/a.log"), in_dir("state/hard")) == 0 ? 0 : errno;
+	o->moved =
+	    rename(in_dir("out/a.log"), in_dir("state/moved")) == 0 ? 0 : errno;
+}
+
+static void
+be_owned(struct owned *o)
+{
+	struct agent_config c = { 0 };
+	struct processes processes;
+	struct confined *confined;
+	struct opener *opener;
+	struct opener_stat st;
+	struct error err;
+	int fd;
+
+	o->started = 2;
+	if (!own_config(&c) ||
+	    confine_start("a.yaml", &c, &processes, &err) != RC_OK)
+		return;
+	o->started = 3;
+	if (confine_worker(&c, true, &confined, &err) != RC_OK)
+		return;
+	o->landlock = confined_landlock(confined);
+	for (size_t i = 0; i < N_FORBIDDEN; i++)
+		o->opens[i] =
+		    opens_for(place(forbidden[i].path), forbidden[i].flags);
+	o->log_itself = opens_for(in_dir("logs/a.log"), O_RDONLY);
+	o->state = opens_for(in_dir("state/mine"), O_RDWR | O_CREAT);
+	go_around(o);
+	o->started = 1;
+	if (processes.opener[0] == -1)
+		return;
+	opener = opener_connect(loop_new(), processes.opener, -1);
+	for (size_t i = 0; i < N_FORBIDDEN; i++)
+		o->asked[i] = (int)opener_open(opener, place(forbidden[i].path),
+		    &fd, &st, &err);
+	o->log = (int)opener_open(opener, in_dir("logs/a.log"), &fd, &st, &err);
+	o->refused = opener_refused(opener);
+}
+
+static void
+check_owned(const struct owned *o)
+{
+	for (size_t i = 0; i < N_FORBIDDEN; i++) {
+		bool open = o->opens[i] == 0;
+
+		if (SANDBOX_SANITIZED && forbidden[i].of_proc)
+			continue;
+		CHECK(!open, "owned, it cannot open %s: %s", forbidden[i].name,
+		    strerrorname_np(o->opens[i]));
+	}
+	CHECK(o->by_folder == EACCES, "nor from a folder's descriptor");
+	CHECK(o->by_descriptor == EACCES, "nor from a file's");
+	CHECK(o->linked == EPERM && o->hard == EPERM, "no link is made");
+	CHECK(o->moved == EXDEV || o->moved == EACCES || o->moved == EPERM,
+	    "nothing is moved to where it may be read");
+	CHECK(o->log_itself == EACCES, "a log it gets from the opener only");
+	CHECK(o->state == 0, "its state it may write");
+}
+
+static void
+test_owned(void)
+{
+	struct owned *o = mmap(NULL, sizeof(*o), PROT_READ | PROT_WRITE,
+	    MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+	bool all = true;
+	pid_t pid;
+
+	(void)mkdir(in_dir("state"), 0777);
+	(void)chmod(in_dir("state"), 0777);
+	(void)chmod(dir, 0755);
+	(void)chmod(in_dir("out/secret"), 0644);
+	(void)chmod(in_dir("logs/a.log"), 0600);
+	pid = fork();
+	if (pid == 0) {
+		be_owned(o);
+		_exit(0);
+	}
+	(void)waitpid(pid, NULL, 0);
+	CHECK(o->started == 1, "the worker is confined (%d)", o->started);
+	if (o->landlock > 0)
+		check_owned(o);
+	else
+		(void)printf("# no Landlock in this kernel\n");
+	if (geteuid() == 0) {
+		for (size_t i = 0; i < N_FORBIDDEN; i++)
+			all = all && o->asked[i] != RC_OK;
+		CHECK(all && o->refused >= N_FORBIDDEN,
+		    "nor does the opener open any of them; all are counted");
+		CHECK(o->log == RC_OK, "it opens the log that is configured");
+	}
+	(void)munmap(o, sizeof(*o));
 }
 
 int
@@ -784,6 +978,7 @@ main(void)
 	test_processes();
 	test_death();
 	test_sandbox();
+	test_owned();
 	remove_world();
 	return tap_done();
 }

@@ -7,6 +7,7 @@
 
 #include "agent/inputs/fim/fim_scan.h"
 
+struct account_names;
 struct fim_config;
 struct fim_packages;
 struct input_config;
@@ -17,6 +18,7 @@ struct fim_annotator {
 	const struct fim_spec *spec;
 	const struct fim_config *config; /* of the diffs; NULL: none */
 	struct opener *opener;
+	struct account_names *names;
 	struct fim_packages *packages; /* NULL: none are known */
 	void *ctx;
 	/* Who touched it last, if anybody saw it; may be NULL. */

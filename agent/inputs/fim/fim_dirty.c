@@ -13,6 +13,9 @@ enum { SLOTS = 2 * DIRTY_MAX };
 
 /* After the last word of a file; what belongs together comes together. */
 static const int64_t settle_ns = 10 * NS_PER_MS;
+/* What is due so soon goes along: the halves of a rename are told one after the
+ * other, and belong together. */
+static const int64_t along_ns = 15 * NS_PER_MS;
 /* A new file is told when it is closed, else after so long. */
 static const int64_t new_ns = 400 * NS_PER_MS;
 /* Written to, and not closed. */
@@ -161,7 +164,7 @@ fim_dirty_take(struct fim_dirty *d, int64_t now_ns, struct fim_dirty_path *out,
 	for (size_t i = 0; d->n > 0 && i < SLOTS && taken < max; i++) {
 		struct fim_dirty_path *s = &d->slots[i];
 
-		if (s->path == NULL || s->due_ns > now_ns)
+		if (s->path == NULL || s->due_ns > now_ns + along_ns)
 			continue;
 		out[taken++] = *s;
 		*s = (struct fim_dirty_path){ 0 };

@@ -10,7 +10,9 @@ static struct fim_origin
 origin_of(const struct fim_engine *e)
 {
 	return (struct fim_origin){ .host_name = e->host_name,
-		.input = e->spec->name };
+		.input = e->spec->name,
+		/* a summary has none */
+		.names = e->notes == NULL ? NULL : e->notes->names };
 }
 
 /* Within a transaction. */

@@ -1,8 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/fim/fim_event.h"
 
-#include <grp.h>
-#include <pwd.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
@@ -12,12 +10,7 @@
 #include "timestamp.h"
 #include "utf8.h"
 
-enum {
-	NAME_MAX_BYTES = 256,
-	ATTR_SHOWN = 256,
-	ATTRS_TEXT_MAX = 65536,
-	SHORT_DIGEST = 12
-};
+enum { ATTR_SHOWN = 256, ATTRS_TEXT_MAX = 65536, SHORT_DIGEST = 12 };
 
 const char *
 fim_action_name(const struct fim_change *c)
@@ -34,32 +27,6 @@ fim_action_name(const struct fim_change *c)
 	}
 	return (c->differences & FIM_MODIFIED) != 0 ? "modified"
 						    : "attributes_modified";
-}
-
-static const char *
-user_name(uint32_t uid, char out[NAME_MAX_BYTES])
-{
-	char room[4096];
-	struct passwd pw, *found = NULL;
-
-	if (getpwuid_r(uid, &pw, room, sizeof(room), &found) != 0 ||
-	    found == NULL)
-		return NULL;
-	(void)snprintf(out, NAME_MAX_BYTES, "%s", pw.pw_name);
-	return out;
-}
-
-static const char *
-group_name(uint32_t gid, char out[NAME_MAX_BYTES])
-{
-	char room[16384];
-	struct group gr, *found = NULL;
-
-	if (getgrgid_r(gid, &gr, room, sizeof(room), &found) != 0 ||
-	    found == NULL)
-		return NULL;
-	(void)snprintf(out, NAME_MAX_BYTES, "%s", gr.gr_name);
-	return out;
 }
 
 /* Any bytes: what is no UTF-8 becomes U+FFFD. */
@@ -82,6 +49,24 @@ static void
 put_text(struct json_writer *w, const char *key, const char *text)
 {
 	put_bytes(w, key, (struct slice){ text, strlen(text) });
+}
+
+static void
+put_owner(struct json_writer *w, const struct fim_origin *o, uint32_t uid)
+{
+	const char *name = account_user(o->names, uid);
+
+	if (name != NULL)
+		put_text(w, "owner", name);
+}
+
+static void
+put_group(struct json_writer *w, const struct fim_origin *o, uint32_t gid)
+{
+	const char *name = account_group(o->names, gid);
+
+	if (name != NULL)
+		put_text(w, "group", name);
 }
 
 /* ECS keeps ids as text. */
@@ -194,11 +179,9 @@ put_content(struct json_writer *w, const struct fim_entry *e)
 
 /* One side of what differs. */
 static void
-put_side(struct json_writer *w, const char *key, const struct fim_entry *e,
-    unsigned d, bool path)
+put_side(struct json_writer *w, const struct fim_origin *o, const char *key,
+    const struct fim_entry *e, unsigned d, bool path)
 {
-	char name[NAME_MAX_BYTES];
-
 	json_key(w, key);
 	json_open(w, '{');
 	if (path)
@@ -209,13 +192,11 @@ put_side(struct json_writer *w, const char *key, const struct fim_entry *e,
 		put_mode(w, "mode", e->st.mode);
 	if ((d & FIM_UID) != 0) {
 		put_id(w, "uid", e->st.uid);
-		if (user_name(e->st.uid, name) != NULL)
-			put_text(w, "owner", name);
+		put_owner(w, o, e->st.uid);
 	}
 	if ((d & FIM_GID) != 0) {
 		put_id(w, "gid", e->st.gid);
-		if (group_name(e->st.gid, name) != NULL)
-			put_text(w, "group", name);
+		put_group(w, o, e->st.gid);
 	}
 	if ((d & FIM_SIZE) != 0) {
 		json_key(w, "size");
@@ -264,7 +245,8 @@ static const struct {
 enum { N_DIFFERENCES = sizeof(differences) / sizeof(differences[0]) };
 
 static void
-put_differences(struct json_writer *w, const struct fim_change *c)
+put_differences(struct json_writer *w, const struct fim_origin *o,
+    const struct fim_change *c)
 {
 	json_key(w, "changed");
 	json_open(w, '[');
@@ -275,9 +257,10 @@ put_differences(struct json_writer *w, const struct fim_change *c)
 			json_str(w, differences[i].name);
 	}
 	json_close(w, ']');
-	put_side(w, "before", c->before, c->differences,
+	put_side(w, o, "before", c->before, c->differences,
 	    c->action == FIM_MOVED);
-	put_side(w, "after", c->after, c->differences, c->action == FIM_MOVED);
+	put_side(w, o, "after", c->after, c->differences,
+	    c->action == FIM_MOVED);
 }
 
 /* ---- the event ---------------------------------------------------------- */
@@ -312,10 +295,9 @@ put_names(struct json_writer *w, struct slice path)
 }
 
 static void
-put_file(struct json_writer *w, const struct fim_entry *e)
+put_file(struct json_writer *w, const struct fim_origin *o,
+    const struct fim_entry *e)
 {
-	char name[NAME_MAX_BYTES];
-
 	json_key(w, "file");
 	json_open(w, '{');
 	put_names(w, e->path);
@@ -323,10 +305,8 @@ put_file(struct json_writer *w, const struct fim_entry *e)
 	put_mode(w, "mode", e->st.mode);
 	put_id(w, "uid", e->st.uid);
 	put_id(w, "gid", e->st.gid);
-	if (user_name(e->st.uid, name) != NULL)
-		put_text(w, "owner", name);
-	if (group_name(e->st.gid, name) != NULL)
-		put_text(w, "group", name);
+	put_owner(w, o, e->st.uid);
+	put_group(w, o, e->st.gid);
 	put_id(w, "inode", e->st.ino);
 	json_key(w, "size");
 	json_uint(w, e->st.size);
@@ -346,17 +326,18 @@ put_file(struct json_writer *w, const struct fim_entry *e)
 }
 
 static void
-put_user(struct json_writer *w, uint32_t uid)
+put_user(struct json_writer *w, const struct fim_origin *o, uint32_t uid)
 {
-	char name[NAME_MAX_BYTES];
+	const char *name = account_user(o->names, uid);
 
 	put_id(w, "id", uid);
-	if (user_name(uid, name) != NULL)
+	if (name != NULL)
 		put_text(w, "name", name);
 }
 
 static void
-put_who(struct json_writer *w, const struct fim_who *who)
+put_who(struct json_writer *w, const struct fim_origin *o,
+    const struct fim_who *who)
 {
 	if (!who->known)
 		return;
@@ -373,11 +354,11 @@ put_who(struct json_writer *w, const struct fim_who *who)
 		return; /* it ended before it could be asked */
 	json_key(w, "user");
 	json_open(w, '{');
-	put_user(w, who->uid);
+	put_user(w, o, who->uid);
 	if (who->login_uid != UINT32_MAX) {
 		json_key(w, "audit");
 		json_open(w, '{');
-		put_user(w, who->login_uid);
+		put_user(w, o, who->login_uid);
 		json_close(w, '}');
 	}
 	json_close(w, '}');
@@ -492,13 +473,13 @@ fim_event_change(struct buf *out, const struct fim_origin *origin,
 
 	begin_event(&w, origin, out);
 	put_kind(&w, "event", fim_action_name(c), types[c->action]);
-	put_file(&w, now);
-	put_who(&w, &c->who);
+	put_file(&w, origin, now);
+	put_who(&w, origin, &c->who);
 	begin_own(&w, origin);
 	if (c->before != NULL && c->after != NULL)
-		put_differences(&w, c);
+		put_differences(&w, origin, c);
 	if (c->action == FIM_CREATED && now->xattrs.len > 0)
-		put_side(&w, "after", now, FIM_XATTRS, false);
+		put_side(&w, origin, "after", now, FIM_XATTRS, false);
 	json_key(&w, "links");
 	json_uint(&w, now->st.links);
 	if (content_name(now->content) != NULL)

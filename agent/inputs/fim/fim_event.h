@@ -2,6 +2,7 @@
 /* What a scan found, as ECS events and as lines for people. */
 #pragma once
 
+#include "agent/inputs/account_names.h"
 #include "agent/inputs/fim/fim_scan.h"
 
 enum { FIM_EVENT_MAX = 512 * 1024 };
@@ -10,6 +11,7 @@ enum { FIM_EVENT_MAX = 512 * 1024 };
 struct fim_origin {
 	const char *host_name;
 	const char *input;
+	struct account_names *names;
 };
 
 void fim_event_change(struct buf *out, const struct fim_origin *origin,

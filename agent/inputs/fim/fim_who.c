@@ -6,46 +6,56 @@
 #include <string.h>
 #include <unistd.h>
 
-/* The first line of /proc/PID/NAME. */
+#include "agent/roles/opener.h"
+
+/* The beginning of /proc/PID/NAME as text. */
 static bool
-first_line(int32_t pid, const char *name, char *out, size_t room)
+read_text(struct opener *o, int32_t pid, const char *name, char *out,
+    size_t room)
 {
 	char path[64];
-	FILE *f;
-	bool got;
+	struct opener_stat st;
+	struct error err;
+	ssize_t n;
+	int fd;
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	f = fopen(path, "re");
-	if (f == NULL)
+	if (opener_open(o, path, &fd, &st, &err) != RC_OK)
 		return false;
-	got = fgets(out, (int)room, f) != NULL;
-	(void)fclose(f);
+	n = read(fd, out, room - 1);
+	(void)close(fd);
+	out[n > 0 ? n : 0] = '\0';
+	return n > 0;
+}
+
+/* The first line. */
+static bool
+first_line(struct opener *o, int32_t pid, const char *name, char *out,
+    size_t room)
+{
+	bool got = read_text(o, pid, name, out, room);
+
 	if (got)
 		out[strcspn(out, "\n")] = '\0';
+	else
+		out[0] = '\0';
 	return got;
 }
 
 static uint32_t
-real_uid(int32_t pid)
+real_uid(struct opener *o, int32_t pid)
 {
-	char path[64], line[256];
-	unsigned long uid = UINT32_MAX;
-	FILE *f;
+	char text[2048]; /* it is among the first lines */
+	const char *at;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
-	f = fopen(path, "re");
-	if (f == NULL)
+	if (!read_text(o, pid, "status", text, sizeof(text)))
 		return UINT32_MAX;
-	while (fgets(line, sizeof(line), f) != NULL) {
-		if (strncmp(line, "Uid:", 4) == 0)
-			uid = strtoul(line + 4, NULL, 10);
-	}
-	(void)fclose(f);
-	return (uint32_t)uid;
+	at = strstr(text, "\nUid:");
+	return at == NULL ? UINT32_MAX : (uint32_t)strtoul(at + 5, NULL, 10);
 }
 
 void
-fim_who_is(int32_t pid, struct fim_who *out)
+fim_who_is(struct opener *o, int32_t pid, struct fim_who *out)
 {
 	char path[64], text[32];
 	ssize_t n;
@@ -54,10 +64,10 @@ fim_who_is(int32_t pid, struct fim_who *out)
 		.pid = pid,
 		.uid = UINT32_MAX,
 		.login_uid = UINT32_MAX };
-	if (!first_line(pid, "comm", out->name, sizeof(out->name)))
+	if (!first_line(o, pid, "comm", out->name, sizeof(out->name)))
 		return;
-	out->uid = real_uid(pid);
-	if (first_line(pid, "loginuid", text, sizeof(text)))
+	out->uid = real_uid(o, pid);
+	if (first_line(o, pid, "loginuid", text, sizeof(text)))
 		out->login_uid = (uint32_t)strtoul(text, NULL, 10);
 	(void)snprintf(path, sizeof(path), "/proc/%d/exe", (int)pid);
 	n = readlink(path, out->executable, sizeof(out->executable) - 1);

@@ -4,5 +4,5 @@
 
 #include "agent/inputs/fim/fim.h"
 
-/* Asks /proc; `known` even if it has ended: then its number is all there is. */
-void fim_who_is(int32_t pid, struct fim_who *out);
+/* Asks /proc through the opener; `known` even if it has ended: then its number is all there is. */
+void fim_who_is(struct opener *o, int32_t pid, struct fim_who *out);

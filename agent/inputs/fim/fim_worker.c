@@ -53,6 +53,7 @@ struct fim_worker {
 	struct watched *inputs;
 	size_t n_inputs;
 	struct fim_packages *packages;
+	struct account_names *names;
 	struct fim_store store;
 	bool open;
 
@@ -533,6 +534,7 @@ set_input(struct fim_worker *w, struct watched *in,
 		.config = &in->config,
 		.opener = w->opener,
 		.packages = w->packages,
+		.names = w->names,
 		.ctx = in,
 		.who = who_did };
 }
@@ -573,6 +575,7 @@ fim_worker_start(const struct input_setup *setup, struct fim_dirty *dirty,
 	w->notify = notify;
 	w->feed = feed;
 	w->packages = fim_packages_new(setup->opener, FIM_DPKG_DIR);
+	w->names = account_names_new(setup->opener);
 	w->state_dir = xstrdup(setup->state_dir);
 	w->host_name = xstrdup(setup->host_name);
 	w->n_inputs = setup->n_inputs;
@@ -599,6 +602,7 @@ fim_worker_stop(struct fim_worker *w)
 		free_input(&w->inputs[i]);
 	free(w->inputs);
 	fim_packages_free(w->packages);
+	account_names_free(w->names);
 	free(w->state_dir);
 	free(w->host_name);
 	(void)pthread_cond_destroy(&w->wake);

@@ -1,10 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Looking at the machine for one check: policy.h. */
 #include <fcntl.h>
-#include <grp.h>
 #include <limits.h>
 #include <poll.h>
-#include <pwd.h>
 #include <signal.h>
 #include <spawn.h>
 #include <stdarg.h>
@@ -14,6 +12,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "agent/inputs/account_names.h"
 #include "agent/inputs/inventory/inventory.h"
 #include "agent/inputs/policy/policy.h"
 #include "agent/inputs/slurp.h"
@@ -25,6 +24,7 @@
 
 struct policy_eye {
 	struct opener *opener;
+	struct account_names *names;
 	const atomic_bool *stop;
 	struct buf text;     /* what a file or command says; ends with NUL */
 	struct buf packages; /* dpkg's status, read once */
@@ -89,6 +89,7 @@ policy_eye_new(struct opener *o, const atomic_bool *stop)
 	struct policy_eye *e = xzalloc(sizeof(*e));
 
 	e->opener = o;
+	e->names = account_names_new(o);
 	e->stop = stop;
 	buf_init(&e->text, POLICY_CONTENT_MAX);
 	buf_init(&e->packages, INVENTORY_FILE_MAX);
@@ -100,6 +101,7 @@ policy_eye_free(struct policy_eye *e)
 {
 	if (e == NULL)
 		return;
+	account_names_free(e->names);
 	buf_fini(&e->text);
 	buf_fini(&e->packages);
 	free(e);
@@ -159,23 +161,19 @@ judge_text(const struct policy_eye *e, const struct policy_test *t,
 /* ---- files --------------------------------------------------------------- */
 
 static bool
-owned(const struct policy_test *t, const struct opener_stat *st,
-    struct policy_finding *f)
+owned(struct policy_eye *e, const struct policy_test *t,
+    const struct opener_stat *st, struct policy_finding *f)
 {
-	char room[16384];
-	struct passwd pw, *user = NULL;
-	struct group gr, *group = NULL;
+	uint32_t id;
 
 	if (t->owner != NULL &&
-	    (getpwnam_r(t->owner, &pw, room, sizeof(room), &user) != 0 ||
-		user == NULL || user->pw_uid != st->uid)) {
+	    (!account_user_id(e->names, t->owner, &id) || id != st->uid)) {
 		found(f, POLICY_FAIL, "%s belongs to uid %u, not to %s",
 		    t->name, st->uid, t->owner);
 		return false;
 	}
 	if (t->group != NULL &&
-	    (getgrnam_r(t->group, &gr, room, sizeof(room), &group) != 0 ||
-		group == NULL || group->gr_gid != st->gid)) {
+	    (!account_group_id(e->names, t->group, &id) || id != st->gid)) {
 		found(f, POLICY_FAIL, "%s belongs to gid %u, not to %s",
 		    t->name, st->gid, t->group);
 		return false;
@@ -204,7 +202,7 @@ look_at_file(struct policy_eye *e, const struct policy_test *t,
 		    t->name, st.mode & 07777, (unsigned)t->mode);
 		return;
 	}
-	if (!owned(t, &st, f))
+	if (!owned(e, t, &st, f))
 		return;
 	if (t->matches == NULL && t->lacks == NULL)
 		found(f, POLICY_PASS, "%s", t->name);
