@@ -127,7 +127,7 @@ test_dictionary(struct columns *c, const struct leaf *leaf,
 
 /* ---- texts ------------------------------------------------------------------ */
 
-static const struct sweep *
+static struct sweep *
 sweep_of(struct columns *c, const struct leaf *leaf)
 {
 	for (uint32_t i = 0; i < c->n_sweeps; i++)
@@ -151,7 +151,7 @@ is_sparse(const uint8_t *in, uint32_t n)
 
 /* c->near: those rows of `in` that the sweep finds; false: it gave up. */
 static bool
-find_near(struct columns *c, const struct sweep *sweep,
+find_near(struct columns *c, struct sweep *sweep,
     const struct store_column *col, const uint8_t *in)
 {
 	if (!sweep_run(sweep, c->scratch, col, c->found))
@@ -184,8 +184,7 @@ static void
 test_texts(struct columns *c, const struct leaf *leaf,
     const struct store_column *col, const uint8_t *in, uint8_t *out)
 {
-	const struct sweep *sweep =
-	    is_sparse(in, c->n) ? NULL : sweep_of(c, leaf);
+	struct sweep *sweep = is_sparse(in, c->n) ? NULL : sweep_of(c, leaf);
 
 	if (sweep == NULL || !find_near(c, sweep, col, in)) {
 		test_each(c, leaf, col, in, out);

@@ -4,20 +4,28 @@
 #include <hs.h>
 #include <stdlib.h>
 
+#include "collector/search/class_run.h"
 #include "collector/search/match.h"
 #include "xalloc.h"
 
 enum {
 	COST_MAX = 20000, /* an expression's length times what it repeats */
-	HITS_A_VALUE = 8, /* more of them: the pass is broken off */
+	HITS_A_VALUE = 2, /* more of them: the pass is broken off */
 	HITS_FREE = 4096,
+	FEW = 4,         /* one value in so many is looked at by itself */
+	RETRY = 32,      /* runs without what was found to be in vain */
+	ANCHOR_GOOD = 3, /* an expression with more text needs no run */
 };
 
 struct sweep {
-	hs_database_t *db;
-	uint32_t least, most; /* bytes of a match; most UINT32_MAX: no bound */
+	struct class_run *run; /* NULL: none */
+	hs_database_t *db;     /* NULL: the run only */
+	uint32_t least, most;  /* bytes of a match; most UINT32_MAX: no bound */
 	bool exact;
 	bool expression;
+	bool local; /* the expression, in one pass over all values */
+	/* so many runs go without a pass, without looking for the run */
+	unsigned dense, common;
 	/* of a word: no letter or digit may stand before it, behind it */
 	bool begins, ends;
 };
@@ -117,8 +125,9 @@ cost_of(struct slice text)
 	return cost;
 }
 
+/* The expression as Hyperscan compiled it, with least and most; or NULL. */
 static struct sweep *
-new_expression(const struct leaf *leaf)
+new_compiled(const struct leaf *leaf)
 {
 	unsigned flags = HS_FLAG_DOTALL | HS_FLAG_UTF8;
 	char *text = xmemdupz(leaf->exact.ptr, leaf->exact.len);
@@ -140,6 +149,7 @@ new_expression(const struct leaf *leaf)
 		s->least = info->min_width;
 		s->most = info->max_width;
 		s->exact = s->expression = true;
+		s->local = leaf->local;
 	}
 	(void)hs_free_compile_error(why);
 	free(info);
@@ -147,19 +157,34 @@ new_expression(const struct leaf *leaf)
 	return s;
 }
 
+static struct sweep *
+new_expression(const struct leaf *leaf)
+{
+	struct class_run *run = NULL;
+	struct sweep *s = new_compiled(leaf);
+
+	if (leaf->anchor.len < ANCHOR_GOOD)
+		run = class_run_new(leaf->exact, leaf->caseless);
+	/* what looks around itself would see the value's neighbours */
+	if (s != NULL && !leaf->local && run == NULL) {
+		sweep_free(s);
+		s = NULL;
+	}
+	if (s == NULL && run == NULL)
+		return new_literal(leaf->anchor);
+	if (s == NULL)
+		s = xzalloc(sizeof(*s));
+	s->run = run;
+	s->exact |= run != NULL && class_run_is_all(run);
+	return s;
+}
+
 struct sweep *
 sweep_new(const struct leaf *leaf)
 {
-	struct sweep *s = NULL;
-
 	if (leaf->kind == LEAF_TERM)
 		return new_term(leaf);
-	if (leaf->kind != LEAF_REGEX)
-		return NULL;
-	/* what looks around itself would see the value's neighbours */
-	if (leaf->local)
-		s = new_expression(leaf);
-	return s != NULL ? s : new_literal(leaf->anchor);
+	return leaf->kind == LEAF_REGEX ? new_expression(leaf) : NULL;
 }
 
 void
@@ -167,6 +192,7 @@ sweep_free(struct sweep *s)
 {
 	if (s == NULL)
 		return;
+	class_run_free(s->run);
 	(void)hs_free_database(s->db);
 	free(s);
 }
@@ -265,22 +291,62 @@ matches_alone(const struct run *r, struct sweep_scratch *x, uint32_t k)
 		   NULL) == HS_SCAN_TERMINATED;
 }
 
+/* Of the values that were found, those that match. */
+static void
+keep_matches(const struct run *r, struct sweep_scratch *x)
+{
+	for (uint32_t k = 0; k < r->col->n; k++)
+		if (r->found[k])
+			r->found[k] = matches_alone(r, x, k) ? FOUND : NOTHING;
+}
+
+/* One pass over all values; false: it was broken off. */
+static bool
+pass(struct run *r, struct sweep_scratch *x)
+{
+	const struct store_column *col = r->col;
+
+	memset(r->found, NOTHING, col->n);
+	if (hs_scan(r->sweep->db, col->text, col->offsets[col->n], 0, x->hs,
+		on_match, r) != HS_SUCCESS)
+		return false;
+	for (uint32_t k = 0; r->sweep->expression && k < col->n; k++)
+		if (r->found[k] == PERHAPS)
+			r->found[k] = matches_alone(r, x, k) ? FOUND : NOTHING;
+	return true;
+}
+
 bool
-sweep_run(const struct sweep *s, struct sweep_scratch *x,
+sweep_run(struct sweep *s, struct sweep_scratch *x,
     const struct store_column *col, uint8_t *found)
 {
 	struct run r = { .sweep = s,
 		.col = col,
 		.found = found,
 		.most = HITS_FREE + (uint64_t)HITS_A_VALUE * col->n };
+	uint32_t some = col->n;
 
-	memset(found, NOTHING, col->n);
-	if (hs_alloc_scratch(s->db, &x->hs) != HS_SUCCESS ||
-	    hs_scan(s->db, col->text, col->offsets[col->n], 0, x->hs, on_match,
-		&r) != HS_SUCCESS)
+	if (s->dense > 0) {
+		s->dense--;
 		return false;
-	for (uint32_t k = 0; s->expression && k < col->n; k++)
-		if (found[k] == PERHAPS)
-			found[k] = matches_alone(&r, x, k) ? FOUND : NOTHING;
-	return true;
+	}
+	if (s->common > 0)
+		s->common--; /* of a local expression only */
+	else if (s->run != NULL)
+		some = class_run_find(s->run, col->text, col->offsets, col->n,
+		    found);
+	if (s->db == NULL || (s->run != NULL && class_run_is_all(s->run)))
+		return true;
+	if (hs_alloc_scratch(s->db, &x->hs) != HS_SUCCESS)
+		return false;
+	if (s->run != NULL && (!s->local || some < col->n / FEW)) {
+		keep_matches(&r, x);
+		return true;
+	}
+	if (s->run != NULL && s->common == 0)
+		s->common = RETRY;
+	if (pass(&r, x))
+		return true;
+	s->dense = RETRY;
+	return false;
 }

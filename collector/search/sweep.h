@@ -28,7 +28,7 @@ void sweep_scratch_free(struct sweep_scratch *x); /* NULL is fine */
 /*
  * found[k] = 1 for those of the column's values (COLUMN_TEXT); the other bytes
  * are 0.  False: it occurs so often that a look at each value costs less; what
- * `found` holds means nothing then.
+ * `found` holds means nothing then.  A sweep learns from what it has met.
  */
-bool sweep_run(const struct sweep *s, struct sweep_scratch *x,
+bool sweep_run(struct sweep *s, struct sweep_scratch *x,
     const struct store_column *col, uint8_t *found);
