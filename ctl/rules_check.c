@@ -77,8 +77,9 @@ usage(FILE *out)
 	    "Reads rules (files, or folders of *.yml) as the collector "
 	    "would, and says what\nis wrong with them (errors: the rule is "
 	    "refused) and what their author would\nwant to know "
-	    "(warnings: no author, level or ATT&CK tag, a field that "
-	    "events of\nthe logsource do not have, slow regular "
+	    "(warnings: no id, author, level or ATT&CK tag, a key, "
+	    "logsource\nor condition that means nothing, a field that "
+	    "events of the logsource do not\nhave, slow regular "
 	    "expressions).\n\n",
 	    out);
 	(void)fputs(rules_taxonomy_help, out);

@@ -91,6 +91,53 @@ line_of_problem(const struct builder *b)
 	return line;
 }
 
+static bool
+is_tab(const struct builder *b)
+{
+	size_t at = b->parser.problem_mark.index;
+
+	/* the parser counts characters; the tab is the first of its line */
+	return at < b->text.len &&
+	    memchr(b->text.ptr + (at > 1 ? at - 1 : 0), '\t', at > 1 ? 2 : 1) !=
+	    NULL;
+}
+
+/* What to do about what libyaml says in its own words. */
+static const char *
+remedy(const struct builder *b)
+{
+	static const struct {
+		const char *problem, *remedy;
+	} remedies[] = {
+		{ "mapping values are not allowed",
+		    ": indent the key as those beside it, and quote a text that "
+		    "has \": \" in it" },
+		{ "cannot start any token",
+		    ": quote a text that begins with such a character" },
+		{ "could not find expected ':'",
+		    ": a key ends with \": \"; a text of several lines begins "
+		    "with | or is quoted" },
+		{ "did not find expected key",
+		    ": indent it as the keys beside it, and quote a text that "
+		    "goes on behind a quote" },
+		{ "did not find expected '-' indicator",
+		    ": all entries of a list begin with \"- \" in one column" },
+		{ "block sequence entries are not allowed",
+		    ": a list begins on a line of its own" },
+		{ "',' or ']'", ": end the list with ]" },
+		{ "',' or '}'", ": end the map with }" },
+		{ "unknown escape character",
+		    ": in double quotes \\ begins an escape: use single quotes" },
+	};
+
+	if (is_tab(b))
+		return ": YAML is indented with blanks, never with tabs";
+	for (size_t i = 0; i < sizeof(remedies) / sizeof(remedies[0]); i++)
+		if (strstr(b->parser.problem, remedies[i].problem) != NULL)
+			return remedies[i].remedy;
+	return ": close it, or quote the text";
+}
+
 static enum rc
 next_event(struct builder *b, yaml_event_t *event)
 {
@@ -100,15 +147,15 @@ next_event(struct builder *b, yaml_event_t *event)
 	if (yaml_parser_parse(&b->parser, event) == 1)
 		return RC_OK;
 	line = line_of_problem(b);
-	if (p->problem == NULL || p->context == NULL ||
-	    p->context_mark.line == line)
-		return fail(b, RC_INVALID, line,
-		    p->problem != NULL ? p->problem : "not YAML");
+	if (p->problem == NULL)
+		return fail(b, RC_INVALID, line, "not YAML");
+	if (p->context == NULL || p->context_mark.line == line)
+		return error_set(b->err, RC_INVALID, "%s:%zu: %s%s", b->name,
+		    line + 1, p->problem, remedy(b));
 	/* what was begun, and where: mostly that is what must be mended */
 	return error_set(b->err, RC_INVALID,
-	    "%s:%zu: %s (%s from line %zu on): close it, or quote the text",
-	    b->name, line + 1, p->problem, p->context,
-	    p->context_mark.line + 1);
+	    "%s:%zu: %s (%s from line %zu on)%s", b->name, line + 1, p->problem,
+	    p->context, p->context_mark.line + 1, remedy(b));
 }
 
 static struct yaml_node *
@@ -193,7 +240,8 @@ check_twice(struct builder *b, struct list *keys)
 
 		if (slice_eq(first->text, again->text))
 			return error_set(b->err, RC_INVALID,
-			    "%s:%u: %.*s: given twice, first at line %u",
+			    "%s:%u: %.*s: given twice, first at line %u: keep "
+			    "one; several values are a list",
 			    b->name, again->line, (int)again->text.len,
 			    again->text.ptr, first->line);
 	}
@@ -268,7 +316,9 @@ build(struct builder *b, yaml_event_t *event, unsigned depth,
 	else if (++b->nodes > NODES_MAX)
 		rc = fail(b, RC_LIMIT, line, "more than 200000 nodes");
 	else if (event->type == YAML_ALIAS_EVENT)
-		rc = fail(b, RC_INVALID, line, "aliases are not allowed");
+		rc = fail(b, RC_INVALID, line,
+		    "aliases are not allowed: quote a text that "
+		    "begins with *");
 	if (rc != RC_OK) {
 		yaml_event_delete(event);
 		return rc;

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "compile.h"
+#include "taxonomy_state.h"
 #include "xalloc.h"
 
 static bool
@@ -32,6 +33,25 @@ lint_metadata(struct rule_parser *p, const struct sigma_rule *rule)
 		parse_warn(p, rule->line,
 		    "no tag says what of ATT&CK it detects: add one, as "
 		    "attack.t1110");
+}
+
+static void
+lint_logsource(struct rule_parser *p, const struct taxonomy *t,
+    const struct sigma_rule *rule)
+{
+	static const char *const parts[] = { "product", "category", "service" };
+
+	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {
+		struct slice near = taxonomy_near_part(t, &rule->logsource, i);
+
+		if (near.len > 0)
+			parse_warn(p, rule->logsource_line,
+			    "no event is known to be of the %s \"%.*s\": is "
+			    "\"%.*s\" meant?",
+			    parts[i],
+			    SLICE_ARG(taxonomy_part(&rule->logsource, i)),
+			    SLICE_ARG(near));
+	}
 }
 
 /* ---- fields ------------------------------------------------------------ */
@@ -130,6 +150,8 @@ lint_rule(struct rule_parser *p, struct taxonomy *t,
 {
 	if (rule->kind != RULE_FILTER)
 		lint_metadata(p, rule);
+	if (rule->kind != RULE_CORRELATION)
+		lint_logsource(p, t, rule);
 	for (uint32_t i = 0; i < rule->n_selections; i++)
 		lint_selection(p, t, rule, &rule->selections[i]);
 }

@@ -4,6 +4,8 @@
 #include <stdarg.h>
 #include <stdio.h>
 
+#include "digest.h"
+#include "near.h"
 #include "utf8.h"
 
 enum { TEXT_MAX = 1024, TAGS_MAX = 256 };
@@ -147,6 +149,103 @@ parse_level(struct rule_parser *p, const struct yaml_node *root,
 	    "\"level\" must be informational, low, medium, high or critical");
 }
 
+void
+warn_unknown(struct rule_parser *p, const struct yaml_node *map,
+    const char *what, const struct slice *known, size_t n)
+{
+	for (size_t i = 0; i < map->n; i++) {
+		struct slice key = map->keys[i]->text, near;
+		bool is_known = false;
+
+		for (size_t k = 0; k < n && !is_known; k++)
+			is_known = slice_eq(key, known[k]);
+		if (is_known)
+			continue;
+		near = near_of(key, known, n);
+		if (near.len > 0)
+			parse_warn(p, map->keys[i]->line,
+			    "\"%.*s\" in \"%s\" means nothing: is \"%.*s\" "
+			    "meant?",
+			    (int)(key.len < 64 ? key.len : 64), key.ptr, what,
+			    SLICE_ARG(near));
+		else
+			parse_warn(p, map->keys[i]->line,
+			    "\"%.*s\" in \"%s\" means nothing: leave it out",
+			    (int)(key.len < 64 ? key.len : 64), key.ptr, what);
+	}
+}
+
+static void
+warn_status(struct rule_parser *p, const struct yaml_node *root,
+    struct slice status)
+{
+	static const struct slice known[] = { SLICE_INIT("stable"),
+		SLICE_INIT("test"), SLICE_INIT("experimental"),
+		SLICE_INIT("deprecated"), SLICE_INIT("unsupported") };
+
+	for (size_t i = 0; i < sizeof(known) / sizeof(known[0]); i++)
+		if (slice_eq(status, known[i]))
+			return;
+	if (status.len > 0)
+		parse_warn(p, yaml_get(root, "status")->line,
+		    "\"status\" is stable, test, experimental, deprecated or "
+		    "unsupported, not \"%.*s\"",
+		    (int)(status.len < 64 ? status.len : 64), status.ptr);
+}
+
+/* 2026-11-22. */
+static bool
+is_date(struct slice s)
+{
+	static const char form[] = "dddd-dd-dd";
+	unsigned part[3] = { 0 }, n = 0;
+
+	if (s.len != sizeof(form) - 1)
+		return false;
+	for (size_t i = 0; i < s.len; i++) {
+		if (form[i] == '-' ? s.ptr[i] != '-'
+				   : s.ptr[i] < '0' || s.ptr[i] > '9')
+			return false;
+		if (form[i] == '-')
+			n++;
+		else
+			part[n] = part[n] * 10 + (unsigned)(s.ptr[i] - '0');
+	}
+	return part[1] >= 1 && part[1] <= 12 && part[2] >= 1 && part[2] <= 31;
+}
+
+static void
+warn_dates(struct rule_parser *p, const struct yaml_node *root)
+{
+	static const char *const keys[] = { "date", "modified" };
+
+	for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+		const struct yaml_node *node = yaml_get(root, keys[i]);
+
+		if (node != NULL && !yaml_is_null(node) &&
+		    (node->kind != YAML_SCALAR || !is_date(node->text)))
+			parse_warn(p, node->line,
+			    "\"%s\" is no date: write it as 2026-11-22",
+			    keys[i]);
+	}
+}
+
+static void
+warn_id(struct rule_parser *p, const struct yaml_node *root,
+    const struct sigma_rule *rule)
+{
+	uint8_t uuid[16];
+
+	if (rule->id.len == 0)
+		parse_warn(p, rule->line,
+		    "there is no id: add a UUID (uuidgen makes one), by which "
+		    "its incidents stay the same when the rule is worked on");
+	else if (!uuid_parse(rule->id, uuid))
+		parse_warn(p, yaml_get(root, "id")->line,
+		    "the id \"%.*s\" is no UUID: uuidgen makes one",
+		    (int)(rule->id.len < 64 ? rule->id.len : 64), rule->id.ptr);
+}
+
 static struct slice
 lower(struct arena *arena, struct slice s)
 {
@@ -162,20 +261,28 @@ static bool
 parse_logsource(struct rule_parser *p, const struct yaml_node *root,
     struct sigma_rule *rule)
 {
+	static const struct slice source_keys[] = { SLICE_INIT("product"),
+		SLICE_INIT("category"), SLICE_INIT("service"),
+		SLICE_INIT("definition") };
 	const struct yaml_node *map = yaml_get(root, "logsource");
 	struct sigma_logsource *ls = &rule->logsource;
 
 	if (map == NULL || map->kind != YAML_MAPPING)
 		return parse_fail(p, map != NULL ? map->line : rule->line,
-		    "\"logsource\" must be a map of product, category, "
-		    "service");
+		    map != NULL ? "\"logsource\" must be a map of product, "
+				  "category, service"
+				: "\"logsource\" is missing: a map of product, "
+				  "category, service, as {product: linux}");
 	if (!parse_text(p, map, "product", &ls->product) ||
 	    !parse_text(p, map, "category", &ls->category) ||
 	    !parse_text(p, map, "service", &ls->service))
 		return false;
+	rule->logsource_line = map->line;
 	ls->product = lower(p->arena, ls->product);
 	ls->category = lower(p->arena, ls->category);
 	ls->service = lower(p->arena, ls->service);
+	warn_unknown(p, map, "logsource", source_keys,
+	    sizeof(source_keys) / sizeof(source_keys[0]));
 	return true;
 }
 
@@ -247,7 +354,11 @@ parse_metadata(struct rule_parser *p, const struct yaml_node *root,
 		return parse_fail(p, tags->line,
 		    "\"tags\" must be a list of at most %d texts", TAGS_MAX);
 	if (rule->title.len == 0)
-		return parse_fail(p, rule->line, "\"title\" is missing");
+		return parse_fail(p, rule->line,
+		    "\"title\" is missing: add what it finds, in a few words");
+	warn_id(p, root, rule);
+	warn_status(p, root, rule->status);
+	warn_dates(p, root);
 	return parse_level(p, root, rule);
 }
 
@@ -276,7 +387,9 @@ parse_rule(struct rule_parser *p, const struct yaml_node *root,
 
 	rule->line = root != NULL ? root->line : 1;
 	if (!is_map(root))
-		return parse_fail(p, rule->line, "a rule must be a map");
+		return parse_fail(p, rule->line,
+		    "a rule must be a map of title, logsource, detection and "
+		    "more");
 	detection = yaml_get(root, "detection");
 	correlation = yaml_get(root, "correlation");
 	filter = yaml_get(root, "filter");
@@ -297,7 +410,11 @@ parse_rule(struct rule_parser *p, const struct yaml_node *root,
 	if (detection == NULL)
 		return parse_fail(p, rule->line,
 		    "there is no \"detection\", \"correlation\" or "
-		    "\"filter\"");
+		    "\"filter\": %s",
+		    yaml_get(root, "action") != NULL
+			? "\"action\" is of the old Sigma; write each rule in "
+			  "full"
+			: "add what it is sought by");
 	return parse_logsource(p, root, rule) &&
 	    parse_detection(p, detection, rule);
 }

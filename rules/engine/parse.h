@@ -34,6 +34,10 @@ bool parse_fail(struct rule_parser *p, unsigned line, const char *fmt, ...)
 void parse_warn(struct rule_parser *p, unsigned line, const char *fmt, ...)
     PRINTF_LIKE(3, 4);
 
+/* Warns of the keys of a map that mean nothing; `what` is its name. */
+void warn_unknown(struct rule_parser *p, const struct yaml_node *map,
+    const char *what, const struct slice *known, size_t n);
+
 /* A whole document; *rule is zeroed but for `file`. */
 bool parse_rule(struct rule_parser *p, const struct yaml_node *root,
     struct sigma_rule *rule);

@@ -5,6 +5,7 @@
  */
 #include <stdlib.h>
 
+#include "near.h"
 #include "parse.h"
 
 struct parser {
@@ -128,6 +129,18 @@ new_leaf(struct parser *c, uint32_t index)
 	return leaf;
 }
 
+static void
+fail_too_few(struct parser *c, uint32_t least, uint32_t n)
+{
+	(void)parse_fail(c->p, c->line,
+	    n == 0 ? "the condition wants %u of \"%.*s\", but no %s has such a "
+		     "name: mend the pattern, or add one"
+		   : "the condition wants %u of \"%.*s\", but too few %ss have "
+		     "such a name: ask for fewer, or add some",
+	    least, (int)(c->token.len < 128 ? c->token.len : 128), c->token.ptr,
+	    c->names->what);
+}
+
 /* `least` of 0 stands for "all of". */
 static const struct sigma_node *
 parse_quantified(struct parser *c, uint32_t least)
@@ -163,11 +176,7 @@ parse_quantified(struct parser *c, uint32_t least)
 		add_child(c, n, leaf);
 	}
 	if (n->n == 0 || least > n->n) {
-		(void)parse_fail(c->p, c->line,
-		    "the condition wants %u of \"%.*s\", but only %u %ss have "
-		    "such a name",
-		    least == 0 ? 1 : least, SLICE_ARG(c->token), n->n,
-		    c->names->what);
+		fail_too_few(c, least == 0 ? 1 : least, n->n);
 		return NULL;
 	}
 	advance(c);
@@ -207,6 +216,24 @@ quantifier(struct parser *c)
 
 static const struct sigma_node *parse_or(struct parser *c);
 
+static void
+fail_unknown(struct parser *c)
+{
+	struct slice near = near_of(c->token, c->names->names, c->names->n);
+	int len = (int)(c->token.len < 128 ? c->token.len : 128);
+
+	if (near.len > 0)
+		(void)parse_fail(c->p, c->line,
+		    "the condition names the %s \"%.*s\", which is not there: "
+		    "is \"%.*s\" meant?",
+		    c->names->what, len, c->token.ptr, SLICE_ARG(near));
+	else
+		(void)parse_fail(c->p, c->line,
+		    "the condition names the %s \"%.*s\", which is not there: "
+		    "add it, or mend the name",
+		    c->names->what, len, c->token.ptr);
+}
+
 static const struct sigma_node *
 parse_name(struct parser *c)
 {
@@ -218,19 +245,15 @@ parse_name(struct parser *c)
 	}
 	if (c->token.len == 0)
 		(void)parse_fail(c->p, c->line,
-		    "the condition ends where the name of a %s is expected",
+		    "the condition ends where the name of a %s is expected: "
+		    "add it, or take the last word out",
 		    c->names->what);
 	else if (c->token.ptr[0] == '|')
 		(void)parse_fail(c->p, c->line,
 		    "\"|\" in a condition is the old aggregation: write a "
 		    "correlation rule instead");
 	else
-		(void)parse_fail(c->p, c->line,
-		    "the condition names the %s \"%.*s\", which the rule does "
-		    "not have",
-		    c->names->what,
-		    (int)(c->token.len < 128 ? c->token.len : 128),
-		    c->token.ptr);
+		fail_unknown(c);
 	return NULL;
 }
 
@@ -250,7 +273,7 @@ parse_primary(struct parser *c)
 		return NULL;
 	if (c->token.len != 1 || c->token.ptr[0] != ')') {
 		(void)parse_fail(c->p, c->line,
-		    "a parenthesis of the condition is not closed");
+		    "a parenthesis of the condition is not closed: add \")\"");
 		return NULL;
 	}
 	advance(c);
@@ -332,7 +355,8 @@ parse_one(struct parser *c, const struct yaml_node *text)
 	if (text->kind != YAML_SCALAR || text->text.len == 0 ||
 	    text->text.len > RULE_CONDITION_BYTES) {
 		(void)parse_fail(c->p, c->line,
-		    "a condition must be a text of 1 to %d bytes",
+		    "a condition must be a text of 1 to %d bytes, as selection "
+		    "and not filter",
 		    RULE_CONDITION_BYTES);
 		return NULL;
 	}
@@ -345,7 +369,7 @@ parse_one(struct parser *c, const struct yaml_node *text)
 			return parse_name(c);
 		(void)parse_fail(c->p, c->line,
 		    "the condition has \"%.*s\" where \"and\", \"or\" or its "
-		    "end is expected",
+		    "end is expected: join the two, or take one out",
 		    (int)(c->token.len < 128 ? c->token.len : 128),
 		    c->token.ptr);
 		return NULL;

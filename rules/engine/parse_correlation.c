@@ -83,8 +83,11 @@ parse_timespan(struct rule_parser *p, const struct yaml_node *map,
 	return true;
 bad:
 	return parse_fail(p, node != NULL ? node->line : map->line,
-	    "\"timespan\" must be a number and a unit (s, m, h, d, w, M, y), "
-	    "as 15m, and at most ten years");
+	    node == NULL
+		? "\"timespan\" is missing: a number and a unit (s, "
+		  "m, h, d, w, M, y), as 15m"
+		: "\"timespan\" must be a number and a unit (s, m, h, d, w, M, y), "
+		  "as 15m, and at most ten years");
 }
 
 /* ---- condition --------------------------------------------------------- */
@@ -107,7 +110,7 @@ parse_bound(struct rule_parser *p, const struct yaml_node *key,
 			continue;
 		if (!yaml_double(value, &number) || !isfinite(number))
 			return parse_fail(p, value->line,
-			    "\"%s\" must be a number", ops[i]);
+			    "\"%s\" must be a number, as 10", ops[i]);
 		if (c->n_bounds == 2)
 			return parse_fail(p, key->line,
 			    "a condition has one operator, or two as a range");
@@ -243,6 +246,28 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 	return true;
 }
 
+/* A range that nothing is in. */
+static void
+warn_never(struct rule_parser *p, const struct yaml_node *node,
+    const struct sigma_correlation *c)
+{
+	double least = -INFINITY, most = INFINITY;
+
+	for (uint32_t i = 0; i < c->n_bounds; i++) {
+		enum compare_op op = c->bounds[i].op;
+
+		if (op == OP_GT || op == OP_GTE || op == OP_EQ)
+			least = fmax(least, c->bounds[i].value);
+		if (op == OP_LT || op == OP_LTE || op == OP_EQ)
+			most = fmin(most, c->bounds[i].value);
+	}
+	if (least > most)
+		parse_warn(p, node->line,
+		    "the condition never holds: nothing is above %g and below "
+		    "%g",
+		    least, most);
+}
+
 static bool
 parse_conditions(struct rule_parser *p, const struct yaml_node *map,
     size_t type, struct sigma_correlation *c)
@@ -271,11 +296,13 @@ parse_conditions(struct rule_parser *p, const struct yaml_node *map,
 	if (c->n_bounds == 0)
 		return parse_fail(p, node->line,
 		    "the condition has no operator: gt, gte, lt, lte, eq, neq");
+	warn_never(p, node, c);
 	if (types[type].field != (c->n_values > 0))
 		return parse_fail(p, node->line,
 		    types[type].field
-			? "\"%s\" needs \"field\" in its condition"
-			: "\"%s\" takes no \"field\"",
+			? "\"%s\" needs \"field\" in its condition, as {gte: "
+			  "10, field: user.name}"
+			: "\"%s\" takes no \"field\": leave it out",
 		    types[type].name);
 	if (c->n_values > 1 && c->type != CORRELATION_VALUE_COUNT)
 		return parse_fail(p, node->line, "\"%s\" takes one field",
@@ -283,7 +310,7 @@ parse_conditions(struct rule_parser *p, const struct yaml_node *map,
 	if (percentile != (c->percentile >= 0))
 		return parse_fail(p, node->line,
 		    percentile ? "\"value_percentile\" needs \"percentile\" "
-				 "beside \"field\""
+				 "beside \"field\", as percentile: 95"
 			       : "\"percentile\" belongs to "
 				 "\"value_percentile\" only");
 	if (c->percentile < 0)
@@ -373,6 +400,11 @@ bool
 parse_correlation(struct rule_parser *p, const struct yaml_node *map,
     struct sigma_rule *rule)
 {
+	static const struct slice known[] = { SLICE_INIT("type"),
+		SLICE_INIT("rules"), SLICE_INIT("group-by"),
+		SLICE_INIT("group_by"), SLICE_INIT("timespan"),
+		SLICE_INIT("condition"), SLICE_INIT("aliases"),
+		SLICE_INIT("generate") };
 	struct sigma_correlation *c = arena_alloc(p->arena, sizeof(*c));
 	const struct yaml_node *node;
 	size_t type = 0;
@@ -381,6 +413,8 @@ parse_correlation(struct rule_parser *p, const struct yaml_node *map,
 	rule->correlation = c;
 	if (!parse_type(p, map, &type))
 		return false;
+	warn_unknown(p, map, "correlation", known,
+	    sizeof(known) / sizeof(known[0]));
 	c->type = types[type].type;
 	if (!parse_references(p, map, c) ||
 	    !parse_timespan(p, map, &c->timespan_ns) ||

@@ -22,9 +22,14 @@ parse_map(struct rule_parser *p, const struct yaml_node *node,
 {
 	struct sigma_item *items;
 
-	if (node->n == 0 || node->n > RULE_ITEMS_MAX)
+	if (node->n == 0)
 		return parse_fail(p, node->line,
-		    "a selection must have 1 to %d fields", RULE_ITEMS_MAX);
+		    "a selection is empty: give it fields, as Image: x");
+	if (node->n > RULE_ITEMS_MAX)
+		return parse_fail(p, node->line,
+		    "a selection of %zu fields; at most %d are allowed: split "
+		    "it",
+		    node->n, RULE_ITEMS_MAX);
 	items = arena_alloc(p->arena, node->n * sizeof(items[0]));
 	for (size_t i = 0; i < node->n; i++)
 		if (!parse_item(p, node->keys[i], node->items[i], &items[i]))
@@ -65,7 +70,8 @@ parse_selection(struct rule_parser *p, struct slice name,
 
 		if (list && one->kind == YAML_SEQUENCE)
 			return parse_fail(p, one->line,
-			    "selection \"%.*s\" has a list within a list",
+			    "selection \"%.*s\" has a list within a list: "
+			    "make them one",
 			    SLICE_ARG(name));
 		if (one->kind == YAML_MAPPING
 			? !parse_map(p, one, &maps[i])
@@ -99,7 +105,8 @@ warn_unused(struct rule_parser *p, const struct sigma_rule *rule)
 	for (uint32_t i = 0; i < rule->n_selections; i++)
 		if (!used[i])
 			parse_warn(p, rule->selections[i].line,
-			    "selection \"%.*s\" is not in the condition",
+			    "selection \"%.*s\" is not in the condition: name it "
+			    "there, or leave it out",
 			    SLICE_ARG(rule->selections[i].name));
 }
 
@@ -132,7 +139,8 @@ parse_selections(struct rule_parser *p, const struct yaml_node *map,
 	rule->selections = selections;
 	if (rule->n_selections == 0)
 		return parse_fail(p, map->line,
-		    "there is no selection beside the condition");
+		    "there is no selection beside the condition: add one, as "
+		    "selection: {Image: x}");
 	return true;
 }
 
@@ -140,18 +148,20 @@ bool
 parse_detection(struct rule_parser *p, const struct yaml_node *map,
     struct sigma_rule *rule)
 {
+	const char *what = rule->filter != NULL ? "filter" : "detection";
 	const struct yaml_node *condition;
 	struct condition_names names = { .what = "selection" };
 	struct slice *texts;
 
 	if (map->kind != YAML_MAPPING || map->n == 0)
 		return parse_fail(p, map->line,
-		    "\"detection\" must be a map of selections and a "
-		    "condition");
+		    "\"%s\" must be a map of selections and a condition", what);
 	condition = yaml_get(map, "condition");
 	if (condition == NULL)
 		return parse_fail(p, map->line,
-		    "\"condition\" is missing in \"detection\"");
+		    "\"condition\" is missing in \"%s\": say which selections "
+		    "must match, as condition: selection",
+		    what);
 	if (yaml_get(map, "timeframe") != NULL)
 		parse_warn(p, map->line,
 		    "\"timeframe\" means nothing without the old aggregation: "

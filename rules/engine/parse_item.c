@@ -16,6 +16,7 @@ find_modifier(struct rule_parser *p, unsigned line, struct slice name,
     struct item_key *key)
 {
 	const struct modifier *m = modifier_find(name);
+	struct slice near;
 
 	if (m != NULL && key->n == MODIFIERS_MAX)
 		return parse_fail(p, line,
@@ -24,6 +25,12 @@ find_modifier(struct rule_parser *p, unsigned line, struct slice name,
 		key->chain[key->n++] = m;
 		return true;
 	}
+	near = modifier_near(name);
+	if (near.len > 0)
+		return parse_fail(p, line,
+		    "unknown modifier \"%.*s\": is \"%.*s\" meant?",
+		    (int)(name.len < 64 ? name.len : 64), name.ptr,
+		    SLICE_ARG(near));
 	return parse_fail(p, line,
 	    "unknown modifier \"%.*s\": Sigma 2.1.0 has contains, startswith, "
 	    "endswith, all, exists, cased, neq, re, cidr, windash, wide, "
@@ -142,7 +149,8 @@ parse_value(struct rule_parser *p, const struct yaml_node *node,
 
 	if (node->kind != YAML_SCALAR)
 		return parse_fail(p, node->line,
-		    "a value must be text, a number, a boolean or null");
+		    "a value must be text, a number, a boolean or null: make "
+		    "lists within lists one, write maps as fields");
 	if (node->text.len > RULE_VALUE_BYTES)
 		return parse_fail(p, node->line,
 		    "value of %zu bytes; at most %d are allowed",
@@ -183,16 +191,23 @@ parse_item(struct rule_parser *p, const struct yaml_node *key,
 		return false;
 	if (value->kind == YAML_MAPPING)
 		return parse_fail(p, value->line,
-		    "field \"%.*s\" has a map as its value; a dotted name "
-		    "reaches into nested fields",
-		    SLICE_ARG(out->field));
-	if (n == 0 || value->n > RULE_VALUES_MAX)
+		    "field \"%.*s\" has a map as its value: a dotted name "
+		    "reaches into nested fields, as %.*s.name",
+		    SLICE_ARG(out->field), SLICE_ARG(out->field));
+	if (n == 0)
 		return parse_fail(p, value->line,
-		    "field \"%.*s\" has %zu values; 1 to %d are allowed",
+		    "field \"%.*s\" has an empty list of values: give it one, "
+		    "or null where the field must be missing",
+		    SLICE_ARG(out->field));
+	if (value->n > RULE_VALUES_MAX)
+		return parse_fail(p, value->line,
+		    "field \"%.*s\" has %zu values; at most %d are allowed: split "
+		    "the list",
 		    SLICE_ARG(out->field), value->n, RULE_VALUES_MAX);
 	if (out->all && n == 1)
 		parse_warn(p, key->line,
-		    "modifier \"all\" on a single value means nothing");
+		    "modifier \"all\" on a single value means nothing: leave "
+		    "it out, or give more values");
 	values = arena_alloc(p->arena, n * sizeof(values[0]));
 	for (uint32_t i = 0; i < n; i++) {
 		const struct yaml_node *one = list ? value->items[i] : value;

@@ -5,6 +5,7 @@
 #include <math.h>
 #include <stdlib.h>
 
+#include "near.h"
 #include "pattern.h"
 #include "regex.h"
 
@@ -98,7 +99,11 @@ chain_check_regex(struct chain *c)
 	if (c->stage != STAGE_REGEX)
 		return true;
 	if (!regex_check(text, c->other.flags, why, sizeof(why)))
-		return parse_fail(c->p, c->line, "regular expression: %s", why);
+		return parse_fail(c->p, c->line,
+		    "the regular expression cannot be used: %s%s", why,
+		    strstr(why, "too large") != NULL
+			? ": count less far, * or + is quick"
+			: "");
 	if (regex_is_heavy(text)) {
 		char *wider = arena_alloc(c->p->arena, text.len + 1);
 
@@ -143,8 +148,16 @@ number_of(struct chain *c, const char *modifier, double *out)
 		if (*end == '\0' && isfinite(*out))
 			return true;
 	}
-	return chain_fail(c, modifier, "the value must be a number");
+	return chain_fail(c, modifier,
+	    "the value must be a number, as 10 or 2.5");
 }
+
+static const char *const number_modifiers[] = {
+	[OP_GT] = "gt",
+	[OP_GTE] = "gte",
+	[OP_LT] = "lt",
+	[OP_LTE] = "lte",
+};
 
 static bool
 apply_number(struct chain *c, int op)
@@ -154,25 +167,45 @@ apply_number(struct chain *c, int op)
 		c->timed = false;
 		return true;
 	}
-	if (!is_fresh_text(c, "lt, lte, gt, gte"))
+	if (!is_fresh_text(c, number_modifiers[op]))
 		return false;
 	c->stage = STAGE_OTHER;
 	c->other.kind = MATCH_NUMBER;
 	c->other.op = (enum compare_op)op;
-	return number_of(c, "lt, lte, gt, gte", &c->other.number);
+	return number_of(c, number_modifiers[op], &c->other.number);
 }
+
+static const struct {
+	const char *name;
+	int least, most;
+} time_parts[] = {
+	[TIME_MINUTE] = { "minute", 0, 59 },
+	[TIME_HOUR] = { "hour", 0, 23 },
+	[TIME_DAY] = { "day", 1, 31 },
+	[TIME_WEEK] = { "week", 1, 53 },
+	[TIME_MONTH] = { "month", 1, 12 },
+	[TIME_YEAR] = { "year", 1, 9999 },
+};
 
 static bool
 apply_time(struct chain *c, int part)
 {
-	if (!is_fresh_text(c, "minute ... year"))
+	if (!is_fresh_text(c, time_parts[part].name))
 		return false;
 	c->stage = STAGE_OTHER;
 	c->timed = true;
 	c->other.kind = MATCH_TIME;
 	c->other.part = (enum time_part)part;
 	c->other.op = OP_EQ;
-	return number_of(c, "minute ... year", &c->other.number);
+	if (!number_of(c, time_parts[part].name, &c->other.number))
+		return false;
+	if (c->other.number < time_parts[part].least ||
+	    c->other.number > time_parts[part].most)
+		parse_warn(c->p, c->line,
+		    "modifier \"%s\": no time has %g there: write %d to %d",
+		    time_parts[part].name, c->other.number,
+		    time_parts[part].least, time_parts[part].most);
+	return true;
 }
 
 static bool
@@ -240,7 +273,7 @@ apply_exists(struct chain *c, int argument)
 		return chain_fail(c, "exists", "needs a field");
 	if (!yaml_bool(c->node, &c->other.exists))
 		return chain_fail(c, "exists",
-		    "the value must be true or false");
+		    "the value must be true (the field is there) or false");
 	return true;
 }
 
@@ -253,7 +286,7 @@ apply_field(struct chain *c, int argument)
 		    "cannot stand behind another comparison");
 	if (c->keyword || c->node->text.len == 0)
 		return chain_fail(c, "fieldref",
-		    "needs the names of two fields");
+		    "the value must be the name of another field");
 	if (c->anchored)
 		return chain_fail(c, "fieldref",
 		    "put contains, startswith or endswith behind it");
@@ -307,4 +340,17 @@ modifier_find(struct slice name)
 			    strlen(modifiers[i].name) }))
 			return &modifiers[i];
 	return NULL;
+}
+
+struct slice
+modifier_near(struct slice name)
+{
+	enum { N = sizeof(modifiers) / sizeof(modifiers[0]) };
+	struct slice names[N + 2] = { [N] = SLICE_INIT("all"),
+		[N + 1] = SLICE_INIT("neq") };
+
+	for (size_t i = 0; i < N; i++)
+		names[i] = (struct slice){ modifiers[i].name,
+			strlen(modifiers[i].name) };
+	return near_of(name, names, N + 2);
 }

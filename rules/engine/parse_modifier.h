@@ -37,6 +37,9 @@ struct modifier {
 /* NULL: there is none of that name. */
 const struct modifier *modifier_find(struct slice name);
 
+/* The one that is spelt most like it; empty: none is. */
+struct slice modifier_near(struct slice name);
+
 /* Returns false after parse_fail(). */
 bool chain_fail(struct chain *c, const char *modifier, const char *why);
 

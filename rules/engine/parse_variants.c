@@ -286,8 +286,8 @@ append_values(struct chain *c, struct pattern **variants, uint32_t *n,
 
 	if (values == 0)
 		return parse_fail(c->p, c->line,
-		    "placeholder %%%.*s%% has no value: give it one in the "
-		    "configuration, or leave the rule out",
+		    "placeholder %%%.*s%% has no value: give it one in a "
+		    "taxonomy of your own, or leave the rule out",
 		    SLICE_ARG(name));
 	if (!may_become(c, "expand", (uint64_t)*n * values))
 		return false;

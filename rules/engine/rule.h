@@ -267,6 +267,7 @@ struct sigma_rule {
 
 	/* DETECTION, FILTER */
 	struct sigma_logsource logsource;
+	unsigned logsource_line;
 	const struct sigma_selection *selections;
 	uint32_t n_selections;
 	const struct sigma_node *condition;

@@ -245,6 +245,10 @@ load(struct loader *l, struct error *err)
 		dir = path;
 	}
 	rc = taxonomy_load(dir, &l->taxonomy, err);
+	if (rc == RC_SYSTEM && dir == path)
+		(void)error_prefix(err,
+		    "kuzet's data files are not where they were installed "
+		    "(KUZET_DATADIR names another folder)");
 	for (size_t i = 0; rc == RC_OK && i < l->options->n_extra_taxonomy; i++)
 		rc = taxonomy_extend(l->taxonomy, l->options->extra_taxonomy[i],
 		    err);

@@ -1,17 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "taxonomy.h"
 
-#include <limits.h>
 #include <stdlib.h>
 
+#include "near.h"
 #include "serial.h"
 #include "taxonomy_state.h"
 #include "xalloc.h"
 
-enum {
-	NEAR_NAME_MAX = 32,
-	NEAR_MAX = 3 /* letters that may be wrong */
-};
+enum { NEAR_MAX = 3 /* letters that may be wrong */ };
 
 struct slice
 taxonomy_fold(struct arena *arena, struct slice name)
@@ -156,6 +153,24 @@ taxonomy_is_complete(const struct taxonomy *t, const struct sigma_logsource *ls)
 	return false;
 }
 
+struct slice
+taxonomy_near_part(const struct taxonomy *t, const struct sigma_logsource *ls,
+    unsigned part)
+{
+	struct slice value = taxonomy_part(ls, part);
+	struct slice *known =
+	    arena_alloc(t->arena, (t->n_entries + 1) * sizeof(*known));
+	uint32_t n = 0;
+
+	for (uint32_t i = 0; i < t->n_entries; i++) {
+		known[n] = taxonomy_part(&t->entries[i].ls, part);
+		if (slice_eq(known[n], value))
+			return SLICE("");
+		n += known[n].len > 0 ? 1 : 0;
+	}
+	return near_of(value, known, n);
+}
+
 static bool
 in_sets(const struct taxonomy *t, const struct sigma_logsource *ls,
     struct slice folded)
@@ -183,32 +198,6 @@ taxonomy_has_field(const struct taxonomy *t, const struct sigma_logsource *ls,
 		in_sets(t, ls, taxonomy_fold(t->arena, from)));
 }
 
-/* How many letters to insert, drop or change; more than 32 letters are far. */
-static unsigned
-distance(struct slice a, struct slice b)
-{
-	unsigned row[NEAR_NAME_MAX + 1];
-
-	if (a.len > NEAR_NAME_MAX || b.len > NEAR_NAME_MAX)
-		return UINT_MAX;
-	for (unsigned k = 0; k <= b.len; k++)
-		row[k] = k;
-	for (unsigned i = 1; i <= a.len; i++) {
-		unsigned corner = row[0];
-
-		row[0] = i;
-		for (unsigned k = 1; k <= b.len; k++) {
-			unsigned best =
-			    corner + (a.ptr[i - 1] != b.ptr[k - 1] ? 1 : 0);
-
-			corner = row[k];
-			best = best < row[k] + 1 ? best : row[k] + 1;
-			row[k] = best < row[k - 1] + 1 ? best : row[k - 1] + 1;
-		}
-	}
-	return row[b.len];
-}
-
 struct slice
 taxonomy_near_field(const struct taxonomy *t, const struct sigma_logsource *ls,
     struct slice field)
@@ -220,7 +209,7 @@ taxonomy_near_field(const struct taxonomy *t, const struct sigma_logsource *ls,
 		const struct field_set *set = &t->sets[i];
 
 		for (uint32_t k = 0; covers(&set->of, ls) && k < set->n; k++) {
-			unsigned d = distance(set->fields[k], folded);
+			unsigned d = near_distance(set->fields[k], folded);
 
 			if (d < least && d < folded.len / 2) {
 				least = d;

@@ -67,6 +67,13 @@ const struct slice *taxonomy_prefixes(const struct taxonomy *t, uint32_t *n);
 bool taxonomy_derived(const struct taxonomy *t, struct slice field,
     struct slice *from, struct slice *key);
 
+/*
+ * Of a part of a logsource (taxonomy_part() 0 to 2) that no map has: the one that
+ * is spelt most like it; empty: some map has it, or none is like it.
+ */
+struct slice taxonomy_near_part(const struct taxonomy *t,
+    const struct sigma_logsource *ls, unsigned part);
+
 /* Whether the taxonomy knows all fields of a logsource. */
 bool taxonomy_is_complete(const struct taxonomy *t,
     const struct sigma_logsource *ls);

@@ -84,7 +84,8 @@ static const struct {
 	    "d/c.yml:1: tls.ca: unknown key; known here: listeners, tls, "
 	    "kafka, level, count, size, span, rate, on, paths, items" },
 	{ "a key given twice", "tls: {ca: x}\non: true\non: true\n",
-	    "d/c.yml:3: on: given twice, first at line 2" },
+	    "d/c.yml:3: on: given twice, first at line 2: keep one; several "
+	    "values are a list" },
 	{ "what is required and absent", "on: true\n",
 	    "d/c.yml:1: tls.ca: is missing and has no default" },
 	{ "what is required in a section given", "tls: {ca: x}\nkafka:\n",

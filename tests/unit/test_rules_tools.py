@@ -76,6 +76,7 @@ detection:
     condition: s or t
 ---
 title: Nothing to say
+id: 11111111-0000-4000-8000-000000000011
 author: us
 level: low
 tags: [attack.t1110]
@@ -83,6 +84,7 @@ logsource: {product: windows}
 detection: {s: {CommandLine: x}, condition: s}
 ---
 title: Derived, and tagged with no technique
+id: 11111111-0000-4000-8000-000000000012
 author: us
 level: low
 tags: [attack.execution]
@@ -90,7 +92,7 @@ logsource: {product: windows, category: image_load}
 detection: {s: {Imphash: x}, condition: s}
 """
 WARNINGS = [
-    (1, 'author'), (1, 'level'), (1, 'ATT&CK'), (5, 'slow: the regular expression counts far'),
+    (1, 'there is no id'), (1, 'author'), (1, 'level'), (1, 'ATT&CK'), (5, 'slow: the regular expression counts far'),
     (6, 'slow: the regular expression looks around'), (7, 'no field "Imphash"'), (8, 'no field "CommandLine": if yours do'),
     (10, 'no field "QueryNmae": is "QueryName" meant?')]
 

@@ -57,12 +57,16 @@ static const struct {
 	const char *expect;
 } bad[] = {
 	{ "a key given twice", "a: 1\nb: 2\na: 3\n",
-	    "t.yml:3: a: given twice, first at line 1" },
-	{ "an alias", "a: &x 1\nb: *x\n", "t.yml:2: aliases are not allowed" },
+	    "t.yml:3: a: given twice, first at line 1: keep one; several "
+	    "values are a list" },
+	{ "an alias", "a: &x 1\nb: *x\n",
+	    "t.yml:2: aliases are not allowed: quote a text that "
+	    "begins with *" },
 	{ "a mapping as key", "? {a: 1}\n: 2\n",
 	    "t.yml:1: a key must be a text" },
 	{ "a tab as indent", "a:\n\tb: 1\n",
-	    "t.yml:2: found character that cannot start any token" },
+	    "t.yml:2: found character that cannot start any token: YAML is "
+	    "indented with blanks, never with tabs" },
 	{ "nesting beyond the bound",
 	    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 	    "]]]",
