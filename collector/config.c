@@ -64,6 +64,26 @@ const struct conf_option collector_options[] = {
 	  .offset = AT(api_max_connections), .def = "500",
 	  .min = 1, .max = 100000,
 	  .help = "bound of HTTPS connections" },
+	{ .key = "enrolment.ca_key", .type = CONF_PATH,
+	  .offset = AT(enrolment_key),
+	  .help = "PEM file of the key that signs agents' certificates; "
+		  "without it no agent enrols" },
+	{ .key = "enrolment.ca_certificate", .type = CONF_PATH,
+	  .offset = AT(enrolment_certificate),
+	  .help = "PEM file of its certificate; default: tls.ca" },
+	{ .key = "enrolment.trust", .type = CONF_PATH,
+	  .offset = AT(enrolment_trust),
+	  .help = "PEM file that agents get to verify collectors with; "
+		  "default: tls.ca" },
+	{ .key = "enrolment.lifetime", .type = CONF_DURATION,
+	  .offset = AT(enrolment_lifetime_ns), .def = "90d",
+	  .min = INT64_C(10000000000), .max = 3650 * INT64_C(86400000000000),
+	  .help = "how long agents' certificates are good" },
+	{ .key = "enrolment.renew_before", .type = CONF_DURATION,
+	  .offset = AT(enrolment_renew_before_ns), .def = "0s",
+	  .min = 0, .max = 3650 * INT64_C(86400000000000),
+	  .help = "so long before their end agents renew them; 0s: a third of "
+		  "lifetime" },
 	{ .key = "user", .type = CONF_STRING, .offset = AT(user),
 	  .help = "user to become when started by root" },
 	{ .key = "rules", .type = CONF_PATHS, .offset = AT(rules),
@@ -199,6 +219,26 @@ check_addresses(const char *path, const struct collector_config *c,
 	return RC_OK;
 }
 
+static enum rc
+check_enrolment(const char *path, struct collector_config *c, struct error *err)
+{
+	if (c->enrolment_key == NULL)
+		return RC_OK;
+	if (c->api_address == NULL)
+		return error_set(err, RC_INVALID,
+		    "%s: enrolment.ca_key: agents enrol over HTTPS: set "
+		    "api.address",
+		    path);
+	if (c->enrolment_renew_before_ns == 0)
+		c->enrolment_renew_before_ns = c->enrolment_lifetime_ns / 3;
+	if (c->enrolment_renew_before_ns >= c->enrolment_lifetime_ns)
+		return error_set(err, RC_INVALID,
+		    "%s: enrolment.renew_before: must be below "
+		    "enrolment.lifetime",
+		    path);
+	return RC_OK;
+}
+
 enum rc
 collector_config_load(const char *path, struct collector_config *out,
     struct error *err)
@@ -230,7 +270,8 @@ collector_config_load(const char *path, struct collector_config *out,
 		    "%s: personal_data.key is missing: hash needs one; make it "
 		    "with \"openssl rand -out FILE 32\"",
 		    path);
-	return check_addresses(path, out, err);
+	rc = check_enrolment(path, out, err);
+	return rc == RC_OK ? check_addresses(path, out, err) : rc;
 }
 
 void

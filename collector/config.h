@@ -22,6 +22,11 @@ struct collector_config {
 	int64_t api_request_timeout_ns;
 	int64_t api_rate;
 	int64_t api_max_connections;
+	char *enrolment_key;         /* NULL: nobody enrols */
+	char *enrolment_certificate; /* NULL: tls_ca */
+	char *enrolment_trust;       /* NULL: tls_ca */
+	int64_t enrolment_lifetime_ns;
+	int64_t enrolment_renew_before_ns; /* 0: a third of that */
 	char *user;
 	struct conf_strings rules;
 	char *normalizers;

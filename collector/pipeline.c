@@ -14,6 +14,7 @@
 
 #include <signal.h>
 #include <stdlib.h>
+#include <string.h>
 #include <unistd.h>
 
 #include "agents.h"
@@ -22,6 +23,7 @@
 #include "budget.h"
 #include "findings.h"
 #include "health.h"
+#include "identities.h"
 #include "incidents/incidents.h"
 #include "listeners/listener.h"
 #include "log.h"
@@ -72,6 +74,7 @@ struct pipeline {
 	struct reload *reload;
 
 	struct store *store;
+	struct identities *identities;
 	struct writer *writer;
 	struct keeper *keeper;
 	struct incidents *incidents;
@@ -115,6 +118,26 @@ on_close(void *ctx, uint64_t connection)
 	presence_remove(p->presence, connection);
 	if (p->writer != NULL)
 		writer_connection_closed(p->writer, connection);
+}
+
+/* In handshakes of agents, and in those of the API's thread. */
+static bool
+on_admit(void *ctx, const char *agent, const char *certificate)
+{
+	struct pipeline *p = ctx;
+
+	return identities_admit(p->identities,
+	    (struct slice){ agent, strlen(agent) },
+	    (struct slice){ certificate, strlen(certificate) });
+}
+
+static void
+set_admission(struct pipeline *p, const struct listener_tls *tls)
+{
+	tls_context_admit(tls->beats, on_admit, p);
+	tls_context_admit(tls->syslog, on_admit, p);
+	if (tls->api != NULL)
+		tls_context_admit(tls->api, on_admit, p);
 }
 
 static void
@@ -294,6 +317,7 @@ start_listeners(struct pipeline *p, struct error *err)
 		.idle_timeout_ns = p->config->idle_timeout_ns,
 		.handshake_timeout_ns = HANDSHAKE_SECONDS * NS_PER_SEC,
 		.on_piece = on_piece,
+		.admit = on_admit,
 		.on_open = on_open,
 		.on_close = on_close,
 		.on_log = on_listener_log,
@@ -419,7 +443,10 @@ open_store(struct pipeline *p, struct error *err)
 		.key = p->config->store_key,
 	};
 
-	return store_open_with(&options, &p->store, err);
+	enum rc rc = store_open_with(&options, &p->store, err);
+
+	return rc == RC_OK ? identities_open(p->store, &p->identities, err)
+			   : rc;
 }
 
 static void
@@ -497,6 +524,39 @@ on_reload_asked(void *ctx)
 	return reload_begin(p->reload);
 }
 
+/* Ending a connection loses nothing: what was not acknowledged comes again. */
+static void
+end_connection(void *ctx, uint64_t connection)
+{
+	post_reply(ctx, connection, 0);
+}
+
+struct revoked {
+	struct pipeline *pipeline;
+	char *agent;
+};
+
+static void
+end_connections_of(void *ctx)
+{
+	struct revoked *r = ctx;
+
+	presence_each_of(r->pipeline->presence, r->agent, end_connection,
+	    r->pipeline);
+	free(r->agent);
+	free(r);
+}
+
+/* In a thread of the API; who is on its way in is looked at once more. */
+static void
+on_revoked(void *ctx, struct slice agent)
+{
+	struct revoked *r = xzalloc(sizeof(*r));
+
+	*r = (struct revoked){ ctx, xmemdupz(agent.ptr, agent.len) };
+	loop_post(r->pipeline->loop, end_connections_of, r);
+}
+
 /* In the auditor's thread. */
 static void
 on_audited(void *ctx)
@@ -524,6 +584,10 @@ start_api(struct pipeline *p, struct error *err)
 		.store = p->store,
 		.https_address = p->config->api_address,
 		.tls = p->tls.api,
+		.identities = p->identities,
+		.authority = p->tls.authority,
+		.certificate_ns = p->config->enrolment_lifetime_ns,
+		.renew_before_ns = p->config->enrolment_renew_before_ns,
 		.max_connections = (size_t)p->config->api_max_connections,
 		.rate = (double)p->config->api_rate,
 		.tsa_ca = p->config->store_tsa_ca,
@@ -533,6 +597,7 @@ start_api(struct pipeline *p, struct error *err)
 		.status = on_status,
 		.agent = on_agent,
 		.reload = on_reload_asked,
+		.revoked = on_revoked,
 		.audited = on_audited,
 		.ctx = p,
 	};
@@ -560,29 +625,22 @@ tell_rules(struct pipeline *p)
 
 /* ---- reload, stop ------------------------------------------------------- */
 
-/*
- * A revocation acts at once: everybody shows the certificate again.  Ending a
- * connection loses nothing; what was not acknowledged comes again.
- */
-static void
-end_connection(void *ctx, uint64_t connection)
-{
-	post_reply(ctx, connection, 0);
-}
-
 static void
 replace_tls(void *ctx, struct listener_tls *tls)
 {
 	struct pipeline *p = ctx;
 
+	set_admission(p, tls);
 	if (p->beats != NULL)
 		listener_set_tls(p->beats, tls->beats);
 	if (p->syslog != NULL)
 		listener_set_tls(p->syslog, tls->syslog);
 	if (tls->api != NULL && p->tls.api != NULL)
 		api_set_tls(p->api, tls->api);
+	api_set_authority(p->api, tls->authority);
 	listener_tls_free(&p->tls);
 	p->tls = *tls;
+	/* a revocation acts at once: everybody shows the certificate again */
 	if (p->config->tls_crl != NULL)
 		presence_each(p->presence, end_connection, p);
 }
@@ -749,6 +807,8 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK)
 		rc = open_store(p, err);
 	if (rc == RC_OK)
+		set_admission(p, &p->tls);
+	if (rc == RC_OK)
 		rc = start_publish(p, err);
 	if (rc == RC_OK)
 		rc = start_incidents(p, err);
@@ -805,6 +865,7 @@ pipeline_free(struct pipeline *p)
 	publish_free(p->publish);
 	api_free(p->api);
 	audit_feed_free(p->audit);
+	identities_close(p->identities);
 	store_close(p->store);
 	reload_free(p->reload);
 	stages_unref(p->stages);

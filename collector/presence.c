@@ -95,6 +95,17 @@ presence_each(struct presence *p, void (*cb)(void *ctx, uint64_t connection),
 	(void)pthread_mutex_unlock(&p->lock);
 }
 
+void
+presence_each_of(struct presence *p, const char *agent,
+    void (*cb)(void *ctx, uint64_t connection), void *ctx)
+{
+	(void)pthread_mutex_lock(&p->lock);
+	for (size_t i = 0; i < p->n; i++)
+		if (strcmp(p->visitors[i].agent, agent) == 0)
+			cb(ctx, p->visitors[i].connection);
+	(void)pthread_mutex_unlock(&p->lock);
+}
+
 bool
 presence_has(struct presence *p, struct slice agent)
 {

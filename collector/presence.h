@@ -27,6 +27,10 @@ void presence_remove(struct presence *p, uint64_t connection);
 void presence_each(struct presence *p,
     void (*cb)(void *ctx, uint64_t connection), void *ctx);
 
+/* Those of one agent, the same way. */
+void presence_each_of(struct presence *p, const char *agent,
+    void (*cb)(void *ctx, uint64_t connection), void *ctx);
+
 bool presence_has(struct presence *p, struct slice agent);
 
 /* Different agents. */

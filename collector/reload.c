@@ -30,6 +30,31 @@ struct reload {
 
 /* ---- certificates ------------------------------------------------------- */
 
+/* Who signs agents' certificates; those must be let in. */
+static enum rc
+load_authority(const struct collector_config *config, struct authority **out,
+    struct error *err)
+{
+	const struct authority_files files = {
+		.certificate = config->enrolment_certificate != NULL
+		    ? config->enrolment_certificate
+		    : config->tls_ca,
+		.key = config->enrolment_key,
+		.trust = config->enrolment_trust != NULL
+		    ? config->enrolment_trust
+		    : config->tls_ca,
+	};
+	enum rc rc;
+
+	if (files.key == NULL)
+		return RC_OK;
+	rc = authority_open(&files, out, err);
+	if (rc == RC_OK)
+		rc = authority_check(*out, config->tls_ca, files.trust,
+		    config->tls_certificate, err);
+	return rc == RC_OK ? rc : error_prefix(err, "enrolment");
+}
+
 enum rc
 listener_tls_load(const struct collector_config *config,
     struct listener_tls *out, struct error *err)
@@ -53,6 +78,8 @@ listener_tls_load(const struct collector_config *config,
 	}
 	if (rc == RC_OK && config->api_address != NULL)
 		rc = tls_context_new(TLS_SERVER, &files, true, &out->api, err);
+	if (rc == RC_OK)
+		rc = load_authority(config, &out->authority, err);
 	if (rc != RC_OK)
 		listener_tls_free(out);
 	return rc;
@@ -64,6 +91,7 @@ listener_tls_free(struct listener_tls *tls)
 	tls_context_free(tls->beats);
 	tls_context_free(tls->syslog);
 	tls_context_free(tls->api);
+	authority_free(tls->authority);
 	*tls = (struct listener_tls){ .api = NULL };
 }
 

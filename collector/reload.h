@@ -14,6 +14,7 @@
  */
 #pragma once
 
+#include "authority.h"
 #include "config.h"
 #include "incidents/incidents.h"
 #include "loop.h"
@@ -25,7 +26,8 @@
 /* A listener's each: they may be replaced apart. */
 struct listener_tls {
 	struct tls_context *beats, *syslog;
-	struct tls_context *api; /* NULL: no HTTPS */
+	struct tls_context *api;     /* NULL: no HTTPS */
+	struct authority *authority; /* NULL: nobody enrols */
 };
 enum rc listener_tls_load(const struct collector_config *config,
     struct listener_tls *out, struct error *err);

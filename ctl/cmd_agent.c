@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent_enrol.h"
 #include "arena.h"
 #include "client.h"
 #include "command.h"
@@ -14,10 +15,16 @@ enum { ARENA_BLOCK = 64 * 1024, TARGET_MAX = 4096 };
 
 static const char help[] =
     "usage: kuzetctl agent list [--json]\n"
-    "       kuzetctl agent show AGENT [--json]\n\n"
-    "list prints every agent that ever sent: whether it is connected, when\n"
-    "something of it arrived last, and what it said of itself last.\n"
-    "show prints one, with its positions in the files that are behind most.\n\n"
+    "       kuzetctl agent show AGENT [--json]\n"
+    "       kuzetctl agent enroll-token [OPTION...]\n"
+    "       kuzetctl agent revoke AGENT [--reason TEXT]\n\n"
+    "list prints every agent that ever sent or enrolled: whether it is\n"
+    "connected, when something of it arrived last, what it said of itself last,\n"
+    "and whether its certificate (identity) is good, and how long.\n"
+    "show prints one, with its positions in the files that are behind most.\n"
+    "enroll-token makes a token by which a machine becomes an agent.\n"
+    "revoke lets an agent in no more, at once.  Both have a --help of their\n"
+    "own.\n\n"
     "What an agent says of itself comes with its heartbeats and is kept until\n"
     "the collector ends.\n";
 
@@ -35,6 +42,8 @@ print_row(const struct event *ev)
 	print_field(ev, "version", 8);
 	print_field(ev, "status.files.backlog_bytes", 12);
 	print_field(ev, "status.memory.rss_bytes", 11);
+	print_field(ev, "identity.state", 8);
+	print_time_field(ev, "identity.expires");
 	print_field(ev, "organization", 0);
 	(void)putchar('\n');
 }
@@ -91,6 +100,16 @@ print_all(const struct event *ev)
 		{ "agent", "agent" },
 		{ "organization", "organization" },
 		{ "connected", "connected" },
+		{ "identity", "identity.state" },
+		{ "group", "identity.group" },
+		{ "enrolled", "identity.enrolled" },
+		{ "certificate, serial", "identity.serial" },
+		{ "certificate ends", "identity.expires" },
+		{ "revoked", "identity.revoked" },
+		{ "revoked by", "identity.revoked_by" },
+		{ "revoked because", "identity.reason" },
+		{ "certificate renewed", "status.identity.renewed" },
+		{ "renewal fails", "status.identity.error" },
 		{ "from", "peer" },
 		{ "last seen", "last_seen" },
 		{ "events stored", "events" },
@@ -162,9 +181,10 @@ ask(const struct global_options *global, const char *agent, struct printing *p)
 		    (struct slice){ agent, strlen(agent) });
 	(void)buf_add_char(&target, '\0');
 	if (!p->json && !p->show)
-		(void)printf("%-24s %-9s %-20s %-12s %-8s %-12s %-11s %s\n",
+		(void)printf("%-24s %-9s %-20s %-12s %-8s %-12s %-11s %-8s "
+			     "%-20s %s\n",
 		    "AGENT", "CONNECTED", "LAST SEEN", "EVENTS", "VERSION",
-		    "BEHIND", "MEMORY", "ORGANIZATION");
+		    "BEHIND", "MEMORY", "IDENTITY", "UNTIL", "ORGANIZATION");
 	rc = client_get(global, target.ptr, on_line, p, &err);
 	buf_fini(&target);
 	if (rc == RC_OK)
@@ -197,11 +217,13 @@ run(const struct global_options *global, int argc, char *argv[])
 	static const struct subcommand list[] = {
 		{ "list", list_agents },
 		{ "show", show_agent },
+		{ "enroll-token", agent_enroll_token },
+		{ "revoke", agent_revoke },
 		{ NULL, NULL },
 	};
 
 	return family_run("agent", list, help, global, argc, argv);
 }
 
-const struct command cmd_agent = { "agent", "print who sends, and how they are",
-	run };
+const struct command cmd_agent = { "agent",
+	"who sends, and how they are; who may", run };

@@ -16,9 +16,9 @@ static const char help[] =
     "                [--expires-in 90d] [--json]\n"
     "       kuzetctl token remove [--user NAME] ID\n\n"
     "Without --user they are your own.  SCOPES, by spaces: events\n"
-    "searches:write incidents incidents:write agents rules rules:reload status\n"
-    "users users:write audit self.  A token may what its scopes say and its user may.  Its secret is\n"
-    "printed once.\n";
+    "searches:write incidents incidents:write agents agents:write rules\n"
+    "rules:reload status users users:write audit self.  A token may what its\n"
+    "scopes say and its user may.  Its secret is printed once.\n";
 
 static const struct account_column columns[] = {
 	{ "ID", "id", 6 },

@@ -38,7 +38,8 @@ enum permission {
 	MAY_AUDIT = 1 << 9,
 	MAY_SELF = 1 << 10, /* one's own password, second factor, tokens */
 	MAY_SEARCHES_WRITE = 1 << 11, /* saved searches of one's own */
-	MAY_ALL = (1 << 12) - 1,
+	MAY_AGENTS_WRITE = 1 << 12,   /* who enrols, who is let in no more */
+	MAY_ALL = (1 << 13) - 1,
 };
 
 const char *role_name(enum account_role role); /* "national-centre" */

@@ -26,6 +26,14 @@ enum rc authority_open(const struct authority_files *files,
 struct authority *authority_share(struct authority *a);
 void authority_free(struct authority *a); /* NULL is fine */
 
+/*
+ * Whether what it signs is let in by a server that accepts `clients` (PEM), and
+ * whether those that know `trust` take the server with that certificate.
+ * RC_INVALID says what is missing.
+ */
+enum rc authority_check(const struct authority *a, const char *clients,
+    const char *trust, const char *server, struct error *err);
+
 /* The authorities' certificates that agents get, PEM. */
 struct slice authority_trust(const struct authority *a);
 

@@ -39,6 +39,15 @@ void tls_context_free(struct tls_context *ctx); /* NULL is fine */
 /* One more user, who frees it as well. */
 struct tls_context *tls_context_share(struct tls_context *ctx);
 
+/*
+ * Who of a server's peers is refused beside those on the revocation list, with
+ * the same alert, and resumes no session: those that `admit` says no to, by
+ * subject CN and SHA-256 of the certificate.  Before the first connection; it
+ * runs in handshakes.
+ */
+typedef bool tls_admit_cb(void *arg, const char *name, const char *sha256);
+void tls_context_admit(struct tls_context *ctx, tls_admit_cb *admit, void *arg);
+
 /* SHA-256 of the last certificate that a server's peers are shown: the root
  * where `ca` has it. */
 void tls_context_anchor(const struct tls_context *ctx, char out[SHA256_TEXT]);

@@ -140,6 +140,65 @@ authority_free(struct authority *a)
 	free(a);
 }
 
+/* Whether the certificates in a file vouch for that one. */
+static bool
+vouches(const char *file, X509 *cert, STACK_OF(X509) * between)
+{
+	X509_STORE *store = X509_STORE_new();
+	X509_STORE_CTX *ctx = X509_STORE_CTX_new();
+	bool good = store != NULL && ctx != NULL &&
+	    X509_STORE_load_file(store, file) == 1 &&
+	    X509_STORE_CTX_init(ctx, store, cert, between) == 1 &&
+	    X509_verify_cert(ctx) == 1;
+
+	X509_STORE_CTX_free(ctx);
+	X509_STORE_free(store);
+	ERR_clear_error();
+	return good;
+}
+
+/* The first certificate of a file, and those behind it. */
+static X509 *
+read_chain(const char *path, STACK_OF(X509) * behind)
+{
+	FILE *f = fopen(path, "rbe");
+	X509 *first, *next;
+
+	if (f == NULL)
+		return NULL;
+	first = PEM_read_X509(f, NULL, tls_no_passphrase, NULL);
+	while (first != NULL &&
+	    (next = PEM_read_X509(f, NULL, tls_no_passphrase, NULL)) != NULL)
+		if (sk_X509_push(behind, next) <= 0)
+			X509_free(next);
+	(void)fclose(f);
+	ERR_clear_error();
+	return first;
+}
+
+enum rc
+authority_check(const struct authority *a, const char *clients,
+    const char *trust, const char *server, struct error *err)
+{
+	STACK_OF(X509) *behind = sk_X509_new_null();
+	X509 *cert = behind != NULL ? read_chain(server, behind) : NULL;
+	enum rc rc = RC_OK;
+
+	if (!vouches(clients, a->certificate, NULL))
+		rc = error_set(err, RC_INVALID,
+		    "%s does not vouch for the authority: agents that enrol "
+		    "would be refused; add its certificate there",
+		    clients);
+	else if (cert == NULL || !vouches(trust, cert, behind))
+		rc = error_set(err, RC_INVALID,
+		    "%s does not vouch for %s: agents that enrol would refuse "
+		    "this collector; name a file that does in enrolment.trust",
+		    trust, server);
+	X509_free(cert);
+	sk_X509_pop_free(behind, X509_free);
+	return rc;
+}
+
 struct slice
 authority_trust(const struct authority *a)
 {

@@ -123,9 +123,11 @@ on_verify(int ok, X509_STORE_CTX *store)
 	SSL *ssl = X509_STORE_CTX_get_ex_data(store,
 	    SSL_get_ex_data_X509_STORE_CTX_idx());
 	struct tls *t = SSL_get_ex_data(ssl, connection_index);
-	int why = X509_STORE_CTX_get_error(store);
 	char subject[TLS_SUBJECT];
+	int why;
 
+	ok = tls_verify_admitted(ok, store);
+	why = X509_STORE_CTX_get_error(store);
 	if (ok == 1 || t->refused[0] != '\0')
 		return ok;
 	tls_subject(X509_STORE_CTX_get0_cert(store), subject);

@@ -328,7 +328,8 @@ tls_context_new(enum tls_role role, const struct tls_files *files,
 	ctx->role = role;
 	ctx->ssl = SSL_CTX_new(
 	    role == TLS_CLIENT ? TLS_client_method() : TLS_server_method());
-	if (ctx->ssl == NULL || !set_options(ctx->ssl, role, allow_tls12))
+	if (ctx->ssl == NULL || SSL_CTX_set_app_data(ctx->ssl, ctx) != 1 ||
+	    !set_options(ctx->ssl, role, allow_tls12))
 		rc = fail_file("TLS", "cannot be set up", err);
 	else
 		rc = load_files(ctx, files, err);

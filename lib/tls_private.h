@@ -23,6 +23,8 @@ struct tls_context {
 	char own[TLS_SUBJECT]; /* our certificate's subject, for messages */
 	char pin[SHA256_TEXT]; /* empty: none */
 	bool has_ca;
+	tls_admit_cb *admit; /* NULL: all */
+	void *admit_arg;
 
 	/* A client's last session, for its next connection. */
 	pthread_mutex_t lock;
@@ -42,6 +44,9 @@ int tls_on_session(SSL *ssl, SSL_SESSION *session);
 /* The same: verifies a server's chain where there is a pin; `arg` is the
  * context. */
 int tls_verify_pinned(X509_STORE_CTX *store, void *arg);
+
+/* OpenSSL's callback for the peers of a server: tls_context_admit(). */
+int tls_verify_admitted(int ok, X509_STORE_CTX *store);
 
 /* SHA-256 of a certificate's DER; empty: it has none. */
 void tls_digest(const X509 *cert, char out[SHA256_TEXT]);

@@ -50,6 +50,68 @@ set_up(void)
 	must(tag_index >= 0);
 }
 
+/* ---- who is let in ------------------------------------------------------------ */
+
+static bool
+is_admitted(const struct tls_context *ctx, const X509 *cert)
+{
+	char name[TLS_NAME] = "", digest[SHA256_TEXT];
+
+	if (ctx->admit == NULL || cert == NULL)
+		return true;
+	(void)tls_common_name(cert, name, sizeof(name));
+	tls_digest(cert, digest);
+	return ctx->admit(ctx->admit_arg, name, digest);
+}
+
+int
+tls_verify_admitted(int ok, X509_STORE_CTX *store)
+{
+	SSL *ssl = X509_STORE_CTX_get_ex_data(store,
+	    SSL_get_ex_data_X509_STORE_CTX_idx());
+	const struct tls_context *ctx =
+	    SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
+
+	if (ok != 1 || X509_STORE_CTX_get_error_depth(store) != 0 ||
+	    is_admitted(ctx, X509_STORE_CTX_get_current_cert(store)))
+		return ok;
+	X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
+	return 0;
+}
+
+static int
+on_ticket_made(SSL *ssl, void *arg)
+{
+	(void)ssl;
+	(void)arg;
+	return 1;
+}
+
+/* A ticket of who is refused is none: the whole handshake tells it. */
+static SSL_TICKET_RETURN
+on_ticket_shown(SSL *ssl, SSL_SESSION *session, const unsigned char *name,
+    size_t name_len, SSL_TICKET_STATUS status, void *arg)
+{
+	(void)ssl;
+	(void)name;
+	(void)name_len;
+	if (status != SSL_TICKET_SUCCESS && status != SSL_TICKET_SUCCESS_RENEW)
+		return SSL_TICKET_RETURN_IGNORE_RENEW;
+	if (!is_admitted(arg, SSL_SESSION_get0_peer(session)))
+		return SSL_TICKET_RETURN_IGNORE;
+	return status == SSL_TICKET_SUCCESS ? SSL_TICKET_RETURN_USE
+					    : SSL_TICKET_RETURN_USE_RENEW;
+}
+
+void
+tls_context_admit(struct tls_context *ctx, tls_admit_cb *admit, void *arg)
+{
+	ctx->admit = admit;
+	ctx->admit_arg = arg;
+	(void)SSL_CTX_set_session_ticket_cb(ctx->ssl, on_ticket_made,
+	    on_ticket_shown, ctx);
+}
+
 struct ssl_st *
 tls_server_new(struct tls_context *ctx, void (*gone)(void *tag), void *tag)
 {
@@ -62,7 +124,7 @@ tls_server_new(struct tls_context *ctx, void (*gone)(void *tag), void *tag)
 	ssl = SSL_new(ctx->ssl);
 	must(ssl != NULL && SSL_set_ex_data(ssl, tag_index, t) == 1);
 	/* who shows none is asked for something else, above */
-	SSL_set_verify(ssl, SSL_VERIFY_PEER, NULL);
+	SSL_set_verify(ssl, SSL_VERIFY_PEER, tls_verify_admitted);
 	SSL_set_accept_state(ssl);
 	/* libevent waits for the socket: OpenSSL must leave there what is not
 	 * asked for yet */

@@ -56,6 +56,26 @@ api_objects(struct api *api)
 	return objects;
 }
 
+struct authority *
+api_authority(struct api *api)
+{
+	struct authority *a;
+
+	(void)pthread_mutex_lock(&api->lock);
+	a = api->authority != NULL ? authority_share(api->authority) : NULL;
+	(void)pthread_mutex_unlock(&api->lock);
+	return a;
+}
+
+bool
+api_anchor(struct api *api, char out[SHA256_TEXT])
+{
+	(void)pthread_mutex_lock(&api->lock);
+	memcpy(out, api->anchor, SHA256_TEXT);
+	(void)pthread_mutex_unlock(&api->lock);
+	return out[0] != '\0';
+}
+
 /* ---- may it? ------------------------------------------------------------------ */
 
 static struct slice
@@ -68,8 +88,7 @@ address_key(const struct ask *a)
 static bool
 fails_too_often(const struct ask *a)
 {
-	return !a->request->peer.local &&
-	    strcmp(a->route->action, "login") == 0 &&
+	return !a->request->peer.local && !ask_only_reads(a) &&
 	    !limiter_has(a->api->by_failure, address_key(a), loop_now());
 }
 
@@ -88,7 +107,7 @@ know_caller(struct ask *a)
 	enum rc rc;
 
 	if (a->route != NULL && a->route->need == 0) {
-		/* a secret cannot be guessed, a password can */
+		/* strangers: passwords, tokens of enrolment */
 		if (!fails_too_often(a))
 			return true;
 		http_header(a->reply, "Retry-After", "10");
@@ -309,6 +328,9 @@ api_start(const struct api_options *options, struct api **out,
 		api_free(api);
 		return rc;
 	}
+	api_set_authority(api, options->authority);
+	if (options->tls != NULL)
+		tls_context_anchor(options->tls, api->anchor);
 	api->live = live_new();
 	api->auditor = auditor_new(api->accounts, on_audited, api);
 	api->by_account = limiter_new(options->rate, 4 * options->rate);
@@ -355,6 +377,7 @@ api_free(struct api *api)
 	limiter_free(api->by_failure);
 	ruleset_unref(api->rules);
 	objects_unref(api->objects);
+	authority_free(api->authority);
 	(void)pthread_mutex_destroy(&api->lock);
 	free(api);
 }
@@ -365,6 +388,21 @@ void
 api_set_tls(struct api *api, struct tls_context *tls)
 {
 	http_set_tls(api->http, tls);
+	(void)pthread_mutex_lock(&api->lock);
+	tls_context_anchor(tls, api->anchor);
+	(void)pthread_mutex_unlock(&api->lock);
+}
+
+void
+api_set_authority(struct api *api, struct authority *authority)
+{
+	struct authority *old;
+
+	(void)pthread_mutex_lock(&api->lock);
+	old = api->authority;
+	api->authority = authority != NULL ? authority_share(authority) : NULL;
+	(void)pthread_mutex_unlock(&api->lock);
+	authority_free(old);
 }
 
 void

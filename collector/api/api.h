@@ -11,6 +11,7 @@
 #pragma once
 
 #include "engine.h"
+#include "identities.h"
 #include "objects.h"
 #include "soc.h"
 #include "store.h"
@@ -66,7 +67,12 @@ struct api_options {
 	struct store *store;      /* borrowed: outlives the api */
 	/* HOST:PORT of HTTPS; NULL: none.  `tls` asks for certificates. */
 	const char *https_address;
-	struct tls_context *tls;    /* takes a reference */
+	struct tls_context *tls;       /* takes a reference */
+	struct identities *identities; /* borrowed: outlives the api */
+	struct authority
+	    *authority;         /* takes a reference; NULL: nobody enrols */
+	int64_t certificate_ns; /* how long what it signs is good */
+	int64_t renew_before_ns;
 	size_t max_connections;     /* over HTTPS */
 	double rate;                /* requests a second of an account; an
 	                          * address may have twice as many */
@@ -80,7 +86,9 @@ struct api_options {
 	void (*agent)(void *ctx, struct slice owner, struct slice agent,
 	    api_agent_cb *cb, void *cb_ctx);
 	uint64_t (*reload)(void *ctx); /* begins to: its number; may be NULL */
-	void (*audited)(void *ctx);    /* new entries; may be NULL */
+	/* This agent is let in no more: its connections are to end. */
+	void (*revoked)(void *ctx, struct slice agent);
+	void (*audited)(void *ctx); /* new entries; may be NULL */
 	void *ctx;
 	unsigned query_threads; /* 0: 2 */
 };
@@ -94,6 +102,8 @@ enum rc api_start(const struct api_options *options, struct api **out,
 
 /* For new connections over HTTPS; takes a reference. */
 void api_set_tls(struct api *api, struct tls_context *tls);
+/* Who signs from here on; takes a reference; NULL: nobody enrols. */
+void api_set_authority(struct api *api, struct authority *authority);
 /* The rules that run; takes a reference.  Any thread, as all below. */
 void api_set_rules(struct api *api, struct ruleset *rules);
 /* The register of objects; takes a reference; NULL: there is none. */

@@ -20,14 +20,21 @@ struct api {
 	struct limiter *by_account; /* requests of each */
 	struct limiter *by_failure; /* failed log-ins of an address */
 
-	pthread_mutex_t lock;    /* of `rules` and `objects` */
-	struct ruleset *rules;   /* counted; NULL: none said yet */
-	struct objects *objects; /* counted; NULL: there is no register */
+	pthread_mutex_t lock;        /* of what is counted below */
+	struct ruleset *rules;       /* counted; NULL: none said yet */
+	struct objects *objects;     /* counted; NULL: there is no register */
+	struct authority *authority; /* counted; NULL: nobody enrols */
+	char anchor[SHA256_TEXT];    /* of the API's chain; empty: no HTTPS */
 	int64_t started_ns;
 };
 
 /* The rules that run now, counted; NULL: none yet. */
 struct ruleset *api_rules(struct api *api);
+
+/* Who signs agents' certificates, counted; NULL: nobody enrols. */
+struct authority *api_authority(struct api *api);
+/* By what a stranger knows the API's certificate; false: there is no HTTPS. */
+bool api_anchor(struct api *api, char out[SHA256_TEXT]);
 
 /* The register of objects, counted; NULL: there is none. */
 struct objects *api_objects(struct api *api);

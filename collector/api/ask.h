@@ -111,6 +111,8 @@ enum rc body_parse(struct ask *a, const struct body_member *members, size_t n,
 
 ask_handler get_events, get_search, get_detections, get_agents, get_objects,
     get_object;
+ask_handler post_enroll, post_enroll_renew, post_revoke_agent;
+ask_handler get_enroll_tokens, post_enroll_token, delete_enroll_token;
 ask_handler get_incidents, get_incident, patch_incident;
 ask_handler get_rules, get_rule, post_reload;
 ask_handler get_healthz, get_metrics, get_status, get_store, get_openapi;

@@ -423,6 +423,18 @@ discard(struct connection *c)
 	}
 }
 
+static bool
+is_admitted(const struct connection *c)
+{
+	const struct listener_options *o = &c->listener->options;
+	char certificate[SHA256_TEXT];
+
+	if (o->admit == NULL)
+		return true;
+	tls_peer_certificate(c->tls, certificate);
+	return o->admit(o->ctx, tls_peer_name(c->tls), certificate);
+}
+
 static void
 handshake(struct connection *c)
 {
@@ -440,6 +452,12 @@ handshake(struct connection *c)
 			connection_close(c);
 		else
 			linger(c);
+		return;
+	}
+	if (!is_admitted(c)) {
+		listener_log(l, "%s: refused: %s is revoked", c->peer,
+		    tls_peer_name(c->tls));
+		linger(c);
 		return;
 	}
 	c->state = CONNECTION_OPEN;

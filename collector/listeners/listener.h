@@ -58,6 +58,9 @@ struct listener_options {
 	 * listener keeps it and stops reading that connection until
 	 * listener_resume(). */
 	bool (*on_piece)(void *ctx, struct piece *p);
+	/* Whether who shows that certificate (SHA-256) may come in; NULL: all
+	 * whose certificates are good. */
+	bool (*admit)(void *ctx, const char *agent, const char *certificate);
 	/* After the handshake; on_close once for each on_open. */
 	void (*on_open)(void *ctx, uint64_t connection, const char *agent,
 	    const char *peer);

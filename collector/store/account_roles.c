@@ -34,6 +34,7 @@ static const struct {
 	{ "incidents", MAY_INCIDENTS },
 	{ "incidents:write", MAY_INCIDENTS_WRITE },
 	{ "agents", MAY_AGENTS },
+	{ "agents:write", MAY_AGENTS_WRITE },
 	{ "rules", MAY_RULES },
 	{ "rules:reload", MAY_RULES_RELOAD },
 	{ "status", MAY_STATUS },

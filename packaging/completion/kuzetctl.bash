@@ -81,12 +81,14 @@ _kuzetctl() {
 		word='--role --organization --certificate --password --enable'
 		word+=' --disable --remove-totp --unlock --json --help'
 		;;
+	agent/enroll-token) word='--name --replace --group --expires --uses --list --remove --json --help' ;;
+	agent/revoke) word='--reason --help' ;;
 	token/) word='list add remove --help' ;;
 	token/add) word='--user --name --scope --expires-in --json --help' ;;
 	token/*) word='--user --json --help' ;;
 	audit/) word='log --help' ;;
 	audit/log) word='--since --until --user --limit --json --help' ;;
-	agent/) word='list show --help' ;;
+	agent/) word='list show enroll-token revoke --help' ;;
 	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;
 	search/*)

@@ -156,7 +156,7 @@ def scopes(role):
         "responder": reads + ["searches:write", "incidents:write", "rules",
                               "status", "self"],
         "auditor": reads + ["rules", "status", "users", "audit", "self"],
-        "administrator": reads + ["searches:write", "incidents:write",
+        "administrator": reads + ["searches:write", "incidents:write", "agents:write",
                                   "rules", "rules:reload", "status", "users",
                                   "users:write", "audit", "self"],
         "national-centre": ["incidents", "self"],

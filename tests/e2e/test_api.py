@@ -47,6 +47,12 @@ MATRIX = {
     "incidents.update": WORKERS,
     "live": ALL,
     "agents.list": READERS,
+    "agents.revoke": ADMIN,
+    "agents.enroll": None,
+    "agents.renew": None,
+    "enroll_tokens.list": ADMIN,
+    "enroll_tokens.add": ADMIN,
+    "enroll_tokens.remove": ADMIN,
     "objects.list": READERS,
     "objects.show": READERS,
     "rules.list": SOC,
@@ -71,7 +77,8 @@ FAST = "  rate: 10000"
 
 
 def concrete(path):
-    return path.replace("{id}", "999999").replace("{name}", "nobody")
+    return path.replace("{id}", "999999").replace(
+        "{name}", "nobody").replace("{agent}", "nobody")
 
 
 def test_matrix():

@@ -26,6 +26,7 @@ enum { SILENCE_MS = 40, ANSWER_MS = 20000, ANSWER = 65536 };
 static char dir[] = "/tmp/kuzet-fuzz-api-XXXXXX";
 static char path[64];
 static struct store *store;
+static struct identities *identities;
 static struct api *api;
 
 static void
@@ -54,6 +55,7 @@ clean_up(void)
 	DIR *d;
 
 	api_free(api);
+	identities_close(identities);
 	store_close(store);
 	d = opendir(dir);
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
@@ -80,6 +82,9 @@ start(void)
 	if (store_open(dir, &store, &err) != RC_OK)
 		abort();
 	options.store = store;
+	if (identities_open(store, &identities, &err) != RC_OK)
+		abort();
+	options.identities = identities;
 	if (api_start(&options, &api, &err) != RC_OK)
 		abort();
 	(void)atexit(clean_up);

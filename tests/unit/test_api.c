@@ -214,6 +214,8 @@ main(void)
 
 	make_store();
 	options.store = store;
+	if (identities_open(store, &options.identities, &err) != RC_OK)
+		abort();
 	__atomic_store_n(&ready, true, __ATOMIC_RELEASE);
 	if (api_start(&options, &api, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
@@ -229,6 +231,7 @@ main(void)
 	api_stop(api);
 	CHECK(access(path, F_OK) != 0, "the socket goes with the collector");
 	api_free(api);
+	identities_close(options.identities);
 	store_close(store);
 	fixture_remove(dir);
 	return tap_done();
