@@ -24,6 +24,12 @@ void arena_reset(struct arena *a);
 void *arena_alloc(struct arena *a, size_t size)
     __attribute__((alloc_size(2), returns_nonnull));
 
+/*
+ * Of what arena_alloc() gave last, the first `size` bytes: the rest may be given
+ * again.  Where it has a block of its own nothing is.
+ */
+void arena_trim(struct arena *a, void *last, size_t size);
+
 /* A copy that lives as long as the arena. */
 struct slice arena_copy(struct arena *a, struct slice s);
 

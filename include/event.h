@@ -101,7 +101,19 @@ void event_set_value(struct event *ev, uint32_t id, struct value value);
 /* The same where the event is known not to have the field yet. */
 void event_append(struct event *ev, uint32_t id, struct value value);
 /* Its place, to be filled (VALUE_NULL now), or NULL at the bound: counted. */
-struct value *event_place(struct event *ev, uint32_t id);
+struct value *event_place_slow(struct event *ev, uint32_t id);
+static inline struct value *
+event_place(struct event *ev, uint32_t id)
+{
+	struct field *f;
+
+	if (ev->n == ev->cap || id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX)
+		return event_place_slow(ev, id);
+	f = &ev->fields[ev->n++];
+	f->id = id;
+	f->value.kind = VALUE_NULL;
+	return &f->value;
+}
 void event_set_string(struct event *ev, uint32_t id, struct slice s);
 void event_set_int(struct event *ev, uint32_t id, int64_t i);
 void event_set_bool(struct event *ev, uint32_t id, bool b);

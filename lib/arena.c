@@ -106,6 +106,16 @@ arena_alloc(struct arena *a, size_t size)
 	return b->data;
 }
 
+void
+arena_trim(struct arena *a, void *last, size_t size)
+{
+	char *p = last;
+
+	size = (size + ALIGN - 1) & ~(size_t)(ALIGN - 1);
+	if (p >= a->head->data && p < a->head->data + a->at)
+		a->at = (size_t)(p - a->head->data) + size;
+}
+
 struct slice
 arena_copy(struct arena *a, struct slice s)
 {

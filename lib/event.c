@@ -62,20 +62,15 @@ event_set_value(struct event *ev, uint32_t id, struct value value)
 }
 
 struct value *
-event_place(struct event *ev, uint32_t id)
+event_place_slow(struct event *ev, uint32_t id)
 {
-	struct field *f;
-
 	if (id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX) {
 		ev->dropped++;
 		return NULL;
 	}
 	if (ev->n == ev->cap)
 		grow(ev);
-	f = &ev->fields[ev->n++];
-	f->id = id;
-	f->value.kind = VALUE_NULL;
-	return &f->value;
+	return event_place(ev, id);
 }
 
 void

@@ -389,6 +389,26 @@ member(struct reading *r, const struct open *o)
 	return FIELD_NONE;
 }
 
+/* The same for most of them. */
+static inline void
+known_string(struct reading *r, uint32_t id)
+{
+	struct value *v = event_place(r->ev, id);
+	struct slice text;
+	const char *wrong;
+
+	r->at++;
+	wrong = string(r, &text);
+	if (wrong != NULL) {
+		fail(r, wrong);
+		r->ev->n -= v != NULL ? 1 : 0;
+	} else if (v != NULL) {
+		string_value(r, text, v);
+	} else {
+		r->step = NO_STEP;
+	}
+}
+
 /* The value behind a step: no field before has its name. */
 static void
 known_value(struct reading *r, const struct json_step *s)
@@ -396,13 +416,17 @@ known_value(struct reading *r, const struct json_step *s)
 	uint32_t before = r->ev->n;
 	struct value *v;
 
+	r->mask = 0; /* the index, if there is one, lacks the field */
+	if (*r->at == '"' && s->id != FIELD_TIMESTAMP) {
+		known_string(r, s->id);
+		return;
+	}
 	if (s->id == FIELD_TIMESTAMP) {
 		timestamp(r, s->depth);
 	} else {
 		v = event_place(r->ev, s->id);
 		any_value(r, s->depth, v != NULL ? v : &r->spare);
 	}
-	r->mask = 0; /* the index, if there is one, lacks the field */
 	if (r->wrong != NULL)
 		r->ev->n = before;
 	else if (r->ev->n != before + (s->id != FIELD_TIMESTAMP))

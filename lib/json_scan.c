@@ -11,6 +11,8 @@ enum {
 	EXACT_DIGITS = 19,    /* always fit uint64_t */
 	EXACT_POWER = 22,     /* 10^22 is the greatest exact double */
 	EXPONENT_MAX = 100000,
+	QUICK_BLOCK = 16,
+	QUICK_STRING = 4096, /* bytes of a string that is read in one pass */
 };
 
 const char json_too_deep[] = "too many levels of arrays and objects";
@@ -187,8 +189,101 @@ unescape(struct arena *arena, struct slice raw)
 	return (struct slice){ out, (size_t)(to - out) };
 }
 
-const char *
-json_scan_string(const char **at, const char *end, struct arena *arena,
+/* What stands for the character behind a backslash; 0: nothing does, or \u. */
+static char
+simple_escape(char c)
+{
+	switch (c) {
+	case '"':
+	case '\\':
+	case '/':
+		return c;
+	case 'b':
+		return '\b';
+	case 'f':
+		return '\f';
+	case 'n':
+		return '\n';
+	case 'r':
+		return '\r';
+	case 't':
+		return '\t';
+	default:
+		return '\0';
+	}
+}
+
+/*
+ * The usual string with escapes, in one pass: its end is sought while it is
+ * copied.  `p` is where its first escape is.  False where it is not so simple
+ * (long, wrong, with \u): nothing was done then.
+ */
+static bool
+unescape_quickly(const char **at, const char *p, const char *end,
+    struct arena *arena, struct slice *out, bool *high)
+{
+#ifdef __SSE2__
+	const __m128i quote = _mm_set1_epi8('"');
+	const __m128i backslash = _mm_set1_epi8('\\');
+	const __m128i space = _mm_set1_epi8(0x1f);
+	size_t n = (size_t)(p - *at), room = (size_t)(end - *at);
+	bool above = *high;
+	char *to, *start;
+
+	if (n > QUICK_STRING - QUICK_BLOCK)
+		return false;
+	room = room < QUICK_STRING ? room : QUICK_STRING;
+	end = *at + room;
+	start = arena_alloc(arena, room);
+	memcpy(start, *at, n);
+	to = start + n;
+	while (end - p >= QUICK_BLOCK) {
+		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		unsigned stops = (unsigned)_mm_movemask_epi8(
+		    _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, quote),
+				     _mm_cmpeq_epi8(x, backslash)),
+			_mm_cmpeq_epi8(_mm_min_epu8(x, space), x)));
+		unsigned highs = (unsigned)_mm_movemask_epi8(x), plain;
+
+		_mm_storeu_si128((__m128i *)(void *)to, x);
+		if (stops == 0) {
+			above = above || highs != 0;
+			p += QUICK_BLOCK;
+			to += QUICK_BLOCK;
+			continue;
+		}
+		plain = (unsigned)__builtin_ctz(stops);
+		above = above || (highs & ((1U << plain) - 1)) != 0;
+		p += plain;
+		to += plain;
+		if (*p == '"') {
+			*at = p + 1;
+			*high = above;
+			*out = (struct slice){ start, (size_t)(to - start) };
+			arena_trim(arena, start, out->len);
+			return true;
+		}
+		if (*p != '\\' || p + 1 == end ||
+		    (*to = simple_escape(p[1])) == '\0')
+			break;
+		p += 2;
+		to++;
+	}
+	arena_trim(arena, start, 0);
+#else
+	(void)at;
+	(void)p;
+	(void)end;
+	(void)arena;
+	(void)out;
+	(void)high;
+#endif
+	return false;
+}
+
+/* Any string, in two passes; says what is wrong, and where. */
+static const char *
+slow_string(const char **at, const char *end, struct arena *arena,
     struct slice *out)
 {
 	const char *from = *at;
@@ -203,6 +298,26 @@ json_scan_string(const char **at, const char *end, struct arena *arena,
 	if (high)
 		*out = utf8_repair(arena, *out);
 	++*at;
+	return NULL;
+}
+
+const char *
+json_scan_string(const char **at, const char *end, struct arena *arena,
+    struct slice *out)
+{
+	const char *from = *at;
+	bool high = false;
+	const char *p = json_plain_end(from, end, &high);
+
+	if (p < end && *p == '"') {
+		*out = (struct slice){ from, (size_t)(p - from) };
+		*at = p + 1;
+	} else if (p == end || *p != '\\' ||
+	    !unescape_quickly(at, p, end, arena, out, &high)) {
+		return slow_string(at, end, arena, out);
+	}
+	if (high)
+		*out = utf8_repair(arena, *out);
 	return NULL;
 }
 

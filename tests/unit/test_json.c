@@ -484,9 +484,89 @@ alike_events_are_read_alike(void)
 	arena_free(again.arena);
 }
 
+static const struct {
+	const char *text, *means; /* NULL: it is no string */
+} escapes[] = { { "\\\"", "\"" }, { "\\n", "\n" }, { "\\u0416", "\xd0\x96" },
+	{ "\xd0\x96", "\xd0\x96" }, { "\\\\\\/", "\\/" }, { "\\x", NULL },
+	{ "\x01", NULL } };
+
+/* n characters with escape `kind` at `place` and as far from the end. */
+static void
+escaped_text(struct buf *text, struct buf *means, unsigned n, unsigned place,
+    unsigned kind)
+{
+	buf_clear(text);
+	buf_clear(means);
+	(void)buf_add_str(text, "{\"a\":\"");
+	for (unsigned k = 0; k < n; k++) {
+		char c = (char)('a' + k % 26);
+
+		if ((k == place || k + place == n) &&
+		    escapes[kind].means != NULL)
+			(void)buf_add_str(means, escapes[kind].means);
+		if (k == place || k + place == n)
+			(void)buf_add_str(text, escapes[kind].text);
+		(void)buf_add_char(text, c);
+		(void)buf_add_char(means, c);
+	}
+	(void)buf_add_str(text, "\",\"b\":\"\\\"end\"}");
+}
+
+/* Whether member a is what it means, and b is still read; else refused. */
+static bool
+is_read_as(struct slice text, const struct slice *means, struct arena *arena)
+{
+	struct event ev;
+	struct error err;
+	enum rc rc;
+
+	arena_reset(arena);
+	event_begin(&ev, arena);
+	rc = json_read_event(text, &json_limits_default, &ev, &err);
+	if (means == NULL)
+		return rc != RC_OK;
+	return rc == RC_OK &&
+	    slice_eq(event_get_string(&ev, field_intern(SLICE("a"))), *means) &&
+	    slice_eq(event_get_string(&ev, field_intern(SLICE("b"))),
+		SLICE("\"end"));
+}
+
+static void
+escapes_are_read_at_every_place(void)
+{
+	static const unsigned lengths[] = { 1, 2, 14, 15, 16, 17, 31, 32, 33,
+		48, 65, 4070, 4085, 4096, 5000 };
+	struct arena *arena = arena_new(65536);
+	struct buf text, means;
+	unsigned wrong = 0;
+
+	buf_init(&text, TEXT_MAX);
+	buf_init(&means, TEXT_MAX);
+	for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]) * 70;
+	     i++) {
+		unsigned n = lengths[i / 70], place = i % 70;
+
+		for (unsigned k = 0;
+		     place < n && k < sizeof(escapes) / sizeof(escapes[0]);
+		     k++) {
+			struct slice meant;
+
+			escaped_text(&text, &means, n, place, k);
+			meant = buf_slice(&means);
+			wrong += !is_read_as(buf_slice(&text),
+			    escapes[k].means != NULL ? &meant : NULL, arena);
+		}
+	}
+	CHECK(wrong == 0, "escapes are read at every place (%u wrong)", wrong);
+	buf_fini(&text);
+	buf_fini(&means);
+	arena_free(arena);
+}
+
 int
 main(void)
 {
+	escapes_are_read_at_every_place();
 	events_pass_through();
 	bounds_hold();
 	ids_are_written();
