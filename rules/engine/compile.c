@@ -187,6 +187,10 @@ find_routing(struct compiler *c)
 			routing[a->other] = ROUTING_VALUE;
 	}
 	c->program->routing = routing;
+	for (uint32_t i = 0; i < c->n_slots; i++)
+		if (routing[i] != ROUTING_NOTHING &&
+		    c->program->slots[i].is_extra)
+			c->program->extras_route = true;
 }
 
 /* ---- slots ------------------------------------------------------------- */
@@ -292,6 +296,11 @@ name_slots(struct compiler *c)
 	    arena_alloc(c->arena, (c->n_slots + 1) * sizeof(p->slots[0]));
 	if (c->n_slots > 0)
 		memcpy(p->slots, c->slots, c->n_slots * sizeof(p->slots[0]));
+	for (uint32_t i = 0; i < c->n_slots; i++) {
+		p->slots[i].is_extra = i == p->timestamp || i == p->event_id ||
+		    p->slots[i].derived_from != NO_SLOT;
+		p->has_extras = p->has_extras || p->slots[i].is_extra;
+	}
 }
 
 uint32_t
@@ -363,23 +372,32 @@ finish(struct compiler *c)
 }
 
 static enum rc
+reserve_scratch(struct program *p, const hs_database_t *db, struct error *err)
+{
+	if (db != NULL && hs_alloc_scratch(db, &p->scratch) != HS_SUCCESS)
+		return error_set(err, RC_LIBRARY,
+		    "Hyperscan: no scratch memory");
+	return RC_OK;
+}
+
+static enum rc
 allocate_scratch(struct program *p, struct error *err)
 {
+	enum rc rc = RC_OK;
+
 	for (uint32_t i = 0; i < p->n_units; i++) {
 		for (uint32_t k = 0; k < p->units[i].n_indexes; k++) {
 			const struct slot_index *x = &p->units[i].indexes[k];
 
-			if ((x->folded != NULL &&
-				hs_alloc_scratch(x->folded, &p->scratch) !=
-				    HS_SUCCESS) ||
-			    (x->raw != NULL &&
-				hs_alloc_scratch(x->raw, &p->scratch) !=
-				    HS_SUCCESS))
-				return error_set(err, RC_LIBRARY,
-				    "Hyperscan: no scratch memory");
+			if (rc == RC_OK)
+				rc = reserve_scratch(p, x->folded, err);
+			if (rc == RC_OK)
+				rc = reserve_scratch(p, x->raw, err);
 		}
 	}
-	return RC_OK;
+	for (uint32_t i = 0; rc == RC_OK && i < p->n_groups; i++)
+		rc = reserve_scratch(p, p->groups[i].folded, err);
+	return rc;
 }
 
 static void
@@ -422,6 +440,7 @@ program_compile(const struct program_source *source, struct arena *arena,
 	c.program->leaves =
 	    arena_alloc(arena, (c.n_leaves + 1) * sizeof(c.program->leaves[0]));
 	rc = compile_indexes(&c, err);
+	compile_order(&c);
 	finish(&c);
 	if (rc == RC_OK && c.overflow)
 		rc = error_set(err, RC_LIMIT,
@@ -448,6 +467,8 @@ program_free(struct program *p)
 			(void)hs_free_database(p->units[i].indexes[k].raw);
 		}
 	}
+	for (uint32_t i = 0; i < p->n_groups; i++)
+		(void)hs_free_database(p->groups[i].folded);
 	for (uint32_t i = 0; i < p->n_atoms; i++)
 		pcre2_code_free(p->atoms[i].code);
 	(void)hs_free_scratch(p->scratch);

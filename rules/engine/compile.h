@@ -83,6 +83,9 @@ const struct sigma_node *compile_selection(struct compiler *c, uint32_t unit,
 /* The slot of a field; NO_SLOT for an empty name. */
 uint16_t compile_slot(struct compiler *c, struct slice field);
 
+/* When leaves are known to be lazy or not: what is cheap is asked first. */
+void compile_order(struct compiler *c);
+
 /*
  * compile_cover.c, when all trees are made.  First how often each leaf may
  * hold, from 0 to 1; < 0: it can hold where nothing is found.

@@ -89,6 +89,7 @@ build_exact(struct compiler *c, const struct draft *d,
 		    folded.n == 0 ? SLICE("") : folded.parts[0].text;
 		uint32_t h = program_hash(text), at = h & table->mask;
 
+		table->lengths |= UINT64_C(1) << length_bit(text.len);
 		a->verify = a->match.cased;
 		while (table->atoms[at] != 0)
 			at = (at + 1) & table->mask;
@@ -291,6 +292,65 @@ make_drafts(struct compiler *c, uint32_t *n)
 	return drafts;
 }
 
+/* ---- keywords of several units at once --------------------------------- */
+
+static void
+number_groups(struct compiler *c)
+{
+	struct program *p = c->program;
+	struct byte_map map = { 0 };
+
+	for (uint32_t i = 0; i < c->n_units; i++) {
+		struct unit *u = &c->units[i].unit;
+		bool is_new;
+		uint32_t *at = byte_map_at(&map, u->logsource.product, &is_new);
+
+		if (is_new)
+			*at = p->n_groups++;
+		u->group = (uint16_t)*at;
+	}
+	byte_map_fini(&map);
+	p->groups =
+	    arena_alloc(c->arena, (p->n_groups + 1) * sizeof(p->groups[0]));
+	memset(p->groups, 0, (p->n_groups + 1) * sizeof(p->groups[0]));
+}
+
+/* A database for the keywords of each group that several units have some in. */
+static enum rc
+build_groups(struct compiler *c, const struct draft *drafts, uint32_t n,
+    struct error *err)
+{
+	struct program *p = c->program;
+	struct draft *groups;
+	uint32_t *members;
+	enum rc rc = RC_OK;
+
+	number_groups(c);
+	groups = xcalloc(p->n_groups + 1, sizeof(groups[0]));
+	members = xcalloc(p->n_groups + 1, sizeof(members[0]));
+	for (uint32_t i = 0; i < n; i++) {
+		uint32_t g = c->units[drafts[i].unit].unit.group;
+
+		if (drafts[i].slot != NO_SLOT || drafts[i].literals.n == 0)
+			continue;
+		members[g]++;
+		for (uint32_t k = 0; k < drafts[i].literals.n; k++)
+			ids_add(&groups[g].literals,
+			    drafts[i].literals.items[k]);
+	}
+	for (uint32_t g = 0; g < p->n_groups; g++) {
+		groups[g].slot = NO_SLOT;
+		if (rc == RC_OK && members[g] > 1)
+			rc = build_literals(c, &groups[g], &p->groups[g], err);
+		draft_fini(&groups[g]);
+	}
+	free(groups);
+	free(members);
+	return rc;
+}
+
+/* ---- everything -------------------------------------------------------- */
+
 static void
 place_indexes(struct compiler *c, const struct draft *drafts, uint32_t n)
 {
@@ -332,9 +392,15 @@ compile_indexes(struct compiler *c, struct error *err)
 				((uint16_t *)(uintptr_t)
 					unit->by_slot)[drafts[i].slot] =
 				    (uint16_t)unit->n_indexes;
+			if (drafts[i].slot != NO_SLOT &&
+			    c->program->slots[drafts[i].slot].is_extra)
+				unit->has_extras = true;
 		}
-		draft_fini(&drafts[i]);
 	}
+	if (rc == RC_OK)
+		rc = build_groups(c, drafts, n, err);
+	for (uint32_t i = 0; i < n; i++)
+		draft_fini(&drafts[i]);
 	free(drafts);
 	for (uint32_t i = 0; i < c->n_leaves; i++)
 		c->program->leaves[i].lazy = is_lazy(c, &c->leaves[i]);

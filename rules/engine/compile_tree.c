@@ -80,28 +80,44 @@ compile_slot(struct compiler *c, struct slice field)
 	return (uint16_t)*slot;
 }
 
+static struct slice
+keep_text(struct compiler *c, struct slice text, bool cased)
+{
+	struct slice folded = cased ? text : utf8_fold(c->arena, text);
+
+	return folded.ptr == text.ptr ? arena_copy(c->arena, text) : folded;
+}
+
+/*
+ * In the arena.  Of a run of wildcards all "?" come first, which says the same:
+ * what is behind a star is then a text, and found at once.
+ */
 static struct pattern
 keep_pattern(struct compiler *c, const struct pattern *p, bool cased)
 {
+	static const struct pattern_part any = { .kind = PART_ANY };
 	struct pattern_part *parts =
 	    arena_alloc(c->arena, (p->n + 1) * sizeof(parts[0]));
+	bool star = false; /* to come behind this run */
+	uint32_t n = 0;
 
 	for (uint32_t i = 0; i < p->n; i++) {
-		parts[i] = p->parts[i];
-		if (parts[i].kind != PART_TEXT)
+		if (p->parts[i].kind == PART_ANY) {
+			star = true;
 			continue;
-		if (cased) {
-			parts[i].text = arena_copy(c->arena, parts[i].text);
-		} else {
-			struct slice folded =
-			    utf8_fold(c->arena, parts[i].text);
-
-			parts[i].text = folded.ptr == parts[i].text.ptr
-			    ? arena_copy(c->arena, folded)
-			    : folded;
 		}
+		if (p->parts[i].kind == PART_TEXT && star) {
+			parts[n++] = any;
+			star = false;
+		}
+		parts[n] = p->parts[i];
+		if (parts[n].kind == PART_TEXT)
+			parts[n].text = keep_text(c, parts[n].text, cased);
+		n++;
 	}
-	return (struct pattern){ parts, p->n };
+	if (star)
+		parts[n++] = any;
+	return (struct pattern){ parts, n };
 }
 
 static uint32_t
@@ -119,6 +135,7 @@ new_atom(struct compiler *c, uint32_t unit, uint16_t slot,
 	*d = (struct atom_draft){ .unit = unit };
 	d->atom.match = *m;
 	d->atom.slot = slot;
+	d->atom.unit = (uint16_t)unit;
 	d->atom.other = NO_SLOT;
 	if (m->kind == MATCH_PATTERN)
 		d->atom.match.pattern = keep_pattern(c, &m->pattern, m->cased);
@@ -288,4 +305,79 @@ compile_tree(struct compiler *c, uint32_t unit, const struct sigma_rule *rule)
 
 	free(w.selections);
 	return tree;
+}
+
+/* ---- what is asked first ----------------------------------------------- */
+
+enum { COST_MAX = 1 << 20 };
+
+static uint32_t
+atom_cost(const struct atom *a)
+{
+	uint32_t one = 8;
+
+	switch (a->match.kind) {
+	case MATCH_NULL:
+	case MATCH_EXISTS:
+		return 1;
+	case MATCH_PATTERN:
+		one = a->match.pattern.n <= 1 ? 3 : 8;
+		break;
+	case MATCH_REGEX:
+		one = 100;
+		break;
+	default:
+		break;
+	}
+	return a->slot == NO_SLOT ? 20 * one : one;
+}
+
+static uint32_t
+leaf_cost(const struct compiler *c, uint32_t leaf)
+{
+	uint32_t total = 1;
+
+	if (!c->program->leaves[leaf].lazy)
+		return 0; /* it is known */
+	for (uint32_t i = 0; i < c->leaves[leaf].atoms.n && total < COST_MAX;
+	     i++)
+		total +=
+		    atom_cost(&c->atoms[c->leaves[leaf].atoms.items[i]].atom);
+	return total;
+}
+
+/* Puts cheap children first; what the tree may cost. */
+static uint32_t
+order_tree(const struct compiler *c, const struct sigma_node *n)
+{
+	/* made by make_list(): no one else's */
+	const struct sigma_node **children =
+	    (const struct sigma_node **)(uintptr_t)n->children;
+	uint32_t *costs, total = 1;
+
+	if (n->kind == NODE_LEAF)
+		return leaf_cost(c, n->index);
+	costs = xcalloc(n->n + 1, sizeof(costs[0]));
+	for (uint32_t i = 0; i < n->n; i++) {
+		const struct sigma_node *child = children[i];
+		uint32_t cost = order_tree(c, child), at = i;
+
+		for (; at > 0 && costs[at - 1] > cost; at--) {
+			costs[at] = costs[at - 1];
+			children[at] = children[at - 1];
+		}
+		costs[at] = cost;
+		children[at] = child;
+		total = total + cost < COST_MAX ? total + cost : COST_MAX;
+	}
+	free(costs);
+	return total;
+}
+
+void
+compile_order(struct compiler *c)
+{
+	for (uint32_t i = 0; i < c->program->n_rules; i++)
+		if (c->program->trees[i] != NULL)
+			(void)order_tree(c, c->program->trees[i]);
 }

@@ -22,9 +22,8 @@ matcher_new(struct ruleset *rs)
 	    hs_clone_scratch(p->scratch, &m->scratch) != HS_SUCCESS)
 		abort(); /* out of memory */
 	regex_scratch_init(&m->regex);
-	m->field_refs = xcalloc(EVENT_FIELDS_MAX, sizeof(m->field_refs[0]));
 	m->slots = xcalloc(p->n_slots + 1, sizeof(m->slots[0]));
-	m->present = xcalloc(p->n_slots + 1, sizeof(m->present[0]));
+	m->extras = xcalloc(p->n_slots + 1, sizeof(m->extras[0]));
 	m->leaf_true = xcalloc(p->n_leaves + 1, sizeof(m->leaf_true[0]));
 	m->leaf_false = xcalloc(p->n_leaves + 1, sizeof(m->leaf_false[0]));
 	m->rule_seen = xcalloc(p->n_rules + 1, sizeof(m->rule_seen[0]));
@@ -32,6 +31,8 @@ matcher_new(struct ruleset *rs)
 	match_plans_init(m);
 	m->routes = xcalloc(ROUTE_CACHE, sizeof(m->routes[0]));
 	m->units = xcalloc(p->n_units + 1, sizeof(m->units[0]));
+	m->unit_epoch = xcalloc(p->n_units + 1, sizeof(m->unit_epoch[0]));
+	m->groups = xcalloc(p->n_groups + 1, sizeof(m->groups[0]));
 	m->memos = xcalloc(p->n_indexes + 1, sizeof(void *));
 	return m;
 }
@@ -44,9 +45,8 @@ matcher_free(struct matcher *m)
 	(void)hs_free_scratch(m->scratch);
 	regex_scratch_fini(&m->regex);
 	arena_free(m->arena);
-	free(m->field_refs);
 	free(m->slots);
-	free(m->present);
+	free(m->extras);
 	free(m->leaf_true);
 	free(m->leaf_false);
 	free(m->rule_seen);
@@ -59,8 +59,9 @@ matcher_free(struct matcher *m)
 	free(m->memos);
 	free(m->refs);
 	free(m->links);
-	free(m->keyword_refs);
-	free(m->keyword_ends);
+	free(m->keywords);
+	free(m->unit_epoch);
+	free(m->groups);
 	free(m->field_slots);
 	free(m->pool);
 	ruleset_unref(m->ruleset);
@@ -79,6 +80,10 @@ next_epoch(struct matcher *m)
 	memset(m->leaf_true, 0, (p->n_leaves + 1) * sizeof(m->leaf_true[0]));
 	memset(m->leaf_false, 0, (p->n_leaves + 1) * sizeof(m->leaf_false[0]));
 	memset(m->rule_seen, 0, (p->n_rules + 1) * sizeof(m->rule_seen[0]));
+	memset(m->unit_epoch, 0, (p->n_units + 1) * sizeof(m->unit_epoch[0]));
+	memset(m->groups, 0, (p->n_groups + 1) * sizeof(m->groups[0]));
+	if (m->cap_refs > 0)
+		memset(m->refs, 0, m->cap_refs * sizeof(m->refs[0]));
 	m->epoch = 1;
 }
 
@@ -141,6 +146,13 @@ found_atom(struct matcher *m, uint32_t atom)
 	v->n++;
 }
 
+/* Not of another unit that shares a database of keywords. */
+static bool
+is_of_event(const struct matcher *m, const struct atom *a)
+{
+	return a->slot != NO_SLOT || m->unit_epoch[a->unit] == m->epoch;
+}
+
 struct scan {
 	struct matcher *m;
 	const struct slot_index *index;
@@ -156,8 +168,8 @@ hit_literal(struct matcher *m, const struct literal *l, struct ref *r,
 		const struct atom *a = &m->program->atoms[l->atoms[i]];
 
 		if ((a->at_start && to != l->len) ||
-		    (a->at_end && to != r->folded.len) || is_settled(m, a) ||
-		    (a->verify && !match_value(m, a, r)))
+		    (a->at_end && to != r->folded.len) || !is_of_event(m, a) ||
+		    is_settled(m, a) || (a->verify && !match_value(m, a, r)))
 			continue;
 		found_atom(m, l->atoms[i]);
 	}
@@ -175,6 +187,23 @@ on_literal(unsigned id, unsigned long long from, unsigned long long to,
 	return 0;
 }
 
+/* The keyword's value that byte `to` of their joined text is the end in. */
+static struct keyword *
+keyword_at(struct matcher *m, uint64_t to)
+{
+	uint32_t low = 0, high = m->n_keywords - 1;
+
+	while (low < high) {
+		uint32_t middle = low + (high - low) / 2;
+
+		if (m->keywords[middle].end < to)
+			low = middle + 1;
+		else
+			high = middle;
+	}
+	return &m->keywords[low];
+}
+
 /* The same where all keywords' texts are one: finds whose it is. */
 static int
 on_joined(unsigned id, unsigned long long from, unsigned long long to,
@@ -182,22 +211,12 @@ on_joined(unsigned id, unsigned long long from, unsigned long long to,
 {
 	const struct scan *s = ctx;
 	struct matcher *m = s->m;
-	uint32_t low = 0, high = m->n_keywords - 1;
-	struct ref *r;
+	struct keyword *k = keyword_at(m, to);
 
 	(void)from;
 	(void)flags;
-	while (low < high) {
-		uint32_t middle = low + (high - low) / 2;
-
-		if (m->keyword_ends[middle] < to)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	r = &m->refs[m->keyword_refs[low]];
-	hit_literal(m, &s->index->literals[id], r,
-	    to - (m->keyword_ends[low] - r->folded.len));
+	hit_literal(m, &s->index->literals[id], &k->ref,
+	    to - (k->end - k->ref.folded.len));
 	return 0;
 }
 
@@ -222,8 +241,11 @@ static void
 look_up_exact(struct matcher *m, const struct exact_table *t, struct ref *r)
 {
 	struct slice text = ref_folded(m, r);
-	uint32_t hash = program_hash(text);
+	uint32_t hash;
 
+	if ((t->lengths >> length_bit(text.len) & 1) == 0)
+		return;
+	hash = program_hash(text);
 	for (uint32_t at = hash & t->mask; t->atoms[at] != 0;
 	     at = (at + 1) & t->mask) {
 		const struct atom *a;
@@ -285,27 +307,6 @@ scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 		match_memo_fill(v, ref_raw(m, r));
 }
 
-/* All of the event's values: one scan is cheaper than thirty. */
-static void
-scan_keywords(struct matcher *m, const struct slot_index *x)
-{
-	struct scan scan = { m, x, NULL };
-	struct slice text;
-
-	match_keywords(m);
-	if (m->n_keywords == 0)
-		return;
-	if (x->folded != NULL) {
-		text = match_joined(m);
-		(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0,
-		    m->scratch, on_joined, &scan);
-	}
-	if (x->raw == NULL)
-		return;
-	for (uint32_t i = 0; i < m->n_keywords; i++)
-		scan_raw(m, x, &m->refs[m->keyword_refs[i]]);
-}
-
 static void
 scan_others(struct matcher *m, const struct slot_index *x)
 {
@@ -317,45 +318,125 @@ scan_others(struct matcher *m, const struct slot_index *x)
 	}
 }
 
+/* All of the event's values: one scan is cheaper than thirty. */
+static void
+scan_joined(struct matcher *m, const struct slot_index *x)
+{
+	struct scan scan = { m, x, NULL };
+	struct slice text;
+
+	match_keywords(m);
+	if (m->n_keywords == 0)
+		return;
+	text = match_joined(m);
+	(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0, m->scratch,
+	    on_joined, &scan);
+}
+
+static bool
+has_literals(const struct unit *u)
+{
+	return u->keywords != NULL && u->keywords->folded != NULL;
+}
+
+/* Literals: of units that share a database at once, if there are several. */
+static void
+scan_literals(struct matcher *m)
+{
+	const struct program *p = m->program;
+
+	for (uint32_t i = 0; i < m->n_units; i++) {
+		const struct unit *u = &p->units[m->units[i]];
+		struct group_state *g = &m->groups[u->group];
+
+		if (!has_literals(u))
+			continue;
+		m->unit_epoch[m->units[i]] = m->epoch;
+		if (g->epoch != m->epoch)
+			*g = (struct group_state){ .epoch = m->epoch };
+		g->n++;
+	}
+	for (uint32_t i = 0; i < m->n_units; i++) {
+		const struct unit *u = &p->units[m->units[i]];
+		struct group_state *g = &m->groups[u->group];
+
+		if (!has_literals(u) || g->n == 0)
+			continue;
+		if (g->n == 1) {
+			scan_joined(m, u->keywords);
+		} else {
+			scan_joined(m, &p->groups[u->group]);
+			g->n = 0; /* done for all */
+		}
+	}
+}
+
+/* Expressions, and what is tried one by one. */
+static void
+scan_keywords(struct matcher *m, const struct slot_index *x)
+{
+	match_keywords(m);
+	for (uint32_t i = 0; x->raw != NULL && i < m->n_keywords; i++)
+		scan_raw(m, x, &m->keywords[i].ref);
+	if (x->n_others > 0)
+		scan_others(m, x);
+}
+
 static void
 scan_slot(struct matcher *m, const struct slot_index *x)
 {
-	for (uint32_t k = m->slots[x->slot].first; k != 0;
+	for (uint32_t k = match_first(m, x->slot); k != 0;
 	     k = m->links[k - 1].next)
-		scan_value(m, x, &m->refs[m->links[k - 1].ref]);
-	scan_others(m, x);
+		scan_value(m, x, match_ref(m, m->links[k - 1].ref));
+	if (x->n_others > 0)
+		scan_others(m, x);
 }
 
-/* The event's slots from `from` on. */
+/* The slots that the plan has. */
 static void
-scan_unit(struct matcher *m, const struct unit *u, uint32_t from)
+scan_planned(struct matcher *m, const struct unit *u)
 {
-	for (uint32_t i = from; i < m->n_present; i++) {
-		uint16_t at = u->by_slot[m->present[i]];
+	for (uint32_t i = 0; i < m->plan->n_slots; i++) {
+		uint16_t at = u->by_slot[m->plan->slots[i].slot];
 
 		if (at != 0)
 			scan_slot(m, &u->indexes[at - 1]);
 	}
-	if (u->keywords != NULL) {
-		scan_keywords(m, u->keywords);
-		scan_others(m, u->keywords);
+}
+
+static void
+scan_extras(struct matcher *m, const struct unit *u)
+{
+	if (!m->extras_ready)
+		match_extras(m);
+	for (uint32_t i = 0; i < m->n_extras; i++) {
+		uint16_t at = u->by_slot[m->extras[i]];
+
+		if (at != 0)
+			scan_slot(m, &u->indexes[at - 1]);
 	}
-	for (uint32_t i = 0; i < u->n_always; i++)
-		add_candidate(m, u->always[i]);
 }
 
 static void
 scan_event(struct matcher *m)
 {
-	uint32_t from = 0;
+	const struct plan_route *route = m->plan_route;
 
-	if (m->plan_route != NULL) {
-		for (uint32_t i = 0; i < m->plan_route->n; i++)
-			scan_slot(m, m->plan_route->scans[i]);
-		from = m->n_planned;
+	for (uint32_t i = 0; route != NULL && i < route->n; i++)
+		scan_slot(m, route->scans[i]);
+	for (uint32_t i = 0; i < m->n_units; i++) {
+		const struct unit *u = &m->program->units[m->units[i]];
+
+		if (route == NULL)
+			scan_planned(m, u);
+		if (u->has_extras)
+			scan_extras(m, u);
+		if (u->keywords != NULL)
+			scan_keywords(m, u->keywords);
+		for (uint32_t k = 0; k < u->n_always; k++)
+			add_candidate(m, u->always[k]);
 	}
-	for (uint32_t i = 0; i < m->n_units; i++)
-		scan_unit(m, &m->program->units[m->units[i]], from);
+	scan_literals(m);
 }
 
 /* ---- deciding ---------------------------------------------------------- */

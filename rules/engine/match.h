@@ -23,6 +23,7 @@ enum {
 
 /* A scalar of the event, its texts made when asked for. */
 struct ref {
+	uint32_t epoch; /* of `refs` of a matcher: the event it is of */
 	const struct value *value; /* NULL: `raw` is all there is */
 	struct slice raw;          /* ptr NULL: not made yet */
 	struct slice folded;
@@ -33,15 +34,21 @@ struct link {
 	uint32_t next; /* link + 1; 0: the last */
 };
 
+/* A field of the event: the chain of its values. */
 struct slot_state {
-	uint32_t epoch; /* the event has the field */
+	uint32_t epoch; /* of `slots` of a matcher: the event that has it */
 	uint32_t first; /* link + 1; 0: it is null */
 	uint32_t last;
 };
 
+/* A value that keywords are sought in. */
+struct keyword {
+	struct ref ref;
+	uint32_t end; /* in the text of all */
+};
+
 struct route_entry {
-	uint64_t number; /* grows with each that is made */
-	uint32_t hash;
+	uint64_t number;  /* grows with each that is made */
 	uint16_t key_len; /* 0: free */
 	uint16_t n_units;
 	uint16_t units[ROUTE_UNITS_MAX];
@@ -69,11 +76,22 @@ struct plan_slot {
 };
 
 /*
+ * The route that a plan's last event took, and what it had in the fields that
+ * decide: the next one mostly has the same.
+ */
+struct plan_last {
+	const struct route_entry *route; /* NULL: none */
+	uint64_t number;                 /* it had: an entry may be made anew */
+	uint16_t len;
+	char text[ROUTE_KEY_MAX];
+};
+
+/*
  * What events have in common that have the same fields in the same order: which
  * fields have slots, and which of these are scanned on the routes they took.
  */
 struct plan {
-	uint32_t n; /* fields; 0: the plan is free */
+	uint32_t n; /* fields; UINT32_MAX: the plan is free */
 	uint32_t n_used;
 	uint32_t cap;
 	uint32_t original; /* where event.original is; UINT32_MAX: nowhere */
@@ -83,9 +101,16 @@ struct plan {
 	 * and that is ref i of the event */
 	struct plan_slot *slots;
 	uint32_t n_slots, cap_slots;
+	uint16_t *by_slot; /* slot -> place in `slots` + 1; 0: not there */
+	uint16_t *routing; /* places in `slots` of what decides about units */
+	uint32_t n_routing;
 	struct link *links;
 	uint32_t n_links, cap_links;
 	struct plan_route routes[PLAN_ROUTES];
+	/* fields whose values decide about units, each once */
+	uint16_t *deciding;
+	uint32_t n_deciding;
+	struct plan_last last;
 };
 
 /*
@@ -97,6 +122,12 @@ struct memo_value {
 	uint16_t n;   /* MEMO_ATOMS + 1: they are too many */
 	uint32_t atoms[MEMO_ATOMS];
 	char text[MEMO_TEXT];
+};
+
+/* A group of units whose keywords can be looked for at once. */
+struct group_state {
+	uint32_t epoch;
+	uint32_t n; /* units of this event */
 };
 
 struct matcher {
@@ -112,16 +143,19 @@ struct matcher {
 	uint32_t n_refs, cap_refs;
 	struct link *links;
 	uint32_t n_links, cap_links;
-	uint32_t *field_refs; /* by field of the event: its first ref */
+	bool as_planned; /* slots and refs not made here are as the plan says */
+	bool has_lists;  /* of several values, in fields that have slots */
 	struct slot_state *slots;
-	uint16_t *present; /* slots of this event */
-	uint32_t n_present;
-	uint32_t n_planned;     /* of these, those of the plan */
-	uint32_t *keyword_refs; /* values that keywords are sought in */
-	uint32_t *keyword_ends; /* where each ends in `joined` */
+	bool
+	    extras_ready; /* slots that no field of the event names are made: */
+	uint16_t *extras;
+	uint32_t n_extras;
+	struct keyword *keywords;
 	uint32_t n_keywords, cap_keywords;
 	bool keywords_ready;
-	struct slice joined; /* ptr NULL: not made yet */
+	struct slice joined;  /* ptr NULL: not made yet */
+	uint32_t *unit_epoch; /* by unit: the event that belongs to it */
+	struct group_state *groups;
 
 	uint32_t *leaf_true;  /* by leaf: epoch */
 	uint32_t *leaf_false; /* lazy ones that were evaluated */
@@ -167,8 +201,43 @@ void match_plan_route(struct matcher *m, const struct route_entry *e);
 
 /* match_event.c */
 void match_begin(struct matcher *m, const struct event *ev);
+void match_keywords(struct matcher *m); /* fills `keywords` */
+void match_extras(struct matcher *m);   /* makes them */
+void match_make_ref(struct matcher *m, uint32_t ref);
+
+static inline struct ref *
+match_ref(struct matcher *m, uint32_t ref)
+{
+	if (m->refs[ref].epoch != m->epoch)
+		match_make_ref(m, ref);
+	return &m->refs[ref];
+}
+
+/* NULL: the event does not have it. */
+static inline const struct slot_state *
+match_slot(struct matcher *m, uint16_t slot)
+{
+	uint16_t at;
+
+	if (m->program->slots[slot].is_extra && !m->extras_ready)
+		match_extras(m);
+	if (m->slots[slot].epoch == m->epoch)
+		return &m->slots[slot];
+	at = m->as_planned ? m->plan->by_slot[slot] : 0;
+	return at != 0 ? &m->plan->slots[at - 1].state : NULL;
+}
+
+/* link + 1; 0: missing or null */
+static inline uint32_t
+match_first(struct matcher *m, uint16_t slot)
+{
+	const struct slot_state *s = match_slot(m, slot);
+
+	return s != NULL ? s->first : 0;
+}
+
+/* match_route.c */
 void match_route(struct matcher *m, const struct logsource *ls);
-void match_keywords(struct matcher *m); /* fills keyword_refs */
 
 /* match_atom.c */
 struct slice ref_make_raw(struct matcher *m, struct ref *r);
@@ -179,7 +248,7 @@ ref_raw(struct matcher *m, struct ref *r)
 }
 struct slice ref_folded(struct matcher *m, struct ref *r);
 /*
- * The folded texts of keyword_refs, a byte after each that no text has, so that
+ * The folded texts of `keywords`, a byte after each that no text has, so that
  * nothing is found across two.
  */
 struct slice match_joined(struct matcher *m);

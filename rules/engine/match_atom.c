@@ -151,15 +151,12 @@ match_joined(struct matcher *m)
 
 	if (m->joined.ptr != NULL)
 		return m->joined;
-	for (uint32_t i = 0; i < m->n_keywords; i++) {
-		struct ref *r = &m->refs[m->keyword_refs[i]];
-
+	for (uint32_t i = 0; i < m->n_keywords; i++)
 		/* folding may lengthen: see utf8_fold() */
-		room += 2 * ref_raw(m, r).len + 1;
-	}
+		room += 2 * ref_raw(m, &m->keywords[i].ref).len + 1;
 	start = at = arena_alloc(m->arena, room);
 	for (uint32_t i = 0; i < m->n_keywords; i++) {
-		struct ref *r = &m->refs[m->keyword_refs[i]];
+		struct ref *r = &m->keywords[i].ref;
 
 		if (r->folded.ptr == NULL &&
 		    fold_ascii(r->raw.ptr, at, r->raw.len)) {
@@ -170,7 +167,7 @@ match_joined(struct matcher *m)
 			memcpy(at, text.ptr, text.len);
 		}
 		at += r->folded.len;
-		m->keyword_ends[i] = (uint32_t)(at - start);
+		m->keywords[i].end = (uint32_t)(at - start);
 		*at++ = (char)NO_UTF8;
 	}
 	m->joined = (struct slice){ start, (size_t)(at - start) };
@@ -369,22 +366,14 @@ like_other(const struct sigma_match *want, struct slice a, struct slice b)
 	}
 }
 
-static uint32_t
-first_link(const struct matcher *m, uint16_t slot)
-{
-	const struct slot_state *s = &m->slots[slot];
-
-	return s->epoch == m->epoch ? s->first : 0;
-}
-
 static bool
 match_field(struct matcher *m, const struct atom *a, struct ref *r)
 {
 	struct slice own = a->match.cased ? ref_raw(m, r) : ref_folded(m, r);
 
-	for (uint32_t at = first_link(m, a->other); at != 0;
+	for (uint32_t at = match_first(m, a->other); at != 0;
 	     at = m->links[at - 1].next) {
-		struct ref *o = &m->refs[m->links[at - 1].ref];
+		struct ref *o = match_ref(m, m->links[at - 1].ref);
 
 		if (like_other(&a->match, own,
 			a->match.cased ? ref_raw(m, o) : ref_folded(m, o)))
@@ -398,10 +387,14 @@ match_field(struct matcher *m, const struct atom *a, struct ref *r)
 bool
 match_value(struct matcher *m, const struct atom *a, struct ref *r)
 {
+	struct slice text, plain;
+
 	switch (a->match.kind) {
 	case MATCH_PATTERN:
-		return pattern_match(&a->match.pattern,
-		    a->match.cased ? ref_raw(m, r) : ref_folded(m, r));
+		text = a->match.cased ? ref_raw(m, r) : ref_folded(m, r);
+		if (pattern_is_plain(&a->match.pattern, &plain))
+			return slice_eq(text, plain);
+		return pattern_match(&a->match.pattern, text);
 	case MATCH_REGEX:
 		return a->code != NULL &&
 		    regex_match(&m->regex, a->code, ref_raw(m, r));
@@ -425,7 +418,7 @@ match_keyword(struct matcher *m, const struct atom *a)
 {
 	match_keywords(m);
 	for (uint32_t i = 0; i < m->n_keywords; i++)
-		if (match_value(m, a, &m->refs[m->keyword_refs[i]]))
+		if (match_value(m, a, &m->keywords[i].ref))
 			return true;
 	return false;
 }
@@ -436,12 +429,12 @@ match_atom(struct matcher *m, const struct atom *a)
 	if (a->slot == NO_SLOT)
 		return match_keyword(m, a);
 	if (a->match.kind == MATCH_EXISTS)
-		return (m->slots[a->slot].epoch == m->epoch) == a->match.exists;
+		return (match_slot(m, a->slot) != NULL) == a->match.exists;
 	if (a->match.kind == MATCH_NULL)
-		return first_link(m, a->slot) == 0;
-	for (uint32_t at = first_link(m, a->slot); at != 0;
+		return match_first(m, a->slot) == 0;
+	for (uint32_t at = match_first(m, a->slot); at != 0;
 	     at = m->links[at - 1].next)
-		if (match_value(m, a, &m->refs[m->links[at - 1].ref]))
+		if (match_value(m, a, match_ref(m, m->links[at - 1].ref)))
 			return true;
 	return false;
 }

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* An event as rules see it: its fields by slot, and the units it belongs to. */
+/* An event as rules see it: its fields by slot. */
 #include <stdlib.h>
 
 #include "match.h"
@@ -8,50 +8,80 @@
 
 /* ---- values ------------------------------------------------------------ */
 
+/* Room for so many; new ones are of no event. */
+static void
+reserve_refs(struct matcher *m, uint32_t n)
+{
+	uint32_t cap = m->cap_refs == 0 ? 256 : m->cap_refs;
+
+	if (n <= m->cap_refs)
+		return;
+	while (cap < n)
+		cap *= 2;
+	m->refs = xreallocarray(m->refs, cap, sizeof(m->refs[0]));
+	memset(m->refs + m->cap_refs, 0,
+	    (cap - m->cap_refs) * sizeof(m->refs[0]));
+	m->cap_refs = cap;
+}
+
 static uint32_t
 add_ref(struct matcher *m, const struct value *v, struct slice raw)
 {
-	if (m->n_refs == m->cap_refs) {
-		m->cap_refs = m->cap_refs == 0 ? 256 : 2 * m->cap_refs;
-		m->refs =
-		    xreallocarray(m->refs, m->cap_refs, sizeof(m->refs[0]));
-	}
-	m->refs[m->n_refs] = (struct ref){ .value = v, .raw = raw };
+	reserve_refs(m, m->n_refs + 1);
+	m->refs[m->n_refs] =
+	    (struct ref){ .epoch = m->epoch, .value = v, .raw = raw };
 	return m->n_refs++;
 }
 
-/* Refs for each scalar of field `i`, once; the first, and how many. */
+/* Refs for each scalar of field `i`; the first, and how many. */
 static uint32_t
-refs_of(struct matcher *m, uint32_t i, uint32_t *n)
+add_refs(struct matcher *m, uint32_t i, uint32_t *n)
 {
 	static const struct slice none = { NULL, 0 };
 	const struct value *v = &m->event->fields[i].value;
 	bool list = v->kind == VALUE_LIST;
 	const struct value *items = list ? v->list : v;
-	uint32_t total = list ? v->n : 1, first = m->field_refs[i];
+	uint32_t total = list ? v->n : 1, first = m->n_refs;
 
-	*n = 0;
-	for (uint32_t k = 0; k < total; k++)
-		*n += items[k].kind == VALUE_NULL ? 0 : 1;
-	if (first != UINT32_MAX)
-		return first;
-	first = m->n_refs;
-	m->field_refs[i] = first;
 	for (uint32_t k = 0; k < total; k++)
 		if (items[k].kind != VALUE_NULL)
 			(void)add_ref(m, &items[k], none);
+	*n = m->n_refs - first;
 	return first;
 }
 
+/* What a plan's ref is of: a scalar, or the one item of a list. */
+static const struct value *
+planned_value(const struct matcher *m, uint32_t ref)
+{
+	const struct value *v =
+	    &m->event->fields[m->plan->used[ref].field].value;
+
+	return v->kind == VALUE_LIST ? v->list : v;
+}
+
+void
+match_make_ref(struct matcher *m, uint32_t ref)
+{
+	const struct value *v = planned_value(m, ref);
+
+	m->refs[ref] = (struct ref){ .epoch = m->epoch, .value = v };
+	if (v->kind == VALUE_STRING)
+		m->refs[ref].raw = v->s;
+}
+
+/* The state of a slot, of this event's own. */
 static struct slot_state *
 touch_slot(struct matcher *m, uint16_t slot)
 {
 	struct slot_state *s = &m->slots[slot];
+	uint16_t at;
 
-	if (s->epoch != m->epoch) {
-		*s = (struct slot_state){ .epoch = m->epoch };
-		m->present[m->n_present++] = slot;
-	}
+	if (s->epoch == m->epoch)
+		return s;
+	at = m->as_planned ? m->plan->by_slot[slot] : 0;
+	*s = at != 0 ? m->plan->slots[at - 1].state : (struct slot_state){ 0 };
+	s->epoch = m->epoch;
 	return s;
 }
 
@@ -81,18 +111,15 @@ link_ref(struct matcher *m, uint16_t slot, uint32_t ref)
 	s->last = m->n_links;
 }
 
-static bool
-starts_with(struct slice s, struct slice lower)
-{
-	if (s.len < lower.len)
-		return false;
-	for (size_t i = 0; i < lower.len; i++) {
-		char c = ascii_lower(s.ptr[i]);
+/* ---- what is made of other things than fields -------------------------- */
 
-		if (c != lower.ptr[i])
-			return false;
-	}
-	return true;
+/* A value of a slot; the slot is among `extras` if no field is. */
+static void
+add_extra(struct matcher *m, uint16_t slot, struct slice text)
+{
+	if (m->slots[slot].epoch != m->epoch && m->plan->by_slot[slot] == 0)
+		m->extras[m->n_extras++] = slot;
+	link_ref(m, slot, add_ref(m, NULL, text));
 }
 
 /* The value of KEY in "MD5=...,SHA256=..."; ptr NULL: none. */
@@ -109,7 +136,7 @@ value_of_key(struct slice s, struct slice key)
 			one.len--;
 		}
 		if (one.len > key.len && one.ptr[key.len] == '=' &&
-		    starts_with(one, key))
+		    ascii_starts_with(one, key))
 			return (struct slice){ one.ptr + key.len + 1,
 				one.len - key.len - 1 };
 		if (comma == NULL)
@@ -120,26 +147,25 @@ value_of_key(struct slice s, struct slice key)
 }
 
 static void
-add_derived(struct matcher *m)
+add_derived(struct matcher *m, uint16_t derived)
 {
-	const struct program *p = m->program;
+	const struct slot *slot = &m->program->slots[derived];
 
-	for (uint32_t i = 0; i < p->n_derived; i++) {
-		const struct slot *slot = &p->slots[p->derived[i]];
-		const struct slot_state *from = &m->slots[slot->derived_from];
+	for (uint32_t at = match_first(m, slot->derived_from); at != 0;
+	     at = m->links[at - 1].next) {
+		struct slice v =
+		    value_of_key(ref_raw(m, match_ref(m, m->links[at - 1].ref)),
+			slot->derived_key);
 
-		if (from->epoch != m->epoch)
-			continue;
-		for (uint32_t at = from->first; at != 0;
-		     at = m->links[at - 1].next) {
-			struct ref *r = &m->refs[m->links[at - 1].ref];
-			struct slice v =
-			    value_of_key(ref_raw(m, r), slot->derived_key);
-
-			if (v.ptr != NULL)
-				link_ref(m, p->derived[i], add_ref(m, NULL, v));
-		}
+		if (v.ptr != NULL)
+			add_extra(m, derived, v);
 	}
+}
+
+static bool
+has_slot(const struct matcher *m, uint16_t slot)
+{
+	return m->slots[slot].epoch == m->epoch || m->plan->by_slot[slot] != 0;
 }
 
 /* What is a member of the event, not a field. */
@@ -147,36 +173,30 @@ static void
 add_members(struct matcher *m)
 {
 	const struct program *p = m->program;
-	char *text;
 	struct slice s;
 
-	if (p->timestamp != NO_SLOT &&
-	    m->slots[p->timestamp].epoch != m->epoch) {
-		text = arena_alloc(m->arena, TIMESTAMP_TEXT_MAX);
-		s = timestamp_format(m->event->time_ns, text);
-		link_ref(m, p->timestamp, add_ref(m, NULL, s));
+	if (p->timestamp != NO_SLOT && !has_slot(m, p->timestamp)) {
+		s = timestamp_format(m->event->time_ns,
+		    arena_alloc(m->arena, TIMESTAMP_TEXT_MAX));
+		add_extra(m, p->timestamp, s);
 	}
-	if (p->event_id != NO_SLOT && m->slots[p->event_id].epoch != m->epoch) {
+	if (p->event_id != NO_SLOT && !has_slot(m, p->event_id)) {
 		s = event_id_text(m->event);
 		if (s.len > 0)
-			link_ref(m, p->event_id, add_ref(m, NULL, s));
+			add_extra(m, p->event_id, s);
 	}
 }
 
-static void
-reserve(struct matcher *m, const struct plan *p)
+void
+match_extras(struct matcher *m)
 {
-	if (m->cap_refs < p->n_used) {
-		m->cap_refs = 2 * p->n_used;
-		m->refs =
-		    xreallocarray(m->refs, m->cap_refs, sizeof(m->refs[0]));
-	}
-	if (m->cap_links < p->n_links) {
-		m->cap_links = 2 * p->n_links;
-		m->links =
-		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
-	}
+	m->extras_ready = true;
+	for (uint32_t i = 0; i < m->program->n_derived; i++)
+		add_derived(m, m->program->derived[i]);
+	add_members(m);
 }
+
+/* ---- the event --------------------------------------------------------- */
 
 /* Whether a list has another number of values than items. */
 static bool
@@ -188,28 +208,25 @@ has_null(const struct value *list)
 	return false;
 }
 
-/* Refs as the plan has them; false: a field is null, or has none. */
+/*
+ * Whether each field that has slots is a scalar or a list of them, none null;
+ * has_lists: of more than one.
+ */
 static bool
-add_planned_refs(struct matcher *m, const struct plan *p, bool *lists)
+is_usual(struct matcher *m, const struct plan *p)
 {
-	*lists = false;
+	m->has_lists = false;
 	for (uint32_t i = 0; i < p->n_used; i++) {
 		const struct value *v =
 		    &m->event->fields[p->used[i].field].value;
-		struct ref *r = &m->refs[i];
 
-		if (v->kind == VALUE_LIST) {
-			if (v->n == 0 || has_null(v))
-				return false;
-			*lists = *lists || v->n > 1;
-			v = v->list;
-		}
 		if (v->kind == VALUE_NULL)
 			return false;
-		r->value = v;
-		r->raw.ptr = v->kind == VALUE_STRING ? v->s.ptr : NULL;
-		r->raw.len = v->kind == VALUE_STRING ? v->s.len : 0;
-		r->folded.ptr = NULL;
+		if (v->kind != VALUE_LIST)
+			continue;
+		if (v->n == 0 || has_null(v))
+			return false;
+		m->has_lists = m->has_lists || v->n > 1;
 	}
 	return true;
 }
@@ -222,7 +239,7 @@ struct ref_range {
 static void
 chain_refs(struct matcher *m, uint16_t slot, uint32_t at, struct ref_range refs)
 {
-	struct slot_state *s = &m->slots[slot];
+	struct slot_state *s = touch_slot(m, slot);
 
 	m->links[at].ref = refs.first;
 	for (uint32_t i = 1; i < refs.n; i++) {
@@ -248,8 +265,7 @@ add_planned_lists(struct matcher *m, const struct plan *p)
 		if (m->event->fields[f->field].value.kind != VALUE_LIST ||
 		    m->event->fields[f->field].value.n == 1)
 			continue;
-		m->field_refs[f->field] = UINT32_MAX;
-		first = refs_of(m, f->field, &n_refs);
+		first = add_refs(m, f->field, &n_refs);
 		for (uint32_t k = 0; k < f->n; k++)
 			chain_refs(m, slots[k], f->links + k,
 			    (struct ref_range){ first, n_refs });
@@ -257,40 +273,31 @@ add_planned_lists(struct matcher *m, const struct plan *p)
 }
 
 /* The usual event: everything lies where the plan says. */
-static bool
+static void
 add_planned(struct matcher *m, const struct plan *p)
 {
-	bool lists;
-
-	reserve(m, p);
-	if (!add_planned_refs(m, p, &lists))
-		return false;
+	reserve_refs(m, p->n_used);
+	if (m->cap_links < p->n_links) {
+		m->cap_links = 2 * p->n_links;
+		m->links =
+		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
+	}
+	m->as_planned = true;
 	m->n_refs = p->n_used;
-	for (uint32_t i = 0; i < p->n_used; i++)
-		m->field_refs[p->used[i].field] = i;
 	m->n_links = p->n_links;
 	if (p->n_links > 0)
 		memcpy(m->links, p->links, p->n_links * sizeof(m->links[0]));
-	m->n_present = p->n_slots;
-	for (uint32_t i = 0; i < p->n_slots; i++) {
-		struct slot_state *s = &m->slots[p->slots[i].slot];
-
-		*s = p->slots[i].state;
-		s->epoch = m->epoch;
-		m->present[i] = p->slots[i].slot;
-	}
-	if (lists)
-		add_planned_lists(m, p);
-	return true;
 }
 
 static void
 add_one_by_one(struct matcher *m, const struct plan *p)
 {
+	m->as_planned = false;
+	m->n_refs = m->n_links = 0;
 	for (uint32_t i = 0; i < p->n_used; i++) {
 		const struct plan_field *f = &p->used[i];
 		const uint16_t *slots = m->pool + f->slots;
-		uint32_t n_refs, first = refs_of(m, f->field, &n_refs);
+		uint32_t n_refs, first = add_refs(m, f->field, &n_refs);
 
 		for (uint32_t k = 0; k < f->n; k++) {
 			(void)touch_slot(m, slots[k]);
@@ -305,34 +312,50 @@ match_begin(struct matcher *m, const struct event *ev)
 {
 	arena_reset(m->arena);
 	m->event = ev;
-	m->n_refs = m->n_links = m->n_present = 0;
-	m->n_keywords = 0;
+	m->n_extras = 0;
+	m->extras_ready = !m->program->has_extras;
 	m->keywords_ready = false;
 	m->joined = (struct slice){ NULL, 0 };
-	if (ev->n > 0)
-		memset(m->field_refs, 0xff, ev->n * sizeof(m->field_refs[0]));
 	match_plan(m, ev);
-	if (!add_planned(m, m->plan))
+	if (is_usual(m, m->plan)) {
+		add_planned(m, m->plan);
+		if (m->has_lists)
+			add_planned_lists(m, m->plan);
+	} else {
 		add_one_by_one(m, m->plan);
-	m->n_planned = m->n_present;
-	add_derived(m);
-	add_members(m);
+	}
 }
 
 /* ---- keywords ---------------------------------------------------------- */
 
 static void
-add_keyword_ref(struct matcher *m, uint32_t ref)
+add_keyword(struct matcher *m, const struct value *v)
 {
+	struct keyword *k;
+
+	if (v->kind == VALUE_NULL)
+		return;
 	if (m->n_keywords == m->cap_keywords) {
 		m->cap_keywords =
 		    m->cap_keywords == 0 ? 256 : 2 * m->cap_keywords;
-		m->keyword_refs = xreallocarray(m->keyword_refs,
-		    m->cap_keywords, sizeof(m->keyword_refs[0]));
-		m->keyword_ends = xreallocarray(m->keyword_ends,
-		    m->cap_keywords, sizeof(m->keyword_ends[0]));
+		m->keywords = xreallocarray(m->keywords, m->cap_keywords,
+		    sizeof(m->keywords[0]));
 	}
-	m->keyword_refs[m->n_keywords++] = ref;
+	k = &m->keywords[m->n_keywords++];
+	k->ref.value = v;
+	k->ref.raw.ptr = NULL;
+	k->ref.folded.ptr = NULL;
+}
+
+static void
+add_keywords(struct matcher *m, const struct value *v)
+{
+	if (v->kind != VALUE_LIST) {
+		add_keyword(m, v);
+		return;
+	}
+	for (uint32_t i = 0; i < v->n; i++)
+		add_keyword(m, &v->list[i]);
 }
 
 /* A line that is no JSON or XML: keywords are sought in it alone. */
@@ -346,15 +369,6 @@ is_text_line(struct slice line)
 	return i < line.len && line.ptr[i] != '{' && line.ptr[i] != '<';
 }
 
-static void
-add_keywords(struct matcher *m, uint32_t field)
-{
-	uint32_t n, first = refs_of(m, field, &n);
-
-	for (uint32_t k = 0; k < n; k++)
-		add_keyword_ref(m, first + k);
-}
-
 void
 match_keywords(struct matcher *m)
 {
@@ -364,161 +378,14 @@ match_keywords(struct matcher *m)
 	if (m->keywords_ready)
 		return;
 	m->keywords_ready = true;
+	m->n_keywords = 0;
 	if (original != UINT32_MAX &&
 	    ev->fields[original].value.kind == VALUE_STRING &&
 	    is_text_line(ev->fields[original].value.s)) {
-		add_keywords(m, original);
+		add_keyword(m, &ev->fields[original].value);
 		return;
 	}
 	for (uint32_t i = 0; i < ev->n; i++)
 		if (i != original)
-			add_keywords(m, i);
-}
-
-/* ---- routing ----------------------------------------------------------- */
-
-static bool
-said_otherwise(struct slice said, struct slice wanted)
-{
-	if (said.len == 0 || wanted.len == 0)
-		return false;
-	return said.len != wanted.len || !starts_with(said, wanted);
-}
-
-static unsigned
-said_parts(const struct logsource *ls)
-{
-	if (ls == NULL)
-		return 0;
-	return (ls->product.len > 0 ? SOURCE_PRODUCT : 0u) |
-	    (ls->category.len > 0 ? SOURCE_CATEGORY : 0u) |
-	    (ls->service.len > 0 ? SOURCE_SERVICE : 0u);
-}
-
-static bool
-belongs(struct matcher *m, const struct unit *u, const struct logsource *ls)
-{
-	unsigned said = said_parts(ls);
-
-	if (ls != NULL &&
-	    (said_otherwise(ls->product, u->logsource.product) ||
-		said_otherwise(ls->category, u->logsource.category) ||
-		said_otherwise(ls->service, u->logsource.service)))
-		return false;
-	for (uint32_t i = 0; i < u->n_terms; i++) {
-		if ((u->terms[i].parts & ~said) == 0)
-			continue;
-		if (!match_tree(m, u->terms[i].tree))
-			return false;
-	}
-	return true;
-}
-
-static void
-find_units(struct matcher *m, const struct logsource *ls)
-{
-	m->n_units = 0;
-	for (uint32_t i = 0; i < m->program->n_units; i++)
-		if (belongs(m, &m->program->units[i], ls))
-			m->units[m->n_units++] = i;
-}
-
-enum { KEY_END = UINT8_MAX /* no text is so long */ };
-
-static bool
-key_add_text(char *key, size_t *len, struct slice s)
-{
-	if (s.len >= KEY_END || s.len + 1 > ROUTE_KEY_MAX - *len)
-		return false;
-	key[(*len)++] = (char)s.len;
-	if (s.len > 0)
-		memcpy(key + *len, s.ptr, s.len);
-	*len += s.len;
-	return true;
-}
-
-/* Whether the slot is there, null or not, and its values if they decide. */
-static bool
-key_add_slot(struct matcher *m, char *key, size_t *len, uint16_t slot,
-    enum routing routing)
-{
-	uint32_t at = m->slots[slot].first;
-
-	if (ROUTE_KEY_MAX - *len < sizeof(slot) + 2)
-		return false;
-	memcpy(key + *len, &slot, sizeof(slot));
-	*len += sizeof(slot);
-	key[(*len)++] = at != 0 ? 1 : 2;
-	if (routing == ROUTING_PRESENCE)
-		return true;
-	for (; at != 0; at = m->links[at - 1].next)
-		if (!key_add_text(key, len,
-			ref_raw(m, &m->refs[m->links[at - 1].ref])))
-			return false;
-	if (*len == ROUTE_KEY_MAX)
-		return false;
-	key[(*len)++] = (char)KEY_END;
-	return true;
-}
-
-/*
- * Everything that routing looks at, in the order of the event, so that it costs
- * the same however many rules there are; 0: too long to remember.
- */
-static size_t
-route_key(struct matcher *m, const struct logsource *ls,
-    char key[ROUTE_KEY_MAX])
-{
-	const uint8_t *routing = m->program->routing;
-	size_t len = 0;
-	bool ok = true;
-
-	key[len++] = ls != NULL ? 1 : 2;
-	if (ls != NULL)
-		ok = ok && key_add_text(key, &len, ls->product) &&
-		    key_add_text(key, &len, ls->category) &&
-		    key_add_text(key, &len, ls->service);
-	for (uint32_t i = 0; ok && i < m->n_present; i++) {
-		uint16_t slot = m->present[i];
-
-		if (routing[slot] != ROUTING_NOTHING)
-			ok = key_add_slot(m, key, &len, slot, routing[slot]);
-	}
-	return ok ? len : 0;
-}
-
-/* A new entry in the key's place, if the units fit. */
-static void
-keep_route(struct matcher *m, struct route_entry *e, uint32_t hash,
-    struct slice key)
-{
-	e->number = ++m->n_routes;
-	e->hash = hash;
-	e->key_len = (uint16_t)key.len;
-	memcpy(e->key, key.ptr, key.len);
-	e->n_units = (uint16_t)m->n_units;
-	for (uint32_t i = 0; i < m->n_units; i++)
-		e->units[i] = (uint16_t)m->units[i];
-}
-
-void
-match_route(struct matcher *m, const struct logsource *ls)
-{
-	char text[ROUTE_KEY_MAX];
-	struct slice key = { text, route_key(m, ls, text) };
-	uint32_t hash = program_hash(key);
-	struct route_entry *e = &m->routes[hash % ROUTE_CACHE];
-
-	if (key.len > 0 && e->hash == hash && e->key_len == key.len &&
-	    memcmp(e->key, key.ptr, key.len) == 0) {
-		m->n_units = e->n_units;
-		for (uint32_t i = 0; i < e->n_units; i++)
-			m->units[i] = e->units[i];
-	} else {
-		find_units(m, ls);
-		if (key.len == 0 || m->n_units > ROUTE_UNITS_MAX)
-			return;
-		keep_route(m, e, hash, key);
-	}
-	match_plan_route(m, e);
+			add_keywords(m, &ev->fields[i].value);
 }

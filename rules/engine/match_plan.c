@@ -123,6 +123,8 @@ void
 match_plans_init(struct matcher *m)
 {
 	m->plans = xcalloc(PLANS + 1, sizeof(m->plans[0]));
+	for (uint32_t i = 0; i <= PLANS; i++)
+		m->plans[i].n = UINT32_MAX;
 }
 
 void
@@ -132,6 +134,9 @@ match_plans_fini(struct matcher *m)
 		free(m->plans[i].ids);
 		free(m->plans[i].used);
 		free(m->plans[i].slots);
+		free(m->plans[i].by_slot);
+		free(m->plans[i].routing);
+		free(m->plans[i].deciding);
 		free(m->plans[i].links);
 		for (uint32_t k = 0; k < PLAN_ROUTES; k++)
 			free(m->plans[i].routes[k].scans);
@@ -142,16 +147,20 @@ match_plans_fini(struct matcher *m)
 static struct slot_state *
 plan_slot(struct plan *p, uint16_t slot)
 {
-	for (uint32_t i = 0; i < p->n_slots; i++)
-		if (p->slots[i].slot == slot)
-			return &p->slots[i].state;
+	uint16_t *at = &p->by_slot[slot];
+
+	if (*at != 0)
+		return &p->slots[*at - 1].state;
 	if (p->n_slots == p->cap_slots) {
 		p->cap_slots = p->cap_slots == 0 ? 32 : 2 * p->cap_slots;
 		p->slots =
 		    xreallocarray(p->slots, p->cap_slots, sizeof(p->slots[0]));
+		p->routing = xreallocarray(p->routing, p->cap_slots,
+		    sizeof(p->routing[0]));
 	}
 	p->slots[p->n_slots] = (struct plan_slot){ .slot = slot };
-	return &p->slots[p->n_slots++].state;
+	*at = (uint16_t)++p->n_slots;
+	return &p->slots[p->n_slots - 1].state;
 }
 
 static void
@@ -172,19 +181,45 @@ plan_link(struct plan *p, uint16_t slot, uint32_t ref)
 	s->last = p->n_links;
 }
 
+/* Nothing of events; all memory stays. */
+static void
+clear_plan(const struct matcher *m, struct plan *p)
+{
+	if (p->by_slot == NULL)
+		p->by_slot =
+		    xcalloc(m->program->n_slots + 1, sizeof(p->by_slot[0]));
+	for (uint32_t i = 0; i < p->n_slots; i++)
+		p->by_slot[p->slots[i].slot] = 0;
+	p->n_used = p->n_slots = p->n_links = p->n_routing = 0;
+	for (uint32_t i = 0; i < PLAN_ROUTES; i++)
+		p->routes[i].number = 0;
+	p->last.route = NULL;
+	p->n_deciding = 0;
+	p->original = UINT32_MAX;
+}
+
+/* Whether a value of one of these slots does; their count is the first. */
+static bool
+decides(const struct matcher *m, const uint16_t *slots)
+{
+	for (uint32_t i = 0; i < slots[0]; i++)
+		if (m->program->routing[slots[1 + i]] == ROUTING_VALUE)
+			return true;
+	return false;
+}
+
 static void
 make_plan(struct matcher *m, struct plan *p, const struct event *ev)
 {
+	clear_plan(m, p);
 	if (ev->n > p->cap) {
 		p->cap = ev->n;
 		p->ids = xreallocarray(p->ids, p->cap, sizeof(p->ids[0]));
 		p->used = xreallocarray(p->used, p->cap, sizeof(p->used[0]));
+		p->deciding =
+		    xreallocarray(p->deciding, p->cap, sizeof(p->deciding[0]));
 	}
 	p->n = ev->n;
-	p->n_used = p->n_slots = p->n_links = 0;
-	for (uint32_t i = 0; i < PLAN_ROUTES; i++)
-		p->routes[i].number = 0;
-	p->original = UINT32_MAX;
 	for (uint32_t i = 0; i < ev->n; i++) {
 		uint32_t id = ev->fields[i].id, at = slots_of(m, id);
 
@@ -197,8 +232,13 @@ make_plan(struct matcher *m, struct plan *p, const struct event *ev)
 			m->pool[at], at + 1, p->n_links };
 		for (uint32_t k = 0; k < m->pool[at]; k++)
 			plan_link(p, m->pool[at + 1 + k], p->n_used);
+		if (decides(m, m->pool + at))
+			p->deciding[p->n_deciding++] = (uint16_t)p->n_used;
 		p->n_used++;
 	}
+	for (uint32_t i = 0; i < p->n_slots; i++)
+		if (m->program->routing[p->slots[i].slot] != ROUTING_NOTHING)
+			p->routing[p->n_routing++] = (uint16_t)i;
 }
 
 static bool
@@ -219,6 +259,8 @@ match_plan(struct matcher *m, const struct event *ev)
 	struct plan *p;
 
 	m->plan_route = NULL;
+	if (m->plan != NULL && is_planned(m->plan, ev))
+		return; /* as the event before */
 	m->plan = p = &m->plans[PLANS];
 	if (ev->n > PLAN_FIELDS) {
 		make_plan(m, p, ev);
@@ -257,8 +299,8 @@ match_plan_route(struct matcher *m, const struct route_entry *e)
 	for (uint32_t i = 0; i < m->n_units; i++) {
 		const struct unit *u = &m->program->units[m->units[i]];
 
-		for (uint32_t k = 0; k < m->n_planned; k++) {
-			uint16_t at = u->by_slot[m->present[k]];
+		for (uint32_t k = 0; k < m->plan->n_slots; k++) {
+			uint16_t at = u->by_slot[m->plan->slots[k].slot];
 
 			if (at != 0)
 				add_scan(r, &u->indexes[at - 1]);

@@ -1,6 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "pattern.h"
 
+#ifdef __SSE2__
+# include <emmintrin.h>
+#endif
+
 #include "utf8.h"
 
 static bool
@@ -179,22 +183,71 @@ match_part(const struct pattern_part *part, struct slice text, size_t *at)
 	return true;
 }
 
+static bool
+is_at(struct slice text, size_t at, struct slice piece)
+{
+	return text.ptr[at] == piece.ptr[0] &&
+	    text.ptr[at + piece.len - 1] == piece.ptr[piece.len - 1] &&
+	    memcmp(text.ptr + at, piece.ptr, piece.len) == 0;
+}
+
+/*
+ * Moves *at to where the piece, which is not empty, first is from there on.
+ * Texts are short: memmem() prepares longer than this looks, at the first and
+ * last byte of sixteen places at a time.  The last places are done again where
+ * their number is no multiple of that.
+ */
+static bool
+find(struct slice text, struct slice piece, size_t *at)
+{
+	size_t i = *at, places;
+
+	if (text.len - i < piece.len)
+		return false;
+	places = text.len - piece.len + 1; /* from 0 */
+#ifdef __SSE2__
+	if (places - i >= 16) {
+		const __m128i first = _mm_set1_epi8(piece.ptr[0]);
+		const __m128i last = _mm_set1_epi8(piece.ptr[piece.len - 1]);
+
+		for (;; i = i + 32 <= places ? i + 16 : places - 16) {
+			const char *p = text.ptr + i;
+			__m128i x =
+			    _mm_loadu_si128((const __m128i *)(const void *)p);
+			__m128i y = _mm_loadu_si128(
+			    (const __m128i *)(const void *)(p + piece.len - 1));
+			unsigned hits = (unsigned)_mm_movemask_epi8(
+			    _mm_and_si128(_mm_cmpeq_epi8(x, first),
+				_mm_cmpeq_epi8(y, last)));
+
+			for (; hits != 0; hits &= hits - 1) {
+				*at = i + (unsigned)__builtin_ctz(hits);
+				if (is_at(text, *at, piece))
+					return true;
+			}
+			if (i + 16 == places)
+				return false;
+		}
+	}
+#endif
+	for (; i < places; i++) {
+		if (is_at(text, i, piece)) {
+			*at = i;
+			return true;
+		}
+	}
+	return false;
+}
+
 /* Where the part behind a star can begin, from `at` on. */
 static bool
 next_start(const struct pattern_part *part, struct slice text, size_t *at)
 {
-	const char *found;
-
 	if (*at > text.len)
 		return false;
 	if (part->kind == PART_ONE)
 		return *at < text.len;
-	found = memmem(text.ptr + *at, text.len - *at, part->text.ptr,
-	    part->text.len);
-	if (found == NULL)
-		return false;
-	*at = (size_t)(found - text.ptr);
-	return true;
+	return find(text, part->text, at);
 }
 
 /*

@@ -32,6 +32,7 @@ struct atom {
 	uint32_t n_leaves;
 	uint16_t slot;
 	uint16_t other;   /* FIELD: the other slot */
+	uint16_t unit;    /* of whose keywords it is; else unspecified */
 	bool verify;      /* an index hit is not enough */
 	bool at_start;    /* a literal counts at offset 0 only, */
 	bool at_end;      /* at the end only */
@@ -52,6 +53,7 @@ struct exact_table {
 	uint32_t *atoms;
 	uint32_t *hashes;
 	uint32_t mask;
+	uint64_t lengths; /* bit n: a text of n bytes, the last: or of more */
 };
 
 /* One text that Hyperscan looks for, and whose it is. */
@@ -87,12 +89,15 @@ struct unit {
 	uint32_t n_indexes;
 	const uint16_t *by_slot;     /* slot -> index + 1; program's n_slots */
 	struct slot_index *keywords; /* among indexes, or NULL */
-	const uint32_t *always;      /* rules that no hit can announce */
+	uint16_t group;  /* units of one product: events are of several */
+	bool has_extras; /* it has an index of such a slot */
+	const uint32_t *always; /* rules that no hit can announce */
 	uint32_t n_always;
 };
 
 struct slot {
 	struct slice name;        /* folded */
+	bool is_extra;            /* made of something else than a field */
 	uint16_t derived_from;    /* NO_SLOT: none */
 	struct slice derived_key; /* lower case */
 };
@@ -105,6 +110,13 @@ struct slot_name {
 
 /* What of a slot decides about units. */
 enum routing { ROUTING_NOTHING, ROUTING_PRESENCE, ROUTING_VALUE };
+
+/* Of exact_table's `lengths`. */
+static inline unsigned
+length_bit(size_t len)
+{
+	return len < 63 ? (unsigned)len : 63;
+}
 
 struct program {
 	struct slot *slots;
@@ -126,7 +138,12 @@ struct program {
 	uint32_t n_leaves;
 	struct unit *units;
 	uint32_t n_units;
+	/* by unit.group: `folded` and `literals` of all its units' keywords */
+	struct slot_index *groups;
+	uint32_t n_groups;
 	uint32_t n_indexes;              /* of all units */
+	bool has_extras;                 /* slots that are */
+	bool extras_route;               /* `routing` has one of them */
 	const uint8_t *routing;          /* by slot: enum routing */
 	const struct sigma_node **trees; /* by rule; NULL: a correlation */
 	uint32_t n_rules;

@@ -43,6 +43,17 @@ ascii_lower(char c)
 	return (char)(c + (c >= 'A' && c <= 'Z' ? 'a' - 'A' : 0));
 }
 
+static inline bool
+ascii_starts_with(struct slice s, struct slice lower)
+{
+	if (s.len < lower.len)
+		return false;
+	for (size_t i = 0; i < lower.len; i++)
+		if (ascii_lower(s.ptr[i]) != lower.ptr[i])
+			return false;
+	return true;
+}
+
 /* ---- strings with wildcards -------------------------------------------- */
 
 enum pattern_part_kind { PART_TEXT, PART_ANY /* * */, PART_ONE /* ? */ };

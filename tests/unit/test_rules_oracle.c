@@ -2,7 +2,8 @@
 /*
  * The matcher against explain.h's literal reading of the same rules: generated
  * rules over generated events, and ../shared's rules over ../shared's events.
- * Any difference fails.  An argument is a folder of rules to try instead.
+ * Any difference fails.  An argument is a folder of rules to try instead;
+ * KUZET_TEST_ROUNDS and KUZET_TEST_SEED ask for more, and for others.
  */
 #include <glob.h>
 #include <stdint.h>
@@ -13,7 +14,7 @@
 
 enum { RULESETS = 40, RULES = 30, EVENTS = 60, TEXT_ROOM = 1 << 20, SHOWN = 5 };
 
-static uint64_t state = 0x9e3779b97f4a7c15;
+static uint64_t state;
 
 static uint32_t
 pick(uint32_t n)
@@ -88,7 +89,7 @@ compare_end(struct comparison *c)
 /* ---- generated --------------------------------------------------------- */
 
 static const char *const fields[] = { "A", "B", "C", "a.b", "Imphash", "Hashes",
-	"Image", "User" };
+	"Image", "User", "EventID" };
 static const char *const items[] = {
 	"%s: 'x'",
 	"%s: ['x', 'Y*', 'ab']",
@@ -116,7 +117,16 @@ static const char *const items[] = {
 	"%s|fieldref: B",
 	"%s|neq: ['x', 'ab']",
 	"%s|windash|contains: ' -a'",
+	"%s: '*?c'",
+	"%s: '?*?x*'",
+	"%s: 'a*?*b'",
+	"%s: '*?than*Ж*'",
+	"%s|contains: ['han sixteen', 'w']",
+	"%s|endswith: 'Ab in it'",
 };
+static const char *const keywords[] = { "['ab', 'Y*', 7]", "['sixteen bytes']",
+	"['x', 'b?c', 'IMP']", "['ЖҰ', 'w', 'a line']", "['|all': ['a', 'b']]",
+	"['zz', 'A long*']" };
 static const char *const conditions[] = { "s0", "s0 and s1", "s0 or s2",
 	"s0 and not s1", "not s0", "1 of s*", "all of s*", "2 of s*",
 	"not 1 of s*", "(s0 or s1) and not (s2 and s0)", "not (s0 or s1)" };
@@ -125,7 +135,9 @@ static const char *const values[] = { "\"x\"", "\"X\"", "\"ab\"", "\"Ab\"",
 	"\"7\"", "5.5", "true", "[\"x\",\"ab\"]", "[null]", "[]", "{}",
 	"\"Қ жұ\"", "\"192.0.2.9\"", "\"2001:db8::1\"", "\"cmd /a b\"",
 	"\"cmd \\u2013a\"", "\"IMPHASH=ab,MD5=x\"", "[\"y\",7,[\"x\"]]",
-	"\"yyy\\u0000ab\"" };
+	"\"yyy\\u0000ab\"",
+	"\"A long text of more than sixteen bytes Ж with \\\"ab\\\" and Ab in it\"",
+	"\"w\\\\x\"" };
 
 #define ANY(list) (list)[pick(sizeof(list) / sizeof((list)[0]))]
 
@@ -134,6 +146,9 @@ generate_rule(char *out, size_t room)
 {
 	static const char *const logsources[] = { "{}", "{product: linux}",
 		"{product: windows, category: process_creation}",
+		"{product: windows}", "{product: windows, service: sysmon}",
+		"{product: linux, service: auth}",
+		"{product: linux, service: sshd}",
 		"{product: none, service: x}" };
 	int n = snprintf(out, room,
 	    "---\ntitle: generated\nlogsource: %s\ndetection:\n",
@@ -143,8 +158,8 @@ generate_rule(char *out, size_t room)
 		const char *one = ANY(fields), *two = ANY(fields);
 
 		if (pick(8) == 0) {
-			n += snprintf(out + n, room - (size_t)n,
-			    "  s%d: ['ab', 'Y*', 7]\n", s);
+			n += snprintf(out + n, room - (size_t)n, "  s%d: %s\n",
+			    s, ANY(keywords));
 			continue;
 		}
 		n += snprintf(out + n, room - (size_t)n, "  s%d:\n    - ", s);
@@ -166,22 +181,37 @@ generate_rule(char *out, size_t room)
 	return (size_t)n;
 }
 
+/* An event; mostly it has the fields that the one before had. */
 static size_t
 generate_event(char *out, size_t room)
 {
+	static uint32_t kind, has;
 	static const char *const kinds[] = { "\"k\":1",
 		"\"host\":{\"os\":{\"type\":\"linux\"}}",
 		"\"Channel\":\"Microsoft-Windows-Sysmon/Operational\","
 		"\"EventID\":1",
 		"\"event\":{\"original\":\"a line with ab\",\"module\":"
-		"\"none\",\"dataset\":\"x\"}" };
+		"\"none\",\"dataset\":\"x\"}",
+		"\"event\":{\"dataset\":\"system.auth\"},"
+		"\"process\":{\"name\":\"sshd\"},"
+		"\"host\":{\"os\":{\"type\":\"linux\"}}",
+		"\"event\":{\"dataset\":\"system.auth\"},"
+		"\"process\":{\"name\":\"su\"},"
+		"\"host\":{\"os\":{\"type\":[\"linux\",\"x\"]}}",
+		"\"Channel\":\"Microsoft-Windows-Sysmon/Operational\","
+		"\"EventID\":3" };
 	static const char *const names[] = { "A", "b", "C", "a.b", "Hashes",
 		"process.executable", "user.name", "winlog.event_data.A",
 		"Event.EventData.B" };
-	int n = snprintf(out, room, "{%s", ANY(kinds));
+	int n;
 
+	if (pick(4) == 0)
+		kind = pick(sizeof(kinds) / sizeof(kinds[0]));
+	if (pick(3) == 0)
+		has = pick(1U << (sizeof(names) / sizeof(names[0])));
+	n = snprintf(out, room, "{%s", kinds[kind]);
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
-		if (pick(2) == 0)
+		if ((has >> i & 1) != 0)
 			n += snprintf(out + n, room - (size_t)n, ",\"%s\":%s",
 			    names[i], ANY(values));
 	n += snprintf(out + n, room - (size_t)n, "}");
@@ -234,20 +264,30 @@ one_ruleset(struct comparison *c, char *text, unsigned long *loaded)
 	}
 }
 
+static unsigned long
+asked(const char *name, unsigned long otherwise)
+{
+	const char *text = secure_getenv(name);
+
+	return text == NULL ? otherwise : strtoul(text, NULL, 10);
+}
+
 static void
 test_generated(void)
 {
 	struct comparison c = { .events = 0 };
 	char *text = malloc(TEXT_ROOM);
-	unsigned long loaded = 0;
+	unsigned long loaded = 0, rounds = asked("KUZET_TEST_ROUNDS", RULESETS);
 
-	for (int i = 0; text != NULL && i < RULESETS && c.differences == 0; i++)
+	state = asked("KUZET_TEST_SEED", UINT64_C(0x9e3779b97f4a7c15));
+	for (unsigned long i = 0;
+	     text != NULL && i < rounds && c.differences == 0; i++)
 		one_ruleset(&c, text, &loaded);
 	free(text);
 	(void)printf("# %lu rules, %lu events, %lu matches\n", loaded, c.events,
 	    c.matches);
 	CHECK(c.differences == 0 && c.matches > 0 &&
-		loaded > (unsigned long)RULESETS * RULES * 9 / 10,
+		loaded > rounds * RULES * 9 / 10,
 	    "generated rules match generated events as they read");
 }
 
