@@ -36,8 +36,19 @@ usage(FILE *out)
 	for (size_t i = 0; commands[i] != NULL; i++)
 		(void)fprintf(out, "  %-12s %s\n", commands[i]->name,
 		    commands[i]->summary);
-	(void)fputs("\n`kuzetctl COMMAND --help` tells more; "
-		    "the manual is kuzetctl(1).\n",
+	(void)fputs(
+	    "\n"
+	    "  --socket PATH    of the collector "
+	    "(/run/kuzet/collector.sock)\n"
+	    "  -c, --config FILE\n"
+	    "                   collector.yaml, which names the socket\n"
+	    "  --profile NAME   over HTTPS, as `kuzetctl login` wrote "
+	    "it\n"
+	    "  --json           one JSON object a line, and nothing else\n"
+	    "  --version        print the version\n"
+	    "  -h, --help       print this\n"
+	    "\n`kuzetctl COMMAND --help` tells more; "
+	    "the manual is kuzetctl(1).\n",
 	    out);
 }
 
