@@ -11,7 +11,9 @@ Where an expectation cannot be met, or contradicts ECS or another family, it is
 "explained", see EXPLAINED: not found, but no mistake either.  -v prints each
 pair that is not found.
 
-The last table is of the raw logs: how many of their lines no format knows.
+Then raw logs: how many of their lines no format knows; and the attackers of
+CrowdSec's hub: how many the packs find (tests/scenarios/crowdsec_hub.py -v says
+which not).  Names of tables: those of sources, "logs", "hub".
 """
 import collections
 import gzip
@@ -302,7 +304,7 @@ def main():
     print(f"{'source':18} {'family':14} {'pairs':>6} {'found':>6} "
           f"{'missing':>8} {'explained':>9} {'wrong':>6} {'':>7}")
     total = collections.Counter()
-    for source in [n for n in names or SOURCES if n != "logs"]:
+    for source in [n for n in names or SOURCES if n in SOURCES]:
         table = score(source, verbose)
         table["all"] = sum(table.values(), collections.Counter())
         total += table["all"]
@@ -311,6 +313,8 @@ def main():
     row("all", "", total)
     if not names or "logs" in names:
         unparsed()
+    if not names or "hub" in names:
+        attackers()
 
 
 def row(source, family, n):
@@ -340,11 +344,16 @@ def raw_logs():
                 yield source, os.path.join(folder, name)
 
 
-def parse(path):
-    """The kinds of the file's events, as kuzetctl parse prints them."""
+def read_log(path):
+    """The file's text, ending with a line's end."""
     opened = gzip.open if path.endswith(".gz") else open
     with opened(path, "rb") as f:
         text = f.read()
+    return text if text.endswith(b"\n") else text + b"\n"
+
+
+def parse(text):
+    """The kinds of the text's events, as kuzetctl parse prints them."""
     made = subprocess.run(
         [os.path.join(BUILD, "kuzetctl"), "parse", "--flat", "-"],
         input=text, stdout=subprocess.PIPE, check=True, env=dict(
@@ -358,12 +367,27 @@ def unparsed():
     """How many lines of the raw logs no format knows, a source a row."""
     table = collections.defaultdict(collections.Counter)
     for source, path in raw_logs():
-        table[source].update(parse(path))
+        table[source].update(parse(read_log(path)))
     print(f"\n{'raw logs':18} {'lines':>8} {'unparsed':>8}")
     table["all"] = sum(table.values(), collections.Counter())
     for source, n in table.items():
         lines, errors = sum(n.values()), n["pipeline_error"]
         print(f"{source:18} {lines:8} {errors:8} {errors / (lines or 1):7.1%}")
+
+
+def attackers():
+    """Whom the packs find in the cases of CrowdSec's hub, a family a row."""
+    sys.path.insert(0, os.path.join(TOP, "tests", "scenarios"))
+    import crowdsec_hub  # pylint: disable=import-outside-toplevel
+    table, _ = crowdsec_hub.measure()
+    n = table["all"] = sum(table.values(), collections.Counter())
+    print(f"\n{'crowdsec-hub':18} {'wanted':>8} {'found':>8}")
+    for family, f in table.items():
+        if f["wanted"]:
+            print(f"{family:18} {f['wanted']:8} {f['found']:8} "
+                  f"{f['found'] / f['wanted']:7.1%}")
+    print(f"quiet cases that raise something: {n['raised']} of {n['quiet']}; "
+          f"{len(crowdsec_hub.LOUD)} more hold an attack")
 
 
 if __name__ == "__main__":
