@@ -15,6 +15,7 @@
 #include "agent/output/sender.h"
 #include "agent/spool/spool.h"
 #include "datadir.h"
+#include "sign.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -254,9 +255,28 @@ const struct conf_option agent_options[] = {
 	    .def = "newest", .offset = offsetof(struct agent_config, spool_drop),
 	    .help = "What a full spool leaves out; counted and reported." },
 	{ .key = "inputs", .type = CONF_LIST, .items = input_options,
-	    .item_size = sizeof(struct agent_input), .required = true,
+	    .item_size = sizeof(struct agent_input),
 	    .offset = offsetof(struct agent_config, inputs),
-	    .help = "What is read." },
+	    .help = "What is read; needed unless central.accept." },
+	{ .key = "central.accept", .type = CONF_BOOL, .def = "false",
+	    .offset = offsetof(struct agent_config, central.accept),
+	    .help = "The collector may add inputs and set budgets, signed." },
+	{ .key = "central.key", .type = CONF_PATH,
+	    .offset = offsetof(struct agent_config, central.key),
+	    .help = "Ed25519 public keys (PEM) whose orders are trusted." },
+	{ .key = "central.inputs", .type = CONF_STRINGS,
+	    .def = "[file, journal]",
+	    .offset = offsetof(struct agent_config, central.inputs),
+	    .help = "Types of the inputs that the collector may add." },
+	{ .key = "central.paths", .type = CONF_STRINGS,
+	    .def = "[/var/log/**]",
+	    .offset = offsetof(struct agent_config, central.paths),
+	    .help = "What their paths may be; FOLDER/** is all below it." },
+	{ .key = "central.fall_back", .type = CONF_DURATION, .def = "60s",
+	    .min = 1 * S, .max = 3600 * S,
+	    .offset = offsetof(struct agent_config, central.fall_back),
+	    .help = "A configuration that does not reach a collector in this "
+		    "time is given up for the one before." },
 	{ .key = NULL },
 };
 /* clang-format on */
@@ -574,6 +594,17 @@ check_hosts(const char *file, const struct agent_config *c, struct error *err)
 	return RC_OK;
 }
 
+enum rc
+agent_config_check_list(const char *path, struct agent_config *c,
+    struct error *err)
+{
+	enum rc rc = RC_OK;
+
+	for (size_t i = 0; rc == RC_OK && i < c->inputs.n; i++)
+		rc = check_input(path, c, i, err);
+	return rc;
+}
+
 static void
 default_host_name(struct agent_config *c)
 {
@@ -591,11 +622,13 @@ check_rest(const char *path, struct agent_config *c, struct error *err)
 {
 	enum rc rc = RC_OK;
 
-	if (c->inputs.n == 0)
+	if (c->inputs.n == 0 && !c->central.accept)
 		rc = error_set(err, RC_INVALID,
 		    "%s: inputs: at least one is needed", path);
-	for (size_t i = 0; rc == RC_OK && i < c->inputs.n; i++)
-		rc = check_input(path, c, i, err);
+	if (rc == RC_OK)
+		rc = agent_config_check_list(path, c, err);
+	if (rc == RC_OK)
+		rc = agent_config_check_central(path, c, err);
 	if (rc == RC_OK && c->host_name != NULL)
 		rc =
 		    strlen(c->host_name) > 0 && strlen(c->host_name) <= TEXT_MAX
@@ -702,6 +735,7 @@ agent_config_check(const char *path, const struct agent_config *c,
 	struct tls_files files = agent_tls_files(c);
 	struct tls_context *tls = NULL;
 	enum rc rc = tls_context_new(TLS_CLIENT, &files, false, &tls, err);
+	struct sign_keys *keys = NULL;
 	struct opener *o;
 
 	tls_context_free(tls);
@@ -710,7 +744,11 @@ agent_config_check(const char *path, const struct agent_config *c,
 	o = opener_new(NULL);
 	rc = agent_config_check_inputs(path, c, o, err);
 	opener_free(o);
-	return rc;
+	if (rc != RC_OK || c->central.key == NULL)
+		return rc;
+	rc = sign_keys_read(c->central.key, &keys, err);
+	sign_keys_free(keys);
+	return rc == RC_OK ? rc : error_prefix(err, "%s: central.key", path);
 }
 
 static struct probe_config

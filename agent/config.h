@@ -86,6 +86,14 @@ struct agent_config {
 	int64_t spool_size;
 	int spool_drop;          /* 0: newest, 1: oldest */
 	struct conf_list inputs; /* struct agent_input */
+	/* What the collector may configure; kuzet-order messages (order.h). */
+	struct {
+		bool accept;
+		char *key; /* public keys that are trusted */
+		struct conf_strings inputs, paths;
+		int64_t fall_back;
+	} central;
+	struct conf_strings agents; /* of a group's file: not ours */
 };
 
 extern const struct conf_option agent_options[];
@@ -101,6 +109,24 @@ enum rc agent_config_parse(const char *path, struct slice text,
 enum rc agent_config_load_alone(const char *path, struct agent_config *c,
     struct error *err);
 void agent_config_free(struct agent_config *c);
+
+/*
+ * Adds a group's file (collector.yaml(5), agent_groups) as far as `central`
+ * allows: its inputs beside those of *c, its other keys in place of theirs.
+ * `name` is the file's, for messages.  `o` opens what inputs name; NULL: they
+ * are not looked at.  After an error *c is as it was.
+ */
+enum rc agent_config_add(const char *name, struct slice text,
+    struct agent_config *c, struct opener *o, struct error *err);
+/* Writes what is different as members of a JSON array: {"key","change"}. */
+void agent_config_diff(const struct agent_config *from,
+    const struct agent_config *to, struct buf *out);
+/* RC_INVALID: `central` cannot be. */
+enum rc agent_config_check_central(const char *path,
+    const struct agent_config *c, struct error *err);
+/* Each input by itself, and their names. */
+enum rc agent_config_check_list(const char *path, struct agent_config *c,
+    struct error *err);
 
 /* Opens and parses everything it names; binds and creates nothing. */
 enum rc agent_config_check(const char *path, const struct agent_config *c,

@@ -51,11 +51,17 @@ struct confined {
 	bool names;          /* of_names could be read at the start */
 };
 
+/* It has such an input, or may get one. */
 static bool
-has_type(const struct agent_config *c, enum agent_input_type type)
+may_have(const struct agent_config *c, enum agent_input_type type,
+    const char *name)
 {
 	const struct agent_input *inputs = c->inputs.items;
 
+	for (size_t i = 0; c->central.accept && i < c->central.inputs.n; i++) {
+		if (strcmp(c->central.inputs.items[i], name) == 0)
+			return true;
+	}
 	for (size_t i = 0; i < c->inputs.n; i++) {
 		if (inputs[i].type == (int)type)
 			return true;
@@ -73,8 +79,9 @@ confine_start(const char *path, const struct agent_config *c,
 	return processes_start(
 	    &(struct processes_options){ .user = c->user,
 		.policy = { (void *)(uintptr_t)path, granted_read },
-		.commands =
-		    has_type(c, AGENT_INPUT_POLICY) ? policy_command : NULL },
+		.commands = may_have(c, AGENT_INPUT_POLICY, "policy")
+		    ? policy_command
+		    : NULL },
 	    granted_by(c), out, err);
 }
 
@@ -205,7 +212,7 @@ asks_for_names(const struct agent_config *c)
 		    !ip_parse((struct slice){ host, strlen(host) }, &ip))
 			return true;
 	}
-	return has_type(c, AGENT_INPUT_PROBE);
+	return may_have(c, AGENT_INPUT_PROBE, "probe");
 }
 
 static struct confined *
@@ -223,6 +230,10 @@ wanted_by(const struct agent_config *c)
 		add_all(k, of_names, COUNT(of_names));
 	for (size_t i = 0; i < c->inputs.n; i++)
 		add_input(k, &inputs[i]);
+	if (may_have(c, AGENT_INPUT_JOURNAL, "journal"))
+		add_all(k, of_journal, COUNT(of_journal));
+	if (may_have(c, AGENT_INPUT_PROBE, "probe"))
+		add_all(k, of_trust, COUNT(of_trust));
 	return k;
 }
 

@@ -6,9 +6,11 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/central.h"
 #include "agent/inputs/input.h"
 #include "agent/inputs/policy/policy_event.h"
 #include "agent/inputs/slurp.h"
+#include "tls.h"
 
 /* What the inventory is made of, and what names the owners of changed files. */
 static const struct {
@@ -174,6 +176,44 @@ granted_by(const struct agent_config *c)
 	return g;
 }
 
+/* What the copies of the collector's configuration add; each is checked here,
+ * since the worker could have written anything. */
+static void
+grant_central(const char *path, struct slice text, const struct agent_config *c,
+    struct grants **g)
+{
+	static const enum central_copy copies[] = { CENTRAL_GOOD, CENTRAL_TRIAL,
+		CENTRAL_CHECK };
+	struct sign_keys *keys = NULL;
+	char agent[CENTRAL_AGENT];
+	struct error err;
+
+	if (!c->central.accept ||
+	    sign_keys_read(c->central.key, &keys, &err) != RC_OK ||
+	    tls_certificate_name(c->tls.certificate, agent, sizeof(agent),
+		&err) != RC_OK) {
+		sign_keys_free(keys);
+		return;
+	}
+	for (size_t i = 0; i < sizeof(copies) / sizeof(copies[0]); i++) {
+		struct central_trust trust = { c->state_dir, keys, agent };
+		struct agent_config with = { 0 };
+		struct grants *one, *both;
+
+		if (agent_config_parse(path, text, &with, &err) == RC_OK &&
+		    central_add(&trust, copies[i], &with, NULL, &err) ==
+			RC_OK) {
+			one = granted_by(&with);
+			both = grants_union(*g, one);
+			grants_free(one);
+			grants_free(*g);
+			*g = both;
+		}
+		agent_config_free(&with);
+	}
+	sign_keys_free(keys);
+}
+
 enum rc
 granted_read(void *path, struct buf *text, struct grants **out,
     struct error *err)
@@ -185,8 +225,10 @@ granted_read(void *path, struct buf *text, struct grants **out,
 	    : error_set(err, RC_SYSTEM, "%s cannot be read", (char *)path);
 
 	opener_free(o);
-	if (rc == RC_OK)
+	if (rc == RC_OK) {
 		*out = granted_by(&c);
+		grant_central(path, buf_slice(text), &c, out);
+	}
 	agent_config_free(&c);
 	return rc;
 }

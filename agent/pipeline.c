@@ -27,6 +27,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "agent/central.h"
 #include "agent/confine.h"
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
@@ -80,6 +81,7 @@ struct pipeline {
 	bool closing;
 
 	struct status *status;
+	struct central *central;
 	struct loop_timer *report;
 	uint64_t refused_calls;
 	uint64_t reported; /* what the last report summed up to */
@@ -103,6 +105,7 @@ fill_window(struct pipeline *p)
 	if (p->drain_began_ns != 0 && !p->drain_reading)
 		return false;
 	status_fill(p->status, &p->window);
+	central_fill(p->central, &p->window);
 	for (size_t i = 0; i < p->n_inputs; i++) {
 		struct active_input *in = &p->inputs[i];
 
@@ -182,6 +185,8 @@ on_acked(void *ctx, void *cookie, uint32_t from, uint32_t to, bool done)
 			n++;
 		if (in != NULL)
 			in->kind->acked(in->self, receipts + from, n);
+		else if (receipts[from].input == p->central)
+			central_acked(p->central, receipts[from + n - 1].mark);
 		from += n;
 	}
 	if (done)
@@ -443,9 +448,27 @@ set_status_pace(struct pipeline *p)
 	    p->config.control_messages ? p->config.heartbeat : 0);
 }
 
+/* What the collector gives goes on top.  `must`: or it is an error. */
+static enum rc
+add_central(struct pipeline *p, enum central_copy which, bool must,
+    struct agent_config *fresh, struct error *err)
+{
+	struct central_trust trust = central_trust(p->central);
+	enum rc rc;
+
+	if (which == CENTRAL_NONE || !fresh->central.accept)
+		return RC_OK;
+	rc = central_add(&trust, which, fresh, p->opener, err);
+	if (rc == RC_OK || must)
+		return rc;
+	central_refused(p->central, err);
+	return RC_OK;
+}
+
 /* The configuration anew, read by whoever may. */
 static enum rc
-load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
+load_again(struct pipeline *p, enum central_copy which, bool must,
+    struct agent_config *fresh, struct error *err)
 {
 	char path[PATH_MAX];
 	struct buf text;
@@ -460,6 +483,8 @@ load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
 	buf_fini(&text);
 	if (rc == RC_OK)
 		rc = agent_config_check_inputs(p->path, fresh, p->opener, err);
+	if (rc == RC_OK)
+		rc = add_central(p, which, must, fresh, err);
 	if (rc == RC_OK && confined_lacks(p->confined, fresh, path))
 		log_warn("%s can be read from the next start on: the sandbox "
 			 "does not grow",
@@ -470,11 +495,12 @@ load_again(struct pipeline *p, struct agent_config *fresh, struct error *err)
 }
 
 static enum rc
-reload(struct pipeline *p, struct error *err)
+reload(struct pipeline *p, enum central_copy which, bool must,
+    struct error *err)
 {
 	struct agent_config fresh = { 0 }, old;
 	struct tls_context *old_tls = p->tls;
-	enum rc rc = load_again(p, &fresh, err);
+	enum rc rc = load_again(p, which, must, &fresh, err);
 
 	if (rc != RC_OK) {
 		opener_reloaded(p->opener, false);
@@ -493,6 +519,8 @@ reload(struct pipeline *p, struct error *err)
 	configure_sender(p);
 	set_status_pace(p);
 	opener_reloaded(p->opener, true);
+	central_reconfigure(p->central, p->config.central.accept,
+	    p->config.central.fall_back);
 	tls_context_free(old_tls);
 	agent_config_free(&old);
 	wake(p);
@@ -508,10 +536,80 @@ on_reload_signal(void *ctx, int signo)
 	(void)signo;
 	if (p->drain_began_ns != 0)
 		return;
-	if (reload(p, &err) == RC_OK)
+	if (reload(p, central_in_use(p->central), false, &err) == RC_OK)
 		log_info("configuration reloaded");
 	else
 		log_error("the configuration stays as it was: %s", err.text);
+}
+
+/* ---- the collector's configuration ---------------------------------------- */
+
+static enum rc
+apply_central(void *ctx, enum central_copy which, struct error *err)
+{
+	struct pipeline *p = ctx;
+
+	if (p->drain_began_ns != 0)
+		return error_set(err, RC_AGAIN, "the agent is stopping");
+	return reload(p, which, true, err);
+}
+
+static enum rc
+check_central(void *ctx, enum central_copy which, struct buf *changes,
+    struct error *err)
+{
+	struct pipeline *p = ctx;
+	struct agent_config fresh = { 0 };
+	enum rc rc = load_again(p, which, true, &fresh, err);
+
+	opener_reloaded(p->opener, false);
+	tls_context_free(p->tls_fresh);
+	p->tls_fresh = NULL;
+	if (rc == RC_OK)
+		agent_config_diff(&p->config, &fresh, changes);
+	agent_config_free(&fresh);
+	return rc;
+}
+
+static void
+on_told(void *ctx, struct slice json)
+{
+	struct pipeline *p = ctx;
+
+	central_take(p->central, json);
+}
+
+static void
+on_up(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	status_now(p->status);
+}
+
+static void
+wake_central(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (p->status != NULL)
+		status_now(p->status);
+	wake(p);
+}
+
+static void
+open_central(struct pipeline *p, struct central_start *start)
+{
+	p->central =
+	    central_new(&(struct central_options){ .loop = p->loop,
+			    .state_dir = p->config.state_dir,
+			    .accept = p->config.central.accept,
+			    .fall_back_ns = p->config.central.fall_back,
+			    .apply = apply_central,
+			    .check = check_central,
+			    .wake = wake_central,
+			    .ctx = p },
+		start);
 }
 
 /* Two agents with one state would both be wrong. */
@@ -608,6 +706,7 @@ open_status(struct pipeline *p)
 		.sender = p->sender,
 		.spool = p->spool,
 		.opener = p->opener,
+		.central = p->config.central.key != NULL ? p->central : NULL,
 		.apart = p->processes.opener[0] != -1,
 		.memory_fd = p->memory_fd,
 		.landlock = confined_landlock(p->confined) });
@@ -624,7 +723,11 @@ make_parts(struct pipeline *p)
 	p->report = loop_timer_new(p->loop, on_report, p);
 	p->drain = loop_timer_new(p->loop, on_drain, p);
 	p->sender = sender_new(p->loop,
-	    &(struct sender_events){ .ctx = p, .acked = on_acked, .say = say });
+	    &(struct sender_events){ .ctx = p,
+		.acked = on_acked,
+		.told = p->config.central.key != NULL ? on_told : NULL,
+		.up = p->config.central.key != NULL ? on_up : NULL,
+		.say = say });
 	buf_init(&p->window.frames, FRAMES_MAX);
 	p->receipts = xcalloc((size_t)RECEIPT_SETS * WINDOW_EVENTS,
 	    sizeof(struct receipt));
@@ -656,6 +759,7 @@ pipeline_open(const char *path, struct agent_config *config,
     struct pipeline **out, struct error *err)
 {
 	struct pipeline *p = xzalloc(sizeof(*p));
+	struct central_start start;
 	struct tls_files files;
 	bool split;
 	enum rc rc;
@@ -665,7 +769,9 @@ pipeline_open(const char *path, struct agent_config *config,
 	*config = (struct agent_config){ 0 };
 	p->lock_fd = -1;
 	p->memory_fd = -1;
-	rc = confine_start(path, &p->config, &p->processes, err);
+	rc = central_begin(&p->config, &start, err);
+	if (rc == RC_OK)
+		rc = confine_start(path, &p->config, &p->processes, err);
 	split = p->processes.opener[0] != -1;
 	make_parts(p);
 	if (rc != RC_OK)
@@ -687,14 +793,18 @@ pipeline_open(const char *path, struct agent_config *config,
 		rc = watch_signals(p, err);
 	if (rc != RC_OK)
 		goto out;
+	open_central(p, &start);
 	configure_sender(p);
 	rc = open_inputs(p, err);
-	if (rc != RC_OK)
+	if (rc != RC_OK) {
+		central_failed(p->central, err);
 		goto out;
+	}
 	open_status(p);
 	*out = p;
 	p = NULL;
 out:
+	sign_keys_free(start.keys);
 	pipeline_close(p);
 	return rc;
 }
@@ -723,6 +833,7 @@ pipeline_close(struct pipeline *p)
 	for (size_t i = 0; i < KINDS_MAX; i++)
 		free(p->inputs[i].configs); /* of one that failed, too */
 	status_free(p->status);
+	central_free(p->central);
 	spool_close(p->spool);
 	sender_free(p->sender);
 	tls_context_free(p->tls);

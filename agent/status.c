@@ -10,6 +10,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include "agent/central.h"
 #include "agent/inputs/line_event.h"
 #include "agent/output/sender.h"
 #include "agent/roles/opener.h"
@@ -251,6 +252,10 @@ put_status(struct json_writer *w, struct status *s, const struct worst *worst)
 	put_counts(w, &counts);
 	put_spool(w, s->source.spool);
 	put_sandbox(w, &s->source);
+	if (s->source.central != NULL) {
+		json_key(w, "central");
+		central_status(s->source.central, w);
+	}
 	json_key(w, "files");
 	json_open(w, '{');
 	put_uint(w, "open", counts.files);
@@ -316,7 +321,12 @@ status_fill(struct status *s, struct window *w)
 	write_message(s, &message);
 	if (!message.overflowed) {
 		control_add(w, buf_slice(&message));
-		w->receipts[w->n - 1] = (struct receipt){ .input = NULL };
+		w->receipts[w->n - 1] = (struct receipt){
+			.input = s->source.central,
+			.mark = s->source.central == NULL
+			    ? 0
+			    : central_mark(s->source.central),
+		};
 	}
 	buf_fini(&message);
 }
@@ -338,6 +348,16 @@ status_every(struct status *s, int64_t ns)
 	loop_timer_stop(s->timer);
 	if (s->due)
 		s->source.wake(s->source.ctx);
+}
+
+void
+status_now(struct status *s)
+{
+	if (s->every_ns == 0)
+		return;
+	s->due = true;
+	loop_timer_stop(s->timer);
+	s->source.wake(s->source.ctx);
 }
 
 struct file_lines {

@@ -12,6 +12,7 @@
 
 #include "agent/inputs/input.h"
 
+struct central;
 struct sender;
 struct status;
 
@@ -24,7 +25,8 @@ struct status_source {
 	const struct sender *sender;
 	const struct spool *spool;
 	const struct opener *opener;
-	bool apart;    /* the opener is a process of its own */
+	const struct central *central; /* NULL: nothing is trusted */
+	bool apart;                    /* the opener is a process of its own */
 	int landlock;  /* the version that confines this one; 0: none */
 	int memory_fd; /* /proc/self/statm; -1: none */
 };
@@ -34,7 +36,9 @@ void status_free(struct status *s); /* NULL is fine; before the loop */
 
 /* Tells the collector so often from now on; 0: never. */
 void status_every(struct status *s, int64_t ns);
-/* Adds the control message if it is due. */
+/* Tells as soon as it can, if it tells at all. */
+void status_now(struct status *s);
+/* Adds the control message if it is due; its receipt's `input` is `central`. */
 void status_fill(struct status *s, struct window *w);
 
 /* Answers on STATE_DIR/status.sock, mode 0600, to its owner and root. */

@@ -4,6 +4,7 @@
 #include <errno.h>
 #include <unistd.h>
 
+#include "groups.h"
 #include "publish/publish.h"
 #include "reload.h"
 #include "sign.h"
@@ -26,6 +27,23 @@ check_store(const struct collector_config *config, struct error *err)
 	return rc;
 }
 
+static enum rc
+check_orders(const struct collector_config *config, struct error *err)
+{
+	struct signer *signer = NULL;
+	struct groups *groups = NULL;
+	enum rc rc = RC_OK;
+
+	if (config->orders_key != NULL && access(config->orders_key, F_OK) == 0)
+		rc = signer_open(config->orders_key, false, &signer, err);
+	signer_free(signer);
+	if (rc == RC_OK && config->agent_groups != NULL)
+		rc = groups_load(config->agent_groups, NULL, false, &groups,
+		    err);
+	groups_free(groups);
+	return rc;
+}
+
 enum rc
 collector_check(const char *path, const struct collector_config *config,
     struct error *err)
@@ -42,6 +60,8 @@ collector_check(const char *path, const struct collector_config *config,
 		rc = publish_check(&publish, &bad, err);
 	if (rc == RC_OK)
 		rc = check_store(config, err);
+	if (rc == RC_OK)
+		rc = check_orders(config, err);
 	stages_unref(stages);
 	listener_tls_free(&tls);
 	if (bad < publish.n_properties)

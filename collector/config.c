@@ -117,6 +117,12 @@ const struct conf_option collector_options[] = {
 	  .help = "certificate's CN: organization.id, where another owns it" },
 	{ .key = "objects", .type = CONF_PATH, .offset = AT(objects),
 	  .help = "register of objects, objects.yaml(5)" },
+	{ .key = "agent_groups", .type = CONF_PATH, .offset = AT(agent_groups),
+	  .help = "folder of the agents' configurations, one file a group" },
+	{ .key = "orders.key", .type = CONF_PATH, .offset = AT(orders_key),
+	  .help = "PEM file of the Ed25519 key that signs what agents are "
+		  "told; default: state_dir/orders.key, made at the first "
+		  "start" },
 	{ .key = "personal_data.iin", .type = CONF_CHOICE,
 	  .offset = AT(personal_iin), .def = "keep", .choices = personal_modes,
 	  .help = "IIN and BIN in events, before they are stored" },

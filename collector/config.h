@@ -42,6 +42,8 @@ struct collector_config {
 	char *objects;                                   /* NULL: no register */
 	int personal_iin, personal_card, personal_phone; /* personal_mode */
 	char *personal_key;
+	char *agent_groups; /* NULL: agents are not configured from here */
+	char *orders_key;   /* NULL: state_dir/orders.key */
 	int incident_level; /* enum rule_level */
 	int64_t silent_after_ns;
 	char *store_key; /* NULL: state_dir/store.key */

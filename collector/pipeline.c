@@ -12,7 +12,9 @@
  */
 #include "pipeline.h"
 
+#include <limits.h>
 #include <signal.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <unistd.h>
@@ -29,6 +31,7 @@
 #include "log.h"
 #include "loop.h"
 #include "object_watch.h"
+#include "orders.h"
 #include "presence.h"
 #include "publish/publish.h"
 #include "reload.h"
@@ -65,6 +68,7 @@ struct pipeline {
 	struct presence *presence;
 	struct agents *agents;
 	struct findings *findings;
+	struct orders *orders;
 	struct object_watch *objects; /* NULL: there is no register */
 	struct listener *beats;
 	struct listener *syslog;
@@ -116,6 +120,7 @@ on_close(void *ctx, uint64_t connection)
 	struct pipeline *p = ctx;
 
 	presence_remove(p->presence, connection);
+	orders_closed(p->orders, connection);
 	if (p->writer != NULL)
 		writer_connection_closed(p->writer, connection);
 }
@@ -175,6 +180,48 @@ on_batch(void *ctx, struct batch *b)
 	struct pipeline *p = ctx;
 
 	(void)writer_submit(p->writer, b); /* takes it, whatever it says */
+}
+
+static void
+on_control(void *ctx, const struct batch *b, const struct event *control)
+{
+	struct pipeline *p = ctx;
+
+	orders_heard(p->orders, &b->source, b->connection, control);
+}
+
+/* ---- orders -> listeners ---------------------------------------------- */
+
+struct telling {
+	struct pipeline *pipeline;
+	uint64_t connection;
+	size_t len;
+	char text[];
+};
+
+static void
+deliver_order(void *ctx)
+{
+	struct telling *t = ctx;
+
+	if (t->pipeline->beats != NULL)
+		listener_tell(t->pipeline->beats, t->connection,
+		    (struct slice){ t->text, t->len });
+	free(t);
+}
+
+/* Any thread. */
+static void
+on_tell(void *ctx, uint64_t connection, struct slice wire)
+{
+	struct pipeline *p = ctx;
+	struct telling *t = xzalloc(sizeof(*t) + wire.len);
+
+	t->pipeline = p;
+	t->connection = connection;
+	t->len = wire.len;
+	memcpy(t->text, wire.ptr, wire.len);
+	loop_post(p->loop, deliver_order, t);
 }
 
 /* ---- writer -> listeners, correlator ---------------------------------- */
@@ -436,6 +483,25 @@ start_health(struct pipeline *p)
 }
 
 static enum rc
+start_orders(struct pipeline *p, struct error *err)
+{
+	struct orders_options options = {
+		.groups = p->config->agent_groups,
+		.state_dir = p->config->state_dir,
+		.tell = on_tell,
+		.ctx = p,
+	};
+	char path[PATH_MAX];
+	const char *key = p->config->orders_key;
+	enum rc rc;
+
+	(void)snprintf(path, sizeof(path), "%s/orders.key",
+	    p->config->state_dir);
+	rc = signer_open(key != NULL ? key : path, true, &options.signer, err);
+	return rc == RC_OK ? orders_new(&options, &p->orders, err) : rc;
+}
+
+static enum rc
 open_store(struct pipeline *p, struct error *err)
 {
 	const struct store_options options = {
@@ -466,6 +532,7 @@ start_workers(struct pipeline *p)
 		.agents = p->agents,
 		.findings = p->findings,
 		.on_batch = on_batch,
+		.on_control = on_control,
 		.on_room = on_room,
 		.ctx = p,
 	};
@@ -576,6 +643,51 @@ start_audit(struct pipeline *p, struct error *err)
 	return audit_feed_new(&options, &p->audit, err);
 }
 
+/* In threads of the API. */
+static enum rc
+ask_order(void *ctx, struct slice owner, const struct order *what,
+    char id[UUID_TEXT], struct error *err)
+{
+	return orders_ask(((struct pipeline *)ctx)->orders, owner, what, id,
+	    err);
+}
+
+static void
+list_orders(void *ctx, struct slice owner, struct slice id, struct slice agent,
+    api_line_cb *cb, void *cb_ctx)
+{
+	orders_list(((struct pipeline *)ctx)->orders, owner, id, agent, cb,
+	    cb_ctx);
+}
+
+static enum rc
+list_configs(void *ctx, const struct api_configs *which, api_line_cb *cb,
+    void *cb_ctx, struct error *err)
+{
+	return orders_configs(((struct pipeline *)ctx)->orders, which, cb,
+	    cb_ctx, err);
+}
+
+static enum rc
+push_configs(void *ctx, struct error *err)
+{
+	return orders_reload(((struct pipeline *)ctx)->orders, true, err);
+}
+
+static void
+show_key(void *ctx, struct buf *pem)
+{
+	orders_key(((struct pipeline *)ctx)->orders, pem);
+}
+
+static const struct api_orders order_calls = {
+	.ask = ask_order,
+	.list = list_orders,
+	.configs = list_configs,
+	.push = push_configs,
+	.key = show_key,
+};
+
 static enum rc
 start_api(struct pipeline *p, struct error *err)
 {
@@ -596,6 +708,7 @@ start_api(struct pipeline *p, struct error *err)
 		.outbox = p->config->kafka_brokers.n > 0,
 		.status = on_status,
 		.agent = on_agent,
+		.orders = &order_calls,
 		.reload = on_reload_asked,
 		.revoked = on_revoked,
 		.audited = on_audited,
@@ -649,11 +762,15 @@ static void
 replace_stages(void *ctx, struct stages *stages)
 {
 	struct pipeline *p = ctx;
+	struct error err;
 
 	stages_unref(p->stages);
 	p->stages = stages;
 	tell_rules(p);
 	object_watch_set(p->objects, stages->objects);
+	if (orders_reload(p->orders, false, &err) != RC_OK)
+		log_error("the agents' configurations stay as they were: %s",
+		    err.text);
 	log_info("reloaded: %u rules, %u refused, %u log formats",
 	    ruleset_loaded(stages->rules), ruleset_refused(stages->rules),
 	    normalizer_set_count(stages->normalizers));
@@ -809,6 +926,8 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK)
 		set_admission(p, &p->tls);
 	if (rc == RC_OK)
+		rc = start_orders(p, err);
+	if (rc == RC_OK)
 		rc = start_publish(p, err);
 	if (rc == RC_OK)
 		rc = start_incidents(p, err);
@@ -876,6 +995,7 @@ pipeline_free(struct pipeline *p)
 	presence_free(p->presence);
 	object_watch_free(p->objects);
 	findings_free(p->findings);
+	orders_free(p->orders);
 	agents_free(p->agents);
 	budget_free(p->budget);
 	loop_free(p->loop);

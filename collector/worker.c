@@ -221,6 +221,11 @@ note_controls(struct worker *w, struct batch *b)
 	struct agents *agents = w->pool->options.agents;
 	struct agent_double found;
 
+	for (uint32_t i = 0; w->pool->options.on_control != NULL &&
+	     !b->source.own && i < b->n_controls;
+	     i++)
+		w->pool->options.on_control(w->pool->options.ctx, b,
+		    &b->controls[i]);
 	for (uint32_t i = 0; agents != NULL && i < b->n_controls; i++) {
 		if (agents_note(agents, b->source.owner, b->source.agent,
 			b->source.peer, &b->controls[i], &found))

@@ -23,6 +23,9 @@ struct workers_options {
 	struct findings *findings; /* borrowed; NULL: nobody is told */
 	/* Any worker's thread; takes the batch. */
 	void (*on_batch)(void *ctx, struct batch *b);
+	/* Any worker's thread: a control message; NULL: nobody listens. */
+	void (*on_control)(void *ctx, const struct batch *b,
+	    const struct event *control);
 	/* There is room again after workers_submit() said no. */
 	void (*on_room)(void *ctx);
 	void *ctx;

@@ -4,6 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "agent_config.h"
 #include "agent_enrol.h"
 #include "arena.h"
 #include "client.h"
@@ -16,6 +17,8 @@ enum { ARENA_BLOCK = 64 * 1024, TARGET_MAX = 4096 };
 static const char help[] =
     "usage: kuzetctl agent list [--json]\n"
     "       kuzetctl agent show AGENT [--json]\n"
+    "       kuzetctl agent config show|check|diff|push|key (see config "
+    "--help)\n"
     "       kuzetctl agent enroll-token [OPTION...]\n"
     "       kuzetctl agent revoke AGENT [--reason TEXT]\n\n"
     "list prints every agent that ever sent or enrolled: whether it is\n"
@@ -131,6 +134,10 @@ print_all(const struct event *ev)
 		{ "spool, events", "status.spool.events" },
 		{ "spool, events dropped", "status.spool.dropped" },
 		{ "spool, events refused", "status.spool.refused" },
+		{ "configured by", "status.central.group" },
+		{ "configuration", "status.central.version" },
+		{ "what became of it", "status.central.state" },
+		{ "because", "status.central.reason" },
 		{ "files open", "status.files.open" },
 		{ "files known", "status.files.known" },
 		{ "files behind", "status.files.behind" },
@@ -217,6 +224,7 @@ run(const struct global_options *global, int argc, char *argv[])
 	static const struct subcommand list[] = {
 		{ "list", list_agents },
 		{ "show", show_agent },
+		{ "config", agent_config },
 		{ "enroll-token", agent_enroll_token },
 		{ "revoke", agent_revoke },
 		{ NULL, NULL },

@@ -38,7 +38,8 @@ enum permission {
 	MAY_AUDIT = 1 << 9,
 	MAY_SELF = 1 << 10, /* one's own password, second factor, tokens */
 	MAY_SEARCHES_WRITE = 1 << 11, /* saved searches of one's own */
-	MAY_AGENTS_WRITE = 1 << 12,   /* who enrols, who is let in no more */
+	MAY_AGENTS_WRITE = 1
+	    << 12, /* who enrols, who is let in, what they are told */
 	MAY_ALL = (1 << 13) - 1,
 };
 

@@ -8,7 +8,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "agent/inputs/state_file.h"
+#include "state_file.h"
 #include "digest.h"
 #include "xalloc.h"
 

@@ -16,7 +16,7 @@
 #include "agent/inputs/journal.h"
 #include "agent/inputs/journal_event.h"
 #include "agent/inputs/line_event.h"
-#include "agent/inputs/state_file.h"
+#include "state_file.h"
 #include "digest.h"
 #include "timestamp.h"
 #include "xalloc.h"

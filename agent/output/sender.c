@@ -17,6 +17,7 @@
 #include "agent/output/resolve.h"
 #include "digest.h"
 #include "lumberjack.h"
+#include "order.h"
 #include "timestamp.h"
 #include "tls.h"
 #include "xalloc.h"
@@ -24,8 +25,16 @@
 enum {
 	WIRE_KEEP = 4 * 1024 * 1024,
 	WIRE_MAX = 10 * 1024 * 1024, /* a window that does not compress */
-	ACK_BYTES = 6,
-	IN_BYTES = 4096
+	IN_BYTES = 4096,             /* of one read */
+	IN_MAX = ORDER_WIRE_MAX + 2 * IN_BYTES
+};
+
+/* What a collector may send: ACKs and short J frames. */
+static const struct lumberjack_limits told_limits = {
+	.window = 1,
+	.json = ORDER_WIRE_MAX,
+	.compressed = 1,
+	.inflated = 1,
 };
 
 enum state { AWAY, PAUSING, RESOLVING, CONNECTING, HANDSHAKE, UP };
@@ -66,8 +75,7 @@ struct sender {
 	unsigned first, n_windows;
 	unsigned writing; /* counted from `first`: the next to be written */
 
-	char in[IN_BYTES];
-	size_t in_len;
+	struct buf in; /* received; its memory is given back while empty */
 	struct sender_counts counts;
 };
 
@@ -110,7 +118,8 @@ drop_connection(struct sender *s)
 	if (s->addresses != NULL)
 		freeaddrinfo(s->addresses);
 	s->addresses = s->address = NULL;
-	s->in_len = 0;
+	buf_fini(&s->in);
+	buf_init(&s->in, IN_MAX);
 	s->state = AWAY;
 }
 
@@ -249,27 +258,42 @@ take_ack(struct sender *s, uint32_t seq, struct error *err)
 }
 
 static enum rc
+take_frame(struct sender *s, const struct lumberjack_frame *frame,
+    struct error *err)
+{
+	if (frame->type == LUMBERJACK_ACK)
+		return take_ack(s, frame->seq, err);
+	if (frame->type != LUMBERJACK_JSON || s->events.told == NULL)
+		return error_set(err, RC_INVALID, "sends what is no ACK");
+	s->events.told(s->events.ctx, frame->payload);
+	return RC_OK;
+}
+
+static enum rc
 take_input(struct sender *s, struct error *err)
 {
-	struct slice rest = { s->in, s->in_len };
+	struct slice rest = buf_slice(&s->in);
 	struct lumberjack_frame frame;
 	enum rc rc = RC_OK;
 	size_t used;
 
 	while (rc == RC_OK && rest.len > 0) {
-		rc = lumberjack_decode(rest, &lumberjack_limits_default, &frame,
-		    &used, err);
-		if (rc == RC_AGAIN && used <= ACK_BYTES)
+		rc = lumberjack_decode(rest, &told_limits, &frame, &used, err);
+		if (rc == RC_AGAIN)
 			break;
-		if (rc != RC_OK || frame.type != LUMBERJACK_ACK)
+		if (rc != RC_OK)
 			return error_set(err, RC_INVALID,
 			    "sends what is no ACK");
 		rest.ptr += used;
 		rest.len -= used;
-		rc = take_ack(s, frame.seq, err);
+		rc = take_frame(s, &frame, err);
 	}
-	memmove(s->in, rest.ptr, rest.len);
-	s->in_len = rest.len;
+	if (rest.len == 0 && s->in.cap > IN_BYTES) {
+		buf_fini(&s->in);
+		buf_init(&s->in, IN_MAX);
+	} else {
+		buf_consume(&s->in, s->in.len - rest.len);
+	}
 	return rc == RC_AGAIN ? RC_OK : rc;
 }
 
@@ -280,11 +304,15 @@ read_acks(struct sender *s, struct error *err)
 	size_t n;
 
 	for (;;) {
-		rc = tls_read(s->tls, s->in + s->in_len,
-		    sizeof(s->in) - s->in_len, &n, err);
+		char *room = buf_reserve(&s->in, IN_BYTES);
+
+		if (room == NULL)
+			return error_set(err, RC_LIMIT,
+			    "sends too long a frame");
+		rc = tls_read(s->tls, room, IN_BYTES, &n, err);
 		if (rc != RC_OK)
 			break;
-		s->in_len += n;
+		s->in.len += n;
 		rc = take_input(s, err);
 		if (rc != RC_OK)
 			break;
@@ -389,6 +417,8 @@ shake_hands(struct sender *s)
 	    tls_resumed(s->tls) ? ", session resumed" : "");
 	s->state = UP;
 	s->counts.connections++;
+	if (s->events.up != NULL)
+		s->events.up(s->events.ctx);
 	if (s->host != 0 && s->config.return_ns > 0)
 		loop_timer_start(s->homing, s->config.return_ns);
 	rewind_windows(s);
@@ -554,6 +584,7 @@ sender_new(struct loop *l, const struct sender_events *events)
 	s->loop = l;
 	s->events = *events;
 	s->fd = -1;
+	buf_init(&s->in, IN_MAX);
 	s->timer = loop_timer_new(l, on_timer, s);
 	s->homing = loop_timer_new(l, on_homing, s);
 	for (size_t i = 0; i < SENDER_WINDOWS_MAX; i++)
@@ -583,6 +614,7 @@ sender_free(struct sender *s)
 		buf_fini(&s->windows[i].wire);
 	free_hosts(s);
 	frames_fini(&s->frames);
+	buf_fini(&s->in);
 	free(s);
 }
 

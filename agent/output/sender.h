@@ -43,8 +43,14 @@ struct sender_events {
 	/* Events [from, to) of the window put with `cookie`; done: all of it. */
 	void (*acked)(void *ctx, void *cookie, uint32_t from, uint32_t to,
 	    bool done);
+	/* A control message of the collector (order.h), valid during the call,
+	 * in which the sender is not to be touched.  NULL: such end the
+	 * connection. */
+	void (*told)(void *ctx, struct slice json);
 	/* For the operator's log. */
 	void (*say)(void *ctx, enum log_level level, const char *text);
+	/* A connection is up. */
+	void (*up)(void *ctx);
 };
 
 struct sender *sender_new(struct loop *l, const struct sender_events *events);

@@ -17,6 +17,7 @@
 #include "store.h"
 
 struct api;
+struct order;
 struct tls_context;
 
 enum { API_PROGRAMS = 32, API_PROGRAM_MAX = 64 };
@@ -62,6 +63,25 @@ struct api_agent {
 };
 typedef void api_agent_cb(void *ctx, const struct api_agent *agent);
 
+/* What agents are told; in any of the API's threads.  `owner` and `agent` with
+ * ptr NULL: all.  A line is a JSON object. */
+typedef bool api_line_cb(void *ctx, struct slice json);
+struct api_configs {
+	struct slice owner, agent;
+	bool check;      /* ask them to check the files as they are now */
+	struct slice by; /* who asks */
+};
+struct api_orders {
+	enum rc (*ask)(void *ctx, struct slice owner, const struct order *what,
+	    char id[UUID_TEXT], struct error *err);
+	void (*list)(void *ctx, struct slice owner, struct slice id,
+	    struct slice agent, api_line_cb *cb, void *cb_ctx);
+	enum rc (*configs)(void *ctx, const struct api_configs *which,
+	    api_line_cb *cb, void *cb_ctx, struct error *err);
+	enum rc (*push)(void *ctx, struct error *err);
+	void (*key)(void *ctx, struct buf *pem);
+};
+
 struct api_options {
 	const char *control_path; /* of the socket; its folder exists */
 	struct store *store;      /* borrowed: outlives the api */
@@ -85,6 +105,7 @@ struct api_options {
 	/* The same; calls back once. */
 	void (*agent)(void *ctx, struct slice owner, struct slice agent,
 	    api_agent_cb *cb, void *cb_ctx);
+	const struct api_orders *orders; /* NULL: there are none */
 	uint64_t (*reload)(void *ctx); /* begins to: its number; may be NULL */
 	/* This agent is let in no more: its connections are to end. */
 	void (*revoked)(void *ctx, struct slice agent);

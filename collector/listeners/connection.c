@@ -193,6 +193,16 @@ connection_ack(struct connection *c, uint32_t count)
 		put_ack(c, count);
 }
 
+void
+connection_tell(struct connection *c, struct slice json)
+{
+	if (c->state != CONNECTION_OPEN || !c->listener->framer->acks ||
+	    c->out.len > OUT_PAUSE)
+		return;
+	lumberjack_put_json(&c->out, 1, json);
+	flush(c);
+}
+
 /* False: it is stuck, and its connection waits. */
 static bool
 offer(struct connection *c, struct piece *p)

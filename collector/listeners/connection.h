@@ -162,6 +162,7 @@ void connection_read(struct connection *c);
 bool connection_resume(struct connection *c);
 void connection_close(struct connection *c);
 void connection_ack(struct connection *c, uint32_t count);
+void connection_tell(struct connection *c, struct slice json);
 void connection_tick(struct connection *c, int64_t now);
 void connection_drain(struct connection *c);
 void connection_update(struct connection *c); /* what its events shall be */

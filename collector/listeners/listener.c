@@ -370,6 +370,15 @@ listener_ack(struct listener *l, uint64_t connection, uint32_t count)
 }
 
 void
+listener_tell(struct listener *l, uint64_t connection, struct slice json)
+{
+	struct connection *c = find(l, connection);
+
+	if (c != NULL)
+		connection_tell(c, json);
+}
+
+void
 listener_fail(struct listener *l, uint64_t connection)
 {
 	struct connection *c = find(l, connection);

@@ -82,6 +82,9 @@ enum rc syslog_listen(struct loop *loop, const struct listener_options *options,
  */
 void listener_ack(struct listener *l, uint64_t connection, uint32_t count);
 void listener_fail(struct listener *l, uint64_t connection);
+/* A control message for an agent that said that it reads them; one that does
+ * not, or that is behind with its ACKs, gets none. */
+void listener_tell(struct listener *l, uint64_t connection, struct slice json);
 /* Room again, downstream or in the budget (from its on_room, posted). */
 void listener_resume(struct listener *l);
 /*

@@ -88,7 +88,8 @@ _kuzetctl() {
 	token/*) word='--user --json --help' ;;
 	audit/) word='log --help' ;;
 	audit/log) word='--since --until --user --limit --json --help' ;;
-	agent/) word='list show enroll-token revoke --help' ;;
+	agent/) word='list show config enroll-token revoke --help' ;;
+	agent/config) word='show check diff push key --agent --dry-run --json --help' ;;
 	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;
 	search/*)

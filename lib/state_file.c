@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "agent/inputs/state_file.h"
+#include "state_file.h"
 
 #include <errno.h>
 #include <fcntl.h>

@@ -1,0 +1,246 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: Apache-2.0
+"""Agents are configured by their collector: a group's file is checked, tried,
+kept or given up, whatever is killed in between."""
+
+import contextlib
+import json
+import signal
+
+import harness
+from harness import World, wait_for
+
+GROUPS = "agent_groups: groups\n"
+
+
+def central(w, name="web-1", extra=""):
+    """what a trusting agent.yaml has more"""
+    return f"""\
+central:
+  accept: true
+  key: orders.pub
+  paths: ["{w.dir}/central/**"]
+  fall_back: 3600s
+{extra}heartbeat: 500ms
+"""
+
+
+@contextlib.contextmanager
+def site():
+    with World() as w:
+        (w.dir / "groups").mkdir()
+        (w.dir / "central").mkdir()
+        w.log("own.log").write_text("of its own\n")
+        w.start_collector(GROUPS)
+        (w.dir / "orders.pub").write_text(
+            w.ctl("agent", "config", "key").stdout)
+        yield w
+
+
+def group(w, inputs, agents="[web-1]", name="web.yaml", more=""):
+    listed = "".join(f"""
+  - type: file
+    name: {n}
+    paths: ["{p}"]""" for n, p in inputs) or " []"
+    (w.dir / "groups" / name).write_text(
+        f"agents: {agents}\n{more}inputs:{listed}\n")
+
+
+def at_agent(w, name="web-1"):
+    """how the agent says that its configuration is"""
+    for a in w.ctl_json("agent", "list"):
+        if a["agent"] == name:
+            return a.get("status", {}).get("central", {})
+    return {}
+
+
+def wait_state(w, state, version=None):
+    def there():
+        c = at_agent(w)
+        return c if c.get("state") == state and (
+            version is None or c["version"] > version) else None
+    return wait_for(f"the configuration to be {state}", there)
+
+
+def messages(w):
+    return {e.get("event.original") for e in w.events("--flat")}
+
+
+def push(w):
+    return w.ctl("agent", "config", "push", "--json")
+
+
+def test_way():
+    """a configuration is applied, refused, renewed and taken away"""
+    with site() as w:
+        (w.dir / "central/a.log").write_text("from the group\n")
+        group(w, [("extra", w.dir / "central/a.log")], agents='["web-*"]')
+        push(w)
+        w.start_agent(extra=central(w))
+        first = wait_state(w, "applied")
+        assert first["group"] == "web.yaml", first
+        wait_for("both files' lines", lambda: messages(w) >= {
+            "of its own", "from the group"})
+        shown = w.ctl_json("agent", "config", "show")
+        assert [(c["agent"], c["state"], c["connected"]) for c in shown] == [
+            ("web-1", "applied", True)], shown
+        # what the owner does not list is refused, with file, line, remedy
+        group(w, [("passwords", "/etc/shadow")])
+        push(w)
+        refused = wait_state(w, "refused", first["version"])
+        assert "web.yaml:3: inputs.paths: /etc/shadow" in refused["reason"]
+        assert "central.paths" in refused["reason"]
+        # so is what would make it another agent; the line is named
+        group(w, [], more="state_dir: /tmp/x\n")
+        push(w)
+        refused = wait_state(w, "refused", refused["version"])
+        assert "web.yaml:2: state_dir: unknown key" in refused["reason"]
+        # the good one works on
+        with open(w.dir / "central/a.log", "a") as f:
+            f.write("still from the group\n")
+        wait_for("the line", lambda: "still from the group" in messages(w))
+        # the same content again: a new version, and nothing else
+        group(w, [("extra", w.dir / "central/a.log")], agents='["web-*"]')
+        push(w)
+        again = wait_state(w, "applied", refused["version"])
+        assert again["hash"] == first["hash"]
+        # in no group any more
+        (w.dir / "groups/web.yaml").unlink()
+        push(w)
+        wait_state(w, "applied", again["version"])
+        with open(w.dir / "central/a.log", "a") as f:
+            f.write("nobody reads\n")
+        with open(w.log("own.log"), "a") as f:
+            f.write("and the end\n")
+        wait_for("the line", lambda: "and the end" in messages(w))
+        assert "nobody reads" not in messages(w)
+
+
+def test_dry_run():
+    """a dry run says what would change, or why not, and changes nothing"""
+    with site() as w:
+        group(w, [("extra", w.dir / "central/a.log")])
+        push(w)
+        agent = w.start_agent(extra=central(w))
+        before = wait_state(w, "applied")
+        group(w, [("other", w.dir / "central/b.log")],
+              more="scan_interval: 1s\n")
+        r = w.ctl("agent", "config", "push", "--dry-run", "--json")
+        [answer] = [json.loads(line) for line in r.stdout.splitlines()]
+        assert answer["result"] == "good", answer
+        changes = {(c["key"], c.get("input"), c["change"])
+                   for c in answer["changes"]}
+        assert changes == {("scan_interval", None, "changed"),
+                           ("inputs", "extra", "removed"),
+                           ("inputs", "other", "added")}, changes
+        text = w.ctl("agent", "config", "diff", "--agent", "web-1").stdout
+        assert "added    inputs of other" in text, text
+        group(w, [("other", "/etc/shadow")])
+        r = w.ctl("agent", "config", "check", check=False)
+        assert r.returncode == 1 and "refused: web.yaml:3:" in r.stdout, r
+        assert at_agent(w)["version"] == before["version"]
+        assert "reloaded" not in agent.text()
+        # a folder that is wrong is refused as a whole
+        (w.dir / "groups/web.yaml").write_text("inputs: []\n")
+        r = w.ctl("agent", "config", "push", check=False)
+        assert r.returncode == 2 and "web.yaml:1: agents: is missing" in (
+            r.stderr), r
+        group(w, [])
+        group(w, [], name="x.yaml")
+        r = w.ctl("agent", "config", "push", check=False)
+        assert r.returncode == 2 and "an agent has one group" in r.stderr, r
+
+
+def test_fall_back():
+    """one that cuts the agent off is given up, and stays so"""
+    with site() as w:
+        (w.dir / "central/a.log").write_text("good\n")
+        group(w, [("extra", w.dir / "central/a.log")])
+        push(w)
+        agent = w.start_agent(extra=central(w))
+        good = wait_state(w, "applied")
+        # the trial is begun, and its collector is gone before it can say so
+        collector = w.processes[0]
+        (w.dir / "central/b.log").write_text("bad\n")
+        group(w, [("other", w.dir / "central/b.log")])
+        state = w.dir / "web-1-state/central.state"
+        collector.signal(signal.SIGSTOP)
+        collector.kill()
+        # an agent that finds a trial, and no collector
+        agent.kill()
+        trial = state.read_text().replace("state applied", "state trial")
+        state.write_text(trial)
+        (w.dir / "web-1-state/central.good").rename(
+            w.dir / "web-1-state/central.trial")
+        agent = w.start_agent(extra=central(w).replace("3600s", "1s"))
+        wait_for("it to fall back", lambda: (
+            "state fallen_back" in state.read_text() and not
+            (w.dir / "web-1-state/central.trial").exists()))
+        assert "back to the one before" in agent.text()
+        # the machine is busy: the next one has time
+        w.agent_config(extra=central(w))
+        agent.signal(signal.SIGHUP)
+        wait_for("the reload", lambda: (
+            "configuration reloaded" in agent.text()))
+        # the same version is not tried again, a new one is
+        group(w, [("extra", w.dir / "central/a.log")])
+        w.start_collector(GROUPS)
+        fallen = wait_state(w, "fallen_back")
+        assert fallen["version"] == good["version"], (fallen, good)
+        assert "acknowledged anything" in fallen["reason"]
+        push(w)
+        wait_state(w, "applied", good["version"])
+
+
+def test_kill():
+    """whatever is killed, one of the configurations is whole"""
+    with site() as w:
+        config = central(w)
+        group(w, [("extra", w.dir / "central/a.log")])
+        push(w)
+        agent = w.start_agent(extra=config)
+        version = wait_state(w, "applied")["version"]
+        for i in range(6):
+            group(w, [(f"extra{i}", w.dir / f"central/{i}.log")])
+            push(w)
+            agent.kill()
+            agent = w.start_agent(extra=config)
+            version = wait_state(w, "applied", version)["version"]
+        (w.dir / "central/5.log").write_text("the last\n")
+        wait_for("its line", lambda: "the last" in messages(w))
+        # copies that are no longer what was signed are not used
+        agent.kill()
+        good = w.dir / "web-1-state/central.good"
+        good.write_text(good.read_text().replace("extra5", "extra6"))
+        agent = w.start_agent(extra=config)
+        wait_for("it to say so", lambda: (
+            "the signature is wrong" in agent.text()))
+        wait_state(w, "applied")  # it came again
+        assert "extra6" not in good.read_text()
+
+
+def test_trust():
+    """without consent, or signed by another, nothing is taken"""
+    with site() as w:
+        group(w, [("extra", w.dir / "central/a.log")], agents='["*"]')
+        push(w)
+        refusing = central(w).replace("accept: true", "accept: false")
+        agent = w.start_agent(extra=refusing)
+        wait_for("it to say that it does not", lambda: (
+            at_agent(w).get("accept") is False))
+        shown = w.ctl_json("agent", "config", "show")
+        assert shown[0]["state"] == "not accepted", shown
+        agent.stop()
+        # another key: the collector's messages are rejected, and counted
+        (w.dir / "collector-state/orders.key").unlink()
+        w.processes[0].stop()
+        w.start_collector(GROUPS)
+        agent = w.start_agent(extra=central(w))
+        wait_for("it to count one", lambda: at_agent(w).get("rejected", 0))
+        assert "signed with another key" in agent.text()
+        assert at_agent(w)["state"] == "none"
+
+
+if __name__ == "__main__":
+    harness.main([test_way, test_dry_run, test_fall_back, test_kill,
+                  test_trust])
