@@ -10,6 +10,7 @@
 #include "address.h"
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/input.h"
+#include "agent/inputs/maintenance.h"
 #include "agent/inputs/policy/policy_event.h"
 #include "agent/inputs/probe/probe.h"
 #include "agent/output/sender.h"
@@ -168,7 +169,8 @@ static const struct conf_option input_options[] = {
 	    .help = "probe: how far the clock may be from the NTP server's." },
 	{ .key = "maintenance", .type = CONF_STRINGS,
 	    .offset = offsetof(struct agent_input, maintenance),
-	    .help = "probe: windows in which results are marked." },
+	    .help = "probe, fim: windows in which results are marked, and changes "
+		    "expected." },
 	{ .key = NULL },
 };
 
@@ -423,7 +425,9 @@ static const struct {
 	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_FIM) |
 		TYPE(AGENT_INPUT_AUDIT) },
 	{ "dataset", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_JOURNAL) },
-	{ "timezone", TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_PROBE) },
+	{ "timezone",
+	    TYPE(AGENT_INPUT_FILE) | TYPE(AGENT_INPUT_PROBE) |
+		TYPE(AGENT_INPUT_FIM) },
 	{ "year", TYPE(AGENT_INPUT_FILE) },
 	{ "encoding", TYPE(AGENT_INPUT_FILE) },
 	{ "multiline.first", TYPE(AGENT_INPUT_FILE) },
@@ -436,7 +440,7 @@ static const struct {
 	{ "status", TYPE(AGENT_INPUT_PROBE) },
 	{ "sha256", TYPE(AGENT_INPUT_PROBE) },
 	{ "ca", TYPE(AGENT_INPUT_PROBE) },
-	{ "maintenance", TYPE(AGENT_INPUT_PROBE) },
+	{ "maintenance", TYPE(AGENT_INPUT_PROBE) | TYPE(AGENT_INPUT_FIM) },
 };
 enum { N_KEYS_OF_TYPES = sizeof(keys_of_types) / sizeof(keys_of_types[0]) };
 
@@ -468,14 +472,6 @@ check_probe(const char *file, unsigned line, const struct agent_input *in,
 			    file, line, in->targets.items[i],
 			    probe_checks[in->check],
 			    probe_target_help(in->check));
-	}
-	for (size_t i = 0; i < in->maintenance.n; i++) {
-		if (!probe_window_valid(in->maintenance.items[i]))
-			return error_set(err, RC_INVALID,
-			    "%s:%u: inputs.maintenance: \"%s\" is no window: "
-			    "02:00-03:00, Sun 02:00-04:00, or two times of RFC "
-			    "3339 with / between them",
-			    file, line, in->maintenance.items[i]);
 	}
 	return RC_OK;
 }
@@ -523,6 +519,21 @@ check_keys(const char *file, unsigned line, const struct agent_input *in,
 }
 
 static enum rc
+check_maintenance(const char *file, unsigned line, const struct agent_input *in,
+    struct error *err)
+{
+	for (size_t i = 0; i < in->maintenance.n; i++) {
+		if (!maintenance_valid(in->maintenance.items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.maintenance: \"%s\" is no window: "
+			    "02:00-03:00, Sun 02:00-04:00, or two times of RFC "
+			    "3339 with / between them",
+			    file, line, in->maintenance.items[i]);
+	}
+	return RC_OK;
+}
+
+static enum rc
 check_input(const char *file, const struct agent_config *c, size_t i,
     struct error *err)
 {
@@ -540,6 +551,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 	rc = check_keys(file, line, in, err);
 	if (rc == RC_OK)
 		rc = check_probe(file, line, in, err);
+	if (rc == RC_OK)
+		rc = check_maintenance(file, line, in, err);
 	if (rc != RC_OK)
 		return rc;
 	if (in->type == AGENT_INPUT_AUDIT)
@@ -808,6 +821,9 @@ agent_input_config(const struct agent_input *in)
 		    .n_diff = in->diff.n,
 		    .diff_never = (const char *const *)in->diff_never.items,
 		    .n_diff_never = in->diff_never.n,
-		    .diff_max = (size_t)in->diff_max },
+		    .diff_max = (size_t)in->diff_max,
+		    .maintenance =
+			(const char *const *)in->maintenance.items,
+		    .n_maintenance = in->maintenance.n },
 	};
 }

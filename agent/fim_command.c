@@ -80,7 +80,7 @@ struct session {
 	bool progress; /* standard error is a terminal */
 	int64_t shown_ns;
 	const char *input;
-	struct account_names *names; /* borrowed */
+	struct fim_engine *engine; /* of the input; borrowed */
 };
 
 static int
@@ -205,10 +205,9 @@ print_change(void *ctx, const struct fim_change *c, struct error *err)
 	struct session *s = ctx;
 	struct fim_origin origin = { .host_name = s->config.host_name,
 		.input = s->input,
-		.names = s->names };
+		.names = s->engine->notes->names };
 	struct fim_window window;
-	enum rc open =
-	    fim_window_current(&s->store, timestamp_now(), &window, err);
+	enum rc open = fim_engine_window(s->engine, &window, err);
 	struct buf out;
 
 	s->changes++;
@@ -248,6 +247,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 			.pace = pace,
 			.max_file_size = c.fim.max_file_size,
 			.stop = &stop };
+		struct timezone_info *tz = NULL;
 		struct fim_annotator notes = { .store = &s->store,
 			.spec = &spec,
 			.config = &c.fim,
@@ -263,14 +263,20 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 			.between = show_progress };
 
 		s->input = c.name;
-		s->names = names;
+		s->engine = &e;
 		if (in->type == AGENT_INPUT_FIM) {
 			any = true;
+			if (c.timezone != NULL)
+				rc = timezone_open(c.timezone, &tz, err);
+			notes.tz = tz;
+		}
+		if (in->type == AGENT_INPUT_FIM && rc == RC_OK) {
 			rc = fn(s, &e, err);
 		}
 		if (s->progress && s->shown_ns != 0)
 			(void)fputs("\r\033[K", stderr);
 		fim_pace_free(pace);
+		timezone_close(tz);
 	}
 	fim_packages_free(packages);
 	account_names_free(names);

@@ -105,7 +105,9 @@ struct input_config {
 		size_t n_diff;
 		const char *const *diff_never;
 		size_t n_diff_never;
-		size_t diff_max; /* bytes */
+		size_t diff_max;                /* bytes */
+		const char *const *maintenance; /* maintenance.h */
+		size_t n_maintenance;
 	} fim;
 };
 

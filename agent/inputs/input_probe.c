@@ -15,6 +15,7 @@
 #include <string.h>
 
 #include "agent/inputs/line_event.h"
+#include "agent/inputs/maintenance.h"
 #include "agent/inputs/probe/probe.h"
 #include "agent/inputs/spool_event.h"
 #include "queue.h"
@@ -122,7 +123,7 @@ in_maintenance(const struct target *t)
 	const struct probe_config *c = &t->input->probe;
 
 	for (size_t i = 0; i < c->n_maintenance; i++) {
-		if (probe_in_window(c->maintenance[i], t->tz, timestamp_now()))
+		if (maintenance_now(c->maintenance[i], t->tz, timestamp_now()))
 			return true;
 	}
 	return false;

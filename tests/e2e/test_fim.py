@@ -345,6 +345,26 @@ def test_window():
                  len(w.summaries("fim-window-closed")) == 1)
 
 
+def test_maintenance():
+    """windows of the configuration make changes expected, others do not"""
+    for window, expected in (("00:00-24:00", True),
+                             ("2001-01-01T00:00:00Z/2001-01-02T00:00:00Z",
+                              False)):
+        with Alone(f"    timezone: Asia/Almaty\n"
+                   f"    maintenance: ['{window}']") as w:
+            w.baseline()
+            (w.tree / "a.conf").write_text("other")
+            assert w.check() == {"a.conf": "modified"}
+            told = w.events["a.conf"]["kuzet"]["fim"]
+            assert told["expected"] is expected, told
+            if expected:
+                assert told["window"] == {"by": "configuration",
+                                          "reason": window}, told
+    with Alone("    maintenance: ['at night']") as w:
+        r = w.fim("baseline")
+        assert r.returncode == 2 and "is no window" in r.stderr, r
+
+
 def test_other_user():
     """what root's command line makes is the agent's user's"""
     if os.geteuid() != 0:
@@ -471,6 +491,7 @@ if __name__ == "__main__":
         test_agent,
         test_realtime,
         test_window,
+        test_maintenance,
         test_other_user,
         test_kills,
         test_damaged,

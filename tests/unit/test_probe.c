@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/inputs/maintenance.h"
 #include "agent/inputs/probe/probe.h"
 #include "tap.h"
 #include "timestamp.h"
@@ -48,8 +49,8 @@ windows(void)
 		bool good = cases[i].zone == NULL ||
 		    timezone_open(cases[i].zone, &tz, &err) == RC_OK;
 
-		CHECK(good && probe_window_valid(cases[i].window) &&
-			probe_in_window(cases[i].window, tz,
+		CHECK(good && maintenance_valid(cases[i].window) &&
+			maintenance_now(cases[i].window, tz,
 			    at(cases[i].time)) == cases[i].within,
 		    "%s is %s %s", cases[i].time,
 		    cases[i].within ? "within" : "not within", cases[i].window);
@@ -67,7 +68,7 @@ bad_windows(void)
 		"2026-11-22T20:00:00Z", "2026-11-22/", "/" };
 
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
-		CHECK(!probe_window_valid(bad[i]), "\"%s\" is no window",
+		CHECK(!maintenance_valid(bad[i]), "\"%s\" is no window",
 		    bad[i]);
 }
 

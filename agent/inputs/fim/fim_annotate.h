@@ -11,12 +11,15 @@ struct account_names;
 struct fim_config;
 struct fim_packages;
 struct input_config;
+struct timezone_info;
 
 struct fim_annotator {
 	/* borrowed */
 	struct fim_store *store;
 	const struct fim_spec *spec;
-	const struct fim_config *config; /* of the diffs; NULL: none */
+	/* of diffs and maintenance; NULL: none */
+	const struct fim_config *config;
+	const struct timezone_info *tz; /* of the maintenance; NULL: UTC */
 	struct opener *opener;
 	struct account_names *names;
 	struct fim_packages *packages; /* NULL: none are known */

@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/fim/fim_engine.h"
 
+#include <stdio.h>
 #include <string.h>
 
+#include "agent/inputs/input.h"
+#include "agent/inputs/maintenance.h"
 #include "loop.h"
 #include "timestamp.h"
 
@@ -39,6 +42,26 @@ keep_summary(struct fim_engine *e, const struct fim_summary *what,
 	return keep_event(e, &json, err);
 }
 
+enum rc
+fim_engine_window(const struct fim_engine *e, struct fim_window *out,
+    struct error *err)
+{
+	const struct fim_config *c = e->notes->config;
+	int64_t now_ns = timestamp_now();
+	enum rc rc = fim_window_current(e->store, now_ns, out, err);
+
+	for (size_t i = 0; rc == RC_EOF && c != NULL && i < c->n_maintenance;
+	     i++) {
+		if (!maintenance_now(c->maintenance[i], e->notes->tz, now_ns))
+			continue;
+		*out = (struct fim_window){ .by = "configuration" };
+		(void)snprintf(out->reason, sizeof(out->reason), "%s",
+		    c->maintenance[i]);
+		rc = RC_OK;
+	}
+	return rc;
+}
+
 static enum rc
 keep_change(void *ctx, const struct fim_change *c, struct error *err)
 {
@@ -46,8 +69,7 @@ keep_change(void *ctx, const struct fim_change *c, struct error *err)
 	struct fim_origin origin = origin_of(e);
 	struct fim_window window;
 	struct buf json;
-	enum rc open =
-	    fim_window_current(e->store, timestamp_now(), &window, err);
+	enum rc open = fim_engine_window(e, &window, err);
 
 	if (open != RC_OK && open != RC_EOF)
 		return open;

@@ -45,6 +45,13 @@ enum rc fim_engine_scan(struct fim_engine *e, struct error *err);
 enum rc fim_engine_look(struct fim_engine *e, const char *const *paths,
     size_t n, bool flat, struct error *err);
 
+/*
+ * The change window that is open now: one that somebody opened, else one of the
+ * configuration (`by` is "configuration", `reason` its text).  RC_EOF: none.
+ */
+enum rc fim_engine_window(const struct fim_engine *e, struct fim_window *out,
+    struct error *err);
+
 /* One event that is no change, in a transaction of its own. */
 enum rc fim_engine_tell(struct fim_engine *e, const struct fim_summary *what,
     struct error *err);

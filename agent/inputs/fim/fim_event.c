@@ -369,12 +369,14 @@ put_window(struct json_writer *w, const struct fim_window *window)
 {
 	json_key(w, "window");
 	json_open(w, '{');
-	json_key(w, "id");
-	json_int(w, window->id);
+	if (window->opened_ns != 0) { /* not one of the configuration */
+		json_key(w, "id");
+		json_int(w, window->id);
+		json_key(w, "opened");
+		json_time(w, window->opened_ns);
+	}
 	put_text(w, "by", window->by);
 	put_text(w, "reason", window->reason);
-	json_key(w, "opened");
-	json_time(w, window->opened_ns);
 	if (window->until_ns != 0) {
 		json_key(w, "until");
 		json_time(w, window->until_ns);

@@ -31,7 +31,8 @@ static const int64_t packages_look_ns = NS_PER_SEC;
 struct watched {
 	struct fim_worker *worker;
 	char *name;
-	char **paths, **exclude, **diff, **diff_never;
+	char **paths, **exclude, **diff, **diff_never, **maintenance;
+	struct timezone_info *tz; /* NULL: UTC */
 	struct fim_spec spec;
 	struct fim_config config;
 	struct fim_pace *pace;
@@ -508,6 +509,8 @@ static void
 set_input(struct fim_worker *w, struct watched *in,
     const struct input_config *c)
 {
+	struct error err;
+
 	in->worker = w;
 	in->name = xstrdup(c->name);
 	in->paths = copy_strings(c->paths, c->n_paths, 0);
@@ -517,6 +520,13 @@ set_input(struct fim_worker *w, struct watched *in,
 	in->diff = copy_strings(c->fim.diff, c->fim.n_diff, 0);
 	in->diff_never =
 	    copy_strings(c->fim.diff_never, c->fim.n_diff_never, 0);
+	in->maintenance =
+	    copy_strings(c->fim.maintenance, c->fim.n_maintenance, 0);
+	in->config.maintenance = (const char *const *)in->maintenance;
+	/* the configuration was checked */
+	if (c->timezone != NULL &&
+	    timezone_open(c->timezone, &in->tz, &err) != RC_OK)
+		in->tz = NULL;
 	in->config.diff = (const char *const *)in->diff;
 	in->config.diff_never = (const char *const *)in->diff_never;
 	in->spec = fim_spec_of(c);
@@ -535,6 +545,7 @@ set_input(struct fim_worker *w, struct watched *in,
 		.opener = w->opener,
 		.packages = w->packages,
 		.names = w->names,
+		.tz = in->tz,
 		.ctx = in,
 		.who = who_did };
 }
@@ -546,6 +557,8 @@ free_input(struct watched *in)
 	free_strings(in->exclude, in->spec.n_exclude);
 	free_strings(in->diff, in->config.n_diff);
 	free_strings(in->diff_never, in->config.n_diff_never);
+	free_strings(in->maintenance, in->config.n_maintenance);
+	timezone_close(in->tz);
 	fim_pace_free(in->pace);
 	free(in->name);
 }

@@ -74,10 +74,3 @@ int probe_connect(const struct probe_job *job, const char *host, uint16_t port,
 bool probe_url_valid(const char *text);
 bool probe_split(const char *text, uint16_t otherwise, char host[256],
     uint16_t *port);
-
-/* A window of maintenance: "2026-11-22T20:00Z/2026-11-22T22:00Z",
- * "02:00-03:00", "Sun 02:00-04:00". */
-struct timezone_info;
-bool probe_window_valid(const char *text);
-bool probe_in_window(const char *text, const struct timezone_info *tz,
-    int64_t now_ns);

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "agent/inputs/maintenance.h"
+
 #include <stdio.h>
 #include <string.h>
 #include <strings.h>
 
-#include "agent/inputs/probe/probe.h"
 #include "timestamp.h"
 
 enum { MINUTES_OF_DAY = 24 * 60, DAYS = 7, ANY_DAY = -1 };
 
-struct probe_window {
+struct window {
 	bool once;
 	int64_t from_ns, to_ns; /* once */
 	int day;                /* 0 is Sunday */
@@ -16,7 +17,7 @@ struct probe_window {
 };
 
 static bool
-parse_once(const char *text, struct probe_window *out)
+parse_once(const char *text, struct window *out)
 {
 	const char *slash = strchr(text, '/');
 	struct timestamp_hints hints = { .now_ns = 0 };
@@ -49,7 +50,7 @@ parse_minutes(const char *text, int *out)
 }
 
 static bool
-parse_daily(const char *text, struct probe_window *out)
+parse_daily(const char *text, struct window *out)
 {
 	static const char *const days[DAYS] = { "Sun", "Mon", "Tue", "Wed",
 		"Thu", "Fri", "Sat" };
@@ -68,25 +69,25 @@ parse_daily(const char *text, struct probe_window *out)
 }
 
 static bool
-parse(const char *text, struct probe_window *out)
+parse(const char *text, struct window *out)
 {
-	*out = (struct probe_window){ .once = false };
+	*out = (struct window){ .once = false };
 	return parse_once(text, out) || parse_daily(text, out);
 }
 
 bool
-probe_window_valid(const char *text)
+maintenance_valid(const char *text)
 {
-	struct probe_window w;
+	struct window w;
 
 	return parse(text, &w);
 }
 
 bool
-probe_in_window(const char *text, const struct timezone_info *tz,
+maintenance_now(const char *text, const struct timezone_info *tz,
     int64_t now_ns)
 {
-	struct probe_window w;
+	struct window w;
 	int64_t minutes;
 	int day, at;
 
