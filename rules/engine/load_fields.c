@@ -42,7 +42,8 @@ ids_of(struct loader *l, struct slice name, uint32_t *count)
 {
 	uint32_t found[NAMES_MAX], n = 0, n_names;
 	uint32_t own = field_intern(name);
-	const struct slice *names;
+	bool dotted = memchr(name.ptr, '.', name.len) != NULL;
+	const struct slice *names, *written;
 	uint32_t *ids;
 
 	add_id(found, &n, own);
@@ -52,9 +53,12 @@ ids_of(struct loader *l, struct slice name, uint32_t *count)
 	for (uint32_t i = 0; i < n_names; i++)
 		add_id(found, &n, field_intern(names[i]));
 	names = taxonomy_prefixes(l->taxonomy, &n_names);
-	if (memchr(name.ptr, '.', name.len) == NULL)
-		for (uint32_t i = 0; i < n_names; i++)
+	written = taxonomy_prefixes_written(l->taxonomy);
+	for (uint32_t i = 0; !dotted && i < n_names; i++) {
+		add_prefixed(found, &n, written[i], name);
+		if (!slice_eq(written[i], names[i]))
 			add_prefixed(found, &n, names[i], name);
+	}
 	ids = arena_alloc(l->set->arena, (n + 1) * sizeof(ids[0]));
 	memcpy(ids, found, n * sizeof(ids[0]));
 	*count = n;

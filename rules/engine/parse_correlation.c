@@ -241,7 +241,8 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 	for (uint32_t i = 0; i < c->n_rules; i++)
 		if (!used[i])
 			return parse_fail(p, node->line,
-			    "rule \"%.*s\" is listed but not in the condition",
+			    "rule \"%.*s\" is listed but not in the condition: name "
+			    "it there, or take it out",
 			    SLICE_ARG(c->rule_names[i]));
 	return true;
 }

@@ -121,6 +121,12 @@ taxonomy_placeholders(const struct taxonomy *t)
 }
 
 const struct slice *
+taxonomy_prefixes_written(const struct taxonomy *t)
+{
+	return t->prefixes_written;
+}
+
+const struct slice *
 taxonomy_prefixes(const struct taxonomy *t, uint32_t *n)
 {
 	*n = t->n_prefixes;

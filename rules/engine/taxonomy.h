@@ -61,7 +61,9 @@ const struct slice *taxonomy_names(const struct taxonomy *t, struct slice field,
 /* Values for `expand`, by name; owned by the taxonomy. */
 const struct conf_map *taxonomy_placeholders(const struct taxonomy *t);
 
+/* Folded; and as they are written, parallel. */
 const struct slice *taxonomy_prefixes(const struct taxonomy *t, uint32_t *n);
+const struct slice *taxonomy_prefixes_written(const struct taxonomy *t);
 
 /* False: not derived. */
 bool taxonomy_derived(const struct taxonomy *t, struct slice field,

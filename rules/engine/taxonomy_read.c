@@ -193,6 +193,9 @@ read_prefix(struct taxonomy *t, struct rule_parser *p,
 	(void)key;
 	t->prefixes =
 	    grow(t->arena, t->prefixes, t->n_prefixes, sizeof(t->prefixes[0]));
+	t->prefixes_written = grow(t->arena, t->prefixes_written, t->n_prefixes,
+	    sizeof(t->prefixes_written[0]));
+	t->prefixes_written[t->n_prefixes] = arena_copy(t->arena, value->text);
 	t->prefixes[t->n_prefixes++] = taxonomy_fold(t->arena, value->text);
 	return true;
 }

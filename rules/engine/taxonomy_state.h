@@ -38,7 +38,8 @@ struct taxonomy {
 	uint32_t n_entries;
 	struct field_names *fields;
 	uint32_t n_fields;
-	struct slice *prefixes;
+	struct slice *prefixes;         /* folded */
+	struct slice *prefixes_written; /* parallel */
 	uint32_t n_prefixes;
 	struct derived *derived;
 	uint32_t n_derived;
