@@ -56,7 +56,7 @@ struct event_id {
 };
 
 /* Bound: beyond it event_set_value() refuses, counts and marks. */
-enum { EVENT_FIELDS_MAX = 1024 };
+enum { EVENT_FIELDS_MAX = 1024, EVENT_SEEN_WORDS = 4 };
 
 struct event {
 	struct arena *arena; /* borrowed: the batch's */
@@ -71,7 +71,23 @@ struct event {
 		      * identity: nothing to compare it with, no mark */
 	struct slice foreign;
 	uint32_t size; /* bytes it came in: what budgets count */
+	/* a filter of the ids in `fields`: a bit that is not set says that none
+	 * of its ids is there; see event_saw() */
+	uint64_t seen[EVENT_SEEN_WORDS];
 };
+
+/* Who writes an id into `fields` by himself tells of it. */
+static inline void
+event_saw(struct event *ev, uint32_t id)
+{
+	ev->seen[id / 64 % EVENT_SEEN_WORDS] |= UINT64_C(1) << id % 64;
+}
+
+static inline bool
+event_may_have(const struct event *ev, uint32_t id)
+{
+	return (ev->seen[id / 64 % EVENT_SEEN_WORDS] >> id % 64 & 1) != 0;
+}
 
 /* An empty event whose fields will live in `arena`. */
 void event_begin(struct event *ev, struct arena *arena);
@@ -109,6 +125,7 @@ event_place(struct event *ev, uint32_t id)
 
 	if (ev->n == ev->cap || id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX)
 		return event_place_slow(ev, id);
+	event_saw(ev, id);
 	f = &ev->fields[ev->n++];
 	f->id = id;
 	f->value.kind = VALUE_NULL;

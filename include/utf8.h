@@ -8,6 +8,7 @@
 
 /* Fast path for ASCII. */
 bool utf8_valid(struct slice s);
+bool utf8_is_ascii(struct slice s);
 
 /* `s` itself if it is valid, else a copy with U+FFFD for each bad sequence. */
 struct slice utf8_repair(struct arena *arena, struct slice s);

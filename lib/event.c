@@ -14,6 +14,8 @@ event_begin(struct event *ev, struct arena *arena)
 static struct field *
 find(const struct event *ev, uint32_t id)
 {
+	if (!event_may_have(ev, id))
+		return NULL;
 	for (uint32_t i = 0; i < ev->n; i++)
 		if (ev->fields[i].id == id)
 			return &ev->fields[i];
@@ -50,17 +52,6 @@ grow(struct event *ev)
 	ev->cap = cap;
 }
 
-void
-event_set_value(struct event *ev, uint32_t id, struct value value)
-{
-	struct field *f = find(ev, id);
-
-	if (f != NULL)
-		f->value = value;
-	else
-		event_append(ev, id, value);
-}
-
 struct value *
 event_place_slow(struct event *ev, uint32_t id)
 {
@@ -82,22 +73,66 @@ event_append(struct event *ev, uint32_t id, struct value value)
 		*place = value;
 }
 
+/*
+ * The place of what is set or replaced, or NULL.  Values are written into it
+ * member by member: what is put together and then copied waits in between.
+ */
+static struct value *
+place_of(struct event *ev, uint32_t id)
+{
+	struct field *f = find(ev, id);
+
+	return f != NULL ? &f->value : event_place(ev, id);
+}
+
+void
+event_set_value(struct event *ev, uint32_t id, struct value value)
+{
+	struct value *place = place_of(ev, id);
+
+	if (place != NULL)
+		*place = value;
+}
+
 void
 event_set_string(struct event *ev, uint32_t id, struct slice s)
 {
-	event_set_value(ev, id, (struct value){ .kind = VALUE_STRING, .s = s });
+	struct value *place = place_of(ev, id);
+
+	if (place == NULL)
+		return;
+	place->kind = VALUE_STRING;
+	place->n = 0;
+	place->s.ptr = s.ptr;
+	place->s.len = s.len;
 }
 
 void
 event_set_int(struct event *ev, uint32_t id, int64_t i)
 {
-	event_set_value(ev, id, (struct value){ .kind = VALUE_INT, .i = i });
+	struct value *place = place_of(ev, id);
+
+	if (place == NULL)
+		return;
+	place->kind = VALUE_INT;
+	place->n = 0;
+	place->i = i;
 }
 
 void
 event_set_bool(struct event *ev, uint32_t id, bool b)
 {
 	event_set_value(ev, id, (struct value){ .kind = VALUE_BOOL, .b = b });
+}
+
+static void
+set_list(struct value *place, const struct value *items, uint32_t n)
+{
+	if (place == NULL)
+		return;
+	place->kind = VALUE_LIST;
+	place->n = n;
+	place->list = items;
 }
 
 static bool
@@ -109,10 +144,18 @@ list_has(const struct value *items, uint32_t n, struct slice s)
 	return false;
 }
 
+static void
+set_item(struct value *item, struct slice s)
+{
+	item->kind = VALUE_STRING;
+	item->n = 0;
+	item->s.ptr = s.ptr;
+	item->s.len = s.len;
+}
+
 void
 event_add_string(struct event *ev, uint32_t id, struct slice s)
 {
-	struct value one = { .kind = VALUE_STRING, .s = s };
 	struct field *f = find(ev, id);
 	const struct value *old;
 	struct value *items;
@@ -120,15 +163,12 @@ event_add_string(struct event *ev, uint32_t id, struct slice s)
 
 	if (f == NULL) {
 		items = arena_alloc(ev->arena, sizeof(items[0]));
-		items[0] = one;
-		event_set_value(ev, id,
-		    (struct value){ .kind = VALUE_LIST,
-			.n = 1,
-			.list = items });
+		set_item(items, s);
+		set_list(event_place(ev, id), items, 1);
 		return;
 	}
 	if (f->value.kind == VALUE_JSON || f->value.kind == VALUE_NULL) {
-		f->value = one;
+		set_item(&f->value, s);
 		return;
 	}
 	old = f->value.kind == VALUE_LIST ? f->value.list : &f->value;
@@ -137,9 +177,8 @@ event_add_string(struct event *ev, uint32_t id, struct slice s)
 		return;
 	items = arena_alloc(ev->arena, (n + 1) * sizeof(items[0]));
 	memcpy(items, old, n * sizeof(items[0]));
-	items[n] = one;
-	f->value =
-	    (struct value){ .kind = VALUE_LIST, .n = n + 1, .list = items };
+	set_item(&items[n], s);
+	set_list(&f->value, items, n + 1);
 }
 
 void

@@ -77,7 +77,8 @@ place(struct reading *r, uint32_t id)
 	uint16_t *slot = NULL;
 
 	if (ev->n < LINEAR_FIELDS) {
-		for (uint32_t i = 0; i < ev->n; i++)
+		for (uint32_t i = event_may_have(ev, id) ? 0 : ev->n; i < ev->n;
+		     i++)
 			if (ev->fields[i].id == id)
 				return &ev->fields[i].value;
 	} else {

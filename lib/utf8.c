@@ -105,6 +105,12 @@ utf8_valid(struct slice s)
 	return s.len == 0 || valid_end(s.ptr, s.ptr + s.len) == s.ptr + s.len;
 }
 
+bool
+utf8_is_ascii(struct slice s)
+{
+	return s.len == 0 || ascii_end(s.ptr, s.ptr + s.len) == s.ptr + s.len;
+}
+
 struct slice
 utf8_repair(struct arena *arena, struct slice s)
 {

@@ -27,18 +27,15 @@ struct building {
 };
 
 static void
-set(struct building *b, const char *name, struct slice value)
+set(struct building *b, uint32_t id, struct slice value)
 {
-	uint32_t id = field_intern((struct slice){ name, strlen(name) });
-
 	if (value.len > 0 && event_get(b->ev, id) == NULL)
 		event_set_string(b->ev, id, value);
 }
 
 static void
-set_number(struct building *b, const char *name, struct slice value)
+set_number(struct building *b, uint32_t id, struct slice value)
 {
-	uint32_t id = field_intern((struct slice){ name, strlen(name) });
 	int64_t v = 0;
 
 	if (value.len == 0 || value.len > 18 || event_get(b->ev, id) != NULL)
@@ -54,38 +51,29 @@ set_number(struct building *b, const char *name, struct slice value)
 }
 
 static void
-set_below(struct building *b, const char *parent, struct slice key,
+set_below(struct building *b, uint32_t parent, struct slice key,
     struct slice value)
 {
-	char name[2 * KEY_MAX];
-	size_t n = strlen(parent);
-
-	if (key.len == 0 || key.len > KEY_MAX || n > KEY_MAX - 2)
-		return;
-	memcpy(name, parent, n);
-	name[n++] = '.';
-	memcpy(name + n, key.ptr, key.len);
-	name[n + key.len] = '\0';
-	set(b, name, value);
+	if (key.len > 0 && key.len <= KEY_MAX)
+		set(b, field_child(parent, key), value);
 }
 
 /* ---- single fields ---------------------------------------------------------- */
 
 /* user:role:domain:level[:category]; "unconfined" alone is AppArmor's. */
 static void
-set_context(struct building *b, const char *parent, struct slice v)
+set_context(struct building *b, uint32_t parent, struct slice v)
 {
-	static const char *const parts[] = { "user", "role", "domain", "level",
-		"category" };
+	static const struct slice parts[] = { SLICE_INIT("user"),
+		SLICE_INIT("role"), SLICE_INIT("domain"), SLICE_INIT("level"),
+		SLICE_INIT("category") };
 
 	for (size_t i = 0; i < 5 && v.len > 0; i++) {
 		const char *colon = memchr(v.ptr, ':', v.len);
 		size_t len =
 		    colon == NULL || i == 4 ? v.len : (size_t)(colon - v.ptr);
 
-		set_below(b, parent,
-		    (struct slice){ parts[i], strlen(parts[i]) },
-		    (struct slice){ v.ptr, len });
+		set_below(b, parent, parts[i], (struct slice){ v.ptr, len });
 		if (len < v.len)
 			len++;
 		v.ptr += len;
@@ -109,8 +97,7 @@ set_tags(struct building *b, struct slice v)
 		if (tag.len == 0)
 			continue;
 		event_add_string(b->ev, FIELD_TAGS, tag);
-		event_add_string(b->ev, field_intern(SLICE("auditd.data.key")),
-		    tag);
+		event_add_string(b->ev, FIELD_AUDITD_DATA_KEY, tag);
 	}
 }
 
@@ -124,14 +111,14 @@ set_result(struct building *b, struct slice v)
 
 	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++) {
 		if (slice_eq(v, good[i])) {
-			set(b, "auditd.result", SLICE("success"));
-			set(b, "event.outcome", SLICE("success"));
+			set(b, FIELD_AUDITD_RESULT, SLICE("success"));
+			set(b, FIELD_EVENT_OUTCOME, SLICE("success"));
 		}
 	}
 	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
 		if (slice_eq(v, bad[i])) {
-			set(b, "auditd.result", SLICE("fail"));
-			set(b, "event.outcome", SLICE("failure"));
+			set(b, FIELD_AUDITD_RESULT, SLICE("fail"));
+			set(b, FIELD_EVENT_OUTCOME, SLICE("failure"));
 		}
 	}
 }
@@ -139,7 +126,7 @@ set_result(struct building *b, struct slice v)
 static void
 set_success(struct building *b, struct slice v)
 {
-	set(b, "auditd.data.success", v);
+	set(b, FIELD_AUDITD_DATA_SUCCESS, v);
 	set_result(b, v);
 }
 
@@ -149,10 +136,10 @@ set_address(struct building *b, struct slice v)
 {
 	struct slice ip = address_read(v);
 
-	set(b, "source.address", v);
+	set(b, FIELD_SOURCE_ADDRESS, v);
 	if (ip.len > 0) {
-		set(b, "source.ip", ip);
-		set(b, "network.direction", SLICE("ingress"));
+		set(b, FIELD_SOURCE_IP, ip);
+		set(b, FIELD_NETWORK_DIRECTION, SLICE("ingress"));
 		event_add_string(b->ev, FIELD_RELATED_IP, ip);
 	}
 }
@@ -160,9 +147,9 @@ set_address(struct building *b, struct slice v)
 static void
 set_hostname(struct building *b, struct slice v)
 {
-	set(b, "auditd.data.hostname", v);
+	set(b, FIELD_AUDITD_DATA_HOSTNAME, v);
 	if (address_read(v).len == 0 && address_is_name(v))
-		set(b, "source.domain", v);
+		set(b, FIELD_SOURCE_DOMAIN, v);
 	else
 		set_address(b, v);
 }
@@ -173,12 +160,12 @@ set_account(struct building *b, struct slice v)
 {
 	const char *category = b->action == NULL ? "" : b->action->category;
 
-	set(b, "auditd.data.acct", v);
+	set(b, FIELD_AUDITD_DATA_ACCT, v);
 	if (strcmp(category, "iam") == 0) {
-		set(b, "user.target.name", v);
+		set(b, FIELD_USER_TARGET_NAME, v);
 	} else {
-		set(b, "user.name", v);
-		set(b, "user.effective.name", v);
+		set(b, FIELD_USER_NAME, v);
+		set(b, FIELD_USER_EFFECTIVE_NAME, v);
 	}
 	event_add_string(b->ev, FIELD_RELATED_USER, v);
 }
@@ -191,25 +178,25 @@ set_socket(struct building *b, struct slice hex)
 	    b->action == NULL ? AUDIT_NOWHERE : b->action->direction;
 
 	audit_address(b->arena, hex, &a);
-	set(b, "auditd.data.socket_family", a.family);
-	set(b, "auditd.data.socket_addr", a.ip);
-	set(b, "auditd.data.socket_port", a.port);
-	set(b, "auditd.data.socket_path", a.path);
+	set(b, FIELD_AUDITD_DATA_SOCKET_FAMILY, a.family);
+	set(b, FIELD_AUDITD_DATA_SOCKET_ADDR, a.ip);
+	set(b, FIELD_AUDITD_DATA_SOCKET_PORT, a.port);
+	set(b, FIELD_AUDITD_DATA_SOCKET_PATH, a.path);
 	if (a.ip.len == 0 && a.path.len == 0)
-		set(b, "auditd.data.socket_saddr", hex);
+		set(b, FIELD_AUDITD_DATA_SOCKET_SADDR, hex);
 	if (a.ip.len == 0 || where == AUDIT_NOWHERE)
 		return;
 	event_add_string(b->ev, FIELD_RELATED_IP, a.ip);
 	if (where == AUDIT_INGRESS) {
-		set(b, "source.address", a.ip);
-		set(b, "source.ip", a.ip);
-		set_number(b, "source.port", a.port);
-		set(b, "network.direction", SLICE("ingress"));
+		set(b, FIELD_SOURCE_ADDRESS, a.ip);
+		set(b, FIELD_SOURCE_IP, a.ip);
+		set_number(b, FIELD_SOURCE_PORT, a.port);
+		set(b, FIELD_NETWORK_DIRECTION, SLICE("ingress"));
 	} else {
-		set(b, "destination.address", a.ip);
-		set(b, "destination.ip", a.ip);
-		set_number(b, "destination.port", a.port);
-		set(b, "network.direction", SLICE("egress"));
+		set(b, FIELD_DESTINATION_ADDRESS, a.ip);
+		set(b, FIELD_DESTINATION_IP, a.ip);
+		set_number(b, FIELD_DESTINATION_PORT, a.port);
+		set(b, FIELD_NETWORK_DIRECTION, SLICE("egress"));
 	}
 }
 
@@ -217,60 +204,42 @@ set_socket(struct building *b, struct slice hex)
 static void
 set_command(struct building *b, struct slice v)
 {
-	set(b, "auditd.data.cmd", v);
-	set(b, "process.command_line", v);
+	set(b, FIELD_AUDITD_DATA_CMD, v);
+	set(b, FIELD_PROCESS_COMMAND_LINE, v);
 }
 
 static void
 set_subject(struct building *b, struct slice v)
 {
-	set_context(b, "user.selinux", v);
+	set_context(b, FIELD_USER_SELINUX, v);
 }
 
-static const struct {
-	const char *key;
-	const char *field; /* or */
-	void (*set)(struct building *b, struct slice v);
-	bool number;
-} known[] = {
-	{ .key = "pid", .field = "process.pid", .number = true },
-	{ .key = "ppid", .field = "process.parent.pid", .number = true },
-	{ .key = "comm", .field = "process.name" },
-	{ .key = "exe", .field = "process.executable" },
-	{ .key = "cwd", .field = "process.working_directory" },
-	{ .key = "proctitle", .field = "process.title" },
-	{ .key = "auid", .field = "user.audit.id" },
-	{ .key = "uid", .field = "user.id" },
-	{ .key = "gid", .field = "user.group.id" },
-	{ .key = "euid", .field = "user.effective.id" },
-	{ .key = "egid", .field = "user.effective.group.id" },
-	{ .key = "suid", .field = "user.saved.id" },
-	{ .key = "sgid", .field = "user.saved.group.id" },
-	{ .key = "fsuid", .field = "user.filesystem.id" },
-	{ .key = "fsgid", .field = "user.filesystem.group.id" },
-	{ .key = "ses", .field = "auditd.session" },
-	{ .key = "subj", .set = set_subject },
-	{ .key = "key", .set = set_tags },
-	{ .key = "res", .set = set_result },
-	{ .key = "result", .set = set_result },
-	{ .key = "success", .set = set_success },
-	{ .key = "addr", .set = set_address },
-	{ .key = "hostname", .set = set_hostname },
-	{ .key = "acct", .set = set_account },
-	{ .key = "saddr", .set = set_socket },
-	{ .key = "cmd", .set = set_command },
+typedef void set_saying(struct building *b, struct slice v);
+
+static set_saying *const sayings[AUDIT_SAYINGS] = {
+	[AUDIT_SAYS_SUBJECT] = set_subject,
+	[AUDIT_SAYS_TAGS] = set_tags,
+	[AUDIT_SAYS_RESULT] = set_result,
+	[AUDIT_SAYS_SUCCESS] = set_success,
+	[AUDIT_SAYS_ADDRESS] = set_address,
+	[AUDIT_SAYS_HOSTNAME] = set_hostname,
+	[AUDIT_SAYS_ACCOUNT] = set_account,
+	[AUDIT_SAYS_SOCKET] = set_socket,
+	[AUDIT_SAYS_COMMAND] = set_command,
 };
-enum { N_KNOWN = sizeof(known) / sizeof(known[0]) };
 
 /* What auditd itself made of numbers (log_format = ENRICHED). */
-static const char *const enriched[][2] = {
-	{ "AUID", "user.audit.name" },
-	{ "UID", "user.name" },
-	{ "EUID", "user.effective.name" },
-	{ "FSUID", "user.filesystem.name" },
-	{ "SUID", "user.saved.name" },
-	{ "GID", "user.group.name" },
-	{ "EGID", "user.effective.group.name" },
+static const struct {
+	struct slice key;
+	uint32_t field;
+} enriched[] = {
+	{ SLICE_INIT("AUID"), FIELD_USER_AUDIT_NAME },
+	{ SLICE_INIT("UID"), FIELD_USER_NAME },
+	{ SLICE_INIT("EUID"), FIELD_USER_EFFECTIVE_NAME },
+	{ SLICE_INIT("FSUID"), FIELD_USER_FILESYSTEM_NAME },
+	{ SLICE_INIT("SUID"), FIELD_USER_SAVED_NAME },
+	{ SLICE_INIT("GID"), FIELD_USER_GROUP_NAME },
+	{ SLICE_INIT("EGID"), FIELD_USER_EFFECTIVE_GROUP_NAME },
 };
 
 static void
@@ -280,10 +249,8 @@ set_enriched(struct building *b, const struct audit_field *f)
 	    slice_eq(f->value, SLICE("?")))
 		return;
 	for (size_t i = 0; i < sizeof(enriched) / sizeof(enriched[0]); i++) {
-		if (slice_eq(f->key,
-			(struct slice){ enriched[i][0],
-			    strlen(enriched[i][0]) }))
-			set(b, enriched[i][1], f->value);
+		if (slice_eq(f->key, enriched[i].key))
+			set(b, enriched[i].field, f->value);
 	}
 }
 
@@ -291,28 +258,24 @@ static void
 set_field(struct building *b, const struct audit_record *r,
     const struct audit_field *f)
 {
+	enum audit_saying saying = f->known->saying;
 	struct slice v;
-	size_t i = 0;
 
 	if (f->enriched) {
 		set_enriched(b, f);
 		return;
 	}
 	v = audit_value(b->arena, r, f);
-	if (v.len == 0 || (b->has_paths && slice_eq(f->key, SLICE("items"))))
+	if (v.len == 0 || (b->has_paths && saying == AUDIT_SAYS_ITEMS))
 		return;
-	while (i < N_KNOWN &&
-	    !slice_eq(f->key,
-		(struct slice){ known[i].key, strlen(known[i].key) }))
-		i++;
-	if (i == N_KNOWN)
-		set_below(b, "auditd.data", f->key, v);
-	else if (known[i].set != NULL)
-		known[i].set(b, v);
-	else if (known[i].number)
-		set_number(b, known[i].field, v);
+	if (sayings[saying] != NULL)
+		sayings[saying](b, v);
+	else if (saying == AUDIT_SAYS_NUMBER)
+		set_number(b, f->known->field, v);
+	else if (saying == AUDIT_SAYS_TEXT)
+		set(b, f->known->field, v);
 	else
-		set(b, known[i].field, v);
+		set_below(b, FIELD_AUDITD_DATA, f->key, v);
 }
 
 /* ---- EXECVE ----------------------------------------------------------------- */
@@ -373,7 +336,7 @@ static void
 set_arguments(struct building *b, const struct audit_record *r)
 {
 	struct value *args = arena_alloc(b->arena, (r->n + 1) * sizeof(*args));
-	const struct audit_field *argc = audit_find(r, "argc");
+	const struct audit_field *argc = audit_find(r, SLICE("argc"));
 	uint32_t n = 0;
 
 	for (size_t i = 0; i < r->n; i++) {
@@ -394,13 +357,13 @@ set_arguments(struct building *b, const struct audit_record *r)
 			    joined(b->arena, args[number].s, v, false);
 	}
 	if (argc != NULL)
-		set(b, "auditd.data.argc", argc->value);
+		set(b, FIELD_AUDITD_DATA_ARGC, argc->value);
 	if (n == 0)
 		return;
-	event_set_value(b->ev, field_intern(SLICE("process.args")),
+	event_set_value(b->ev, FIELD_PROCESS_ARGS,
 	    (struct value){ .kind = VALUE_LIST, .n = n, .list = args });
-	event_set_int(b->ev, field_intern(SLICE("process.args_count")), n);
-	set(b, "process.command_line", command_line(b->arena, args, n));
+	event_set_int(b->ev, FIELD_PROCESS_ARGS_COUNT, n);
+	set(b, FIELD_PROCESS_COMMAND_LINE, command_line(b->arena, args, n));
 	/* the kernel's a0 to a3 are a system call's, where there is one */
 	for (uint32_t i = 0; i < n && i < EXECVE_FIELDS; i++) {
 		char key[4] = { 'a', (char)('0' + i % 10), '\0' };
@@ -410,21 +373,15 @@ set_arguments(struct building *b, const struct audit_record *r)
 			key[2] = (char)('0' + i - 10);
 			key[3] = '\0';
 		}
-		set_below(b, "auditd.execve",
+		set_below(b, FIELD_AUDITD_EXECVE,
 		    (struct slice){ key, i >= 10 ? 3 : 2 }, args[i].s);
 		if (!b->has_syscall)
-			set_below(b, "auditd.data",
+			set_below(b, FIELD_AUDITD_DATA,
 			    (struct slice){ key, i >= 10 ? 3 : 2 }, args[i].s);
 	}
 }
 
 /* ---- PATH ------------------------------------------------------------------- */
-
-static bool
-is_path(const struct audit_record *r)
-{
-	return slice_eq(r->type, SLICE("PATH"));
-}
 
 static void
 write_context(struct json_writer *w, struct slice v)
@@ -472,7 +429,7 @@ set_paths(struct building *b)
 {
 	struct json_writer w;
 	struct buf text;
-	uint32_t names = field_intern(SLICE("auditd.data.name"));
+	uint32_t names = FIELD_AUDITD_DATA_NAME;
 
 	buf_init(&text, PATHS_JSON_MAX);
 	json_begin(&w, &text);
@@ -480,17 +437,17 @@ set_paths(struct building *b)
 	for (size_t i = 0; i < b->n; i++) {
 		const struct audit_field *name;
 
-		if (!is_path(&b->records[i]))
+		if (!b->records[i].is_path)
 			continue;
 		write_path(b, &w, &b->records[i]);
-		name = audit_find(&b->records[i], "name");
+		name = audit_find(&b->records[i], SLICE("name"));
 		if (name != NULL)
 			event_add_string(b->ev, names,
 			    audit_value(b->arena, &b->records[i], name));
 	}
 	json_close(&w, ']');
 	if (!text.overflowed)
-		event_set_value(b->ev, field_intern(SLICE("auditd.paths")),
+		event_set_value(b->ev, FIELD_AUDITD_PATHS,
 		    (struct value){ .kind = VALUE_JSON,
 			.s = arena_copy(b->arena, buf_slice(&text)) });
 	buf_fini(&text);
@@ -514,9 +471,9 @@ object_path(const struct building *b)
 		const struct audit_record *r = &b->records[i];
 		const struct audit_field *kind;
 
-		if (!is_path(r))
+		if (!r->is_path)
 			continue;
-		kind = audit_find(r, "nametype");
+		kind = audit_find(r, SLICE("nametype"));
 		if (found == NULL || n == wanted ||
 		    (n < wanted && kind != NULL))
 			found = r;
@@ -528,31 +485,50 @@ object_path(const struct building *b)
 static void
 set_file(struct building *b)
 {
-	static const char *const names[][2] = { { "name", "file.path" },
-		{ "rdev", "file.device" }, { "inode", "file.inode" },
-		{ "mode", "file.mode" }, { "ouid", "file.uid" },
-		{ "ogid", "file.gid" }, { "obj", "file.selinux" } };
+	static const struct {
+		struct slice key;
+		uint32_t field;
+	} names[] = { { SLICE_INIT("name"), FIELD_FILE_PATH },
+		{ SLICE_INIT("rdev"), FIELD_FILE_DEVICE },
+		{ SLICE_INIT("inode"), FIELD_FILE_INODE },
+		{ SLICE_INIT("mode"), FIELD_FILE_MODE },
+		{ SLICE_INIT("ouid"), FIELD_FILE_UID },
+		{ SLICE_INIT("ogid"), FIELD_FILE_GID },
+		{ SLICE_INIT("obj"), FIELD_FILE_SELINUX } };
 	const struct audit_record *r = object_path(b);
 
 	if (r == NULL)
 		return;
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++) {
-		const struct audit_field *f = audit_find(r, names[i][0]);
+		const struct audit_field *f = audit_find(r, names[i].key);
 		struct slice v;
 
 		if (f == NULL)
 			continue;
 		v = audit_value(b->arena, r, f);
-		if (strcmp(names[i][0], "mode") == 0)
+		if (names[i].field == FIELD_FILE_MODE)
 			v = file_mode(v);
-		if (strcmp(names[i][0], "obj") == 0)
-			set_context(b, names[i][1], v);
+		if (names[i].field == FIELD_FILE_SELINUX)
+			set_context(b, FIELD_FILE_SELINUX, v);
 		else
-			set(b, names[i][1], v);
+			set(b, names[i].field, v);
 	}
 }
 
 /* ---- the event -------------------------------------------------------------- */
+
+static size_t
+count_lines(struct slice text)
+{
+	size_t n = 1;
+
+	for (const char *p = text.ptr, *end = p + text.len;
+	     n < AUDIT_RECORDS_MAX &&
+	     (p = memchr(p, '\n', (size_t)(end - p))) != NULL;
+	     p++)
+		n++;
+	return n;
+}
 
 static void
 read_records(struct building *b, struct slice text)
@@ -572,16 +548,15 @@ read_records(struct building *b, struct slice text)
 		if (first) {
 			b->type = head.type;
 			b->ev->time_ns = head.time_ns;
-			event_set_int(b->ev,
-			    field_intern(SLICE("auditd.sequence")),
+			event_set_int(b->ev, FIELD_AUDITD_SEQUENCE,
 			    (int64_t)head.serial);
-			set(b, "host.hostname", head.node);
+			set(b, FIELD_HOST_HOSTNAME, head.node);
 		}
 		first = false;
 		if (slice_eq(head.type, SLICE("EOE")))
 			continue;
 		audit_fields(b->arena, head.type, head.rest, &b->records[b->n]);
-		b->has_paths = b->has_paths || is_path(&b->records[b->n]);
+		b->has_paths = b->has_paths || b->records[b->n].is_path;
 		b->has_syscall =
 		    b->has_syscall || slice_eq(head.type, SLICE("SYSCALL"));
 		b->n++;
@@ -606,7 +581,7 @@ choose_action(struct building *b)
 		b->action = audit_action_of_type(b->records[i].type);
 	for (size_t i = 0; i < b->n && b->action == NULL; i++) {
 		const struct audit_record *r = &b->records[i];
-		const struct audit_field *f = audit_find(r, "syscall");
+		const struct audit_field *f = audit_find(r, SLICE("syscall"));
 
 		if (f != NULL && slice_eq(r->type, SLICE("SYSCALL")))
 			b->action = audit_action_of_syscall(
@@ -645,13 +620,11 @@ set_action(struct building *b)
 {
 	const struct audit_action *a = b->action;
 	struct slice type = lower(b->arena, b->type);
-	bool apparmor =
-	    event_get(b->ev, field_find(SLICE("auditd.data.apparmor"))) != NULL;
+	bool apparmor = event_get(b->ev, FIELD_AUDITD_DATA_APPARMOR) != NULL;
 
-	set(b, "auditd.message_type", type);
+	set(b, FIELD_AUDITD_MESSAGE_TYPE, type);
 	for (size_t i = 0; i < b->n; i++)
-		event_add_string(b->ev,
-		    field_intern(SLICE("auditd.record_types")),
+		event_add_string(b->ev, FIELD_AUDITD_RECORD_TYPES,
 		    lower(b->arena, b->records[i].type));
 	event_set_string(b->ev, FIELD_EVENT_KIND,
 	    type.len > 5 && memcmp(type.ptr, "anom_", 5) == 0 ? SLICE("alert")
@@ -661,7 +634,7 @@ set_action(struct building *b)
 		add_words(b, FIELD_EVENT_CATEGORY, "process");
 		add_words(b, FIELD_EVENT_TYPE, "info");
 	} else {
-		set(b, "event.action",
+		set(b, FIELD_EVENT_ACTION,
 		    apparmor ? SLICE("violated-apparmor-policy")
 			     : (struct slice){ a->action, strlen(a->action) });
 		add_words(b, FIELD_EVENT_CATEGORY, a->category);
@@ -677,7 +650,7 @@ audit_event(struct event *ev, struct slice text)
 	struct building b = { .ev = ev, .arena = ev->arena };
 
 	b.records =
-	    arena_alloc(b.arena, AUDIT_RECORDS_MAX * sizeof(b.records[0]));
+	    arena_alloc(b.arena, count_lines(text) * sizeof(b.records[0]));
 	read_records(&b, text);
 	choose_action(&b);
 	event_set_string(ev, FIELD_EVENT_DATASET, SLICE("auditd.log"));
@@ -685,11 +658,11 @@ audit_event(struct event *ev, struct slice text)
 	for (size_t i = 0; i < b.n; i++) {
 		const struct audit_record *r = &b.records[i];
 
-		if (slice_eq(r->type, SLICE("EXECVE"))) {
+		if (r->is_execve) {
 			set_arguments(&b, r);
 			continue;
 		}
-		for (size_t k = 0; k < r->n && !is_path(r); k++)
+		for (size_t k = 0; k < r->n && !r->is_path; k++)
 			set_field(&b, r, &r->fields[k]);
 	}
 	if (b.has_paths) {

@@ -25,7 +25,47 @@ enum {
 	AUDIT_RECORDS_MAX = 256
 };
 
+/* How a value is written, see audit_value(). */
+enum audit_reading {
+	AUDIT_READ_PLAIN,
+	AUDIT_READ_UNTRUSTED, /* in hex where it is not plain */
+	AUDIT_READ_ARCH,
+	AUDIT_READ_SYSCALL,
+	AUDIT_READ_EXIT,
+	AUDIT_READ_SIGNAL, /* of SECCOMP records */
+	AUDIT_READ_UNSET   /* an id that -1 means nobody by */
+};
+
+/* What a value says to the event. */
+enum audit_saying {
+	AUDIT_SAYS_DATA, /* a field below auditd.data */
+	AUDIT_SAYS_TEXT, /* a field of its own */
+	AUDIT_SAYS_NUMBER,
+	AUDIT_SAYS_SUBJECT,
+	AUDIT_SAYS_TAGS,
+	AUDIT_SAYS_RESULT,
+	AUDIT_SAYS_SUCCESS,
+	AUDIT_SAYS_ADDRESS,
+	AUDIT_SAYS_HOSTNAME,
+	AUDIT_SAYS_ACCOUNT,
+	AUDIT_SAYS_SOCKET,
+	AUDIT_SAYS_COMMAND,
+	AUDIT_SAYS_ITEMS, /* how many PATHs: nothing where they are there */
+	AUDIT_SAYINGS
+};
+
+struct audit_key {
+	struct slice name;
+	enum audit_reading reading;
+	enum audit_saying saying;
+	uint32_t field; /* TEXT, NUMBER */
+};
+
+/* What is known of a key: never NULL. */
+const struct audit_key *audit_key(struct slice name);
+
 struct audit_field {
+	const struct audit_key *known;
 	struct slice key;
 	struct slice value;
 	bool quoted;   /* in the record: is no hex */
@@ -36,6 +76,7 @@ struct audit_record {
 	struct slice type; /* SYSCALL, … */
 	struct audit_field *fields;
 	size_t n;
+	bool is_path, is_execve;
 };
 
 /* The fields of what stands behind a record's header.  In the arena. */
@@ -43,7 +84,7 @@ void audit_fields(struct arena *arena, struct slice type, struct slice text,
     struct audit_record *out);
 /* NULL: it has none. */
 const struct audit_field *audit_find(const struct audit_record *r,
-    const char *key);
+    struct slice key);
 
 /*
  * A value as people write it: hex decoded where the kernel encodes so, numbers

@@ -18,12 +18,15 @@ struct scan {
 	bool enriched;
 };
 
+/* A-Z a-z 0-9 _ - [ ] */
 static bool
 is_key_byte(char c)
 {
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') ||
-	    (c >= '0' && c <= '9') || c == '_' || c == '-' || c == '[' ||
-	    c == ']';
+	static const uint64_t set[4] = { UINT64_C(0x03ff200000000000),
+		UINT64_C(0x07fffffeaffffffe) };
+	unsigned char u = (unsigned char)c;
+
+	return (set[u / 64] >> u % 64 & 1) != 0;
 }
 
 static void
@@ -31,7 +34,8 @@ add(struct scan *s, struct slice key, struct slice value, bool quoted)
 {
 	if (s->out->n < AUDIT_FIELDS_MAX)
 		s->out->fields[s->out->n++] =
-		    (struct audit_field){ key, value, quoted, s->enriched };
+		    (struct audit_field){ audit_key(key), key, value, quoted,
+			    s->enriched };
 }
 
 /* The next key, its '=' passed by; false: no more. */
@@ -180,6 +184,7 @@ name_old_and_new(struct arena *arena, struct slice text, struct audit_record *r)
 		memcpy(longer, key.ptr - 4, key.len + 4);
 		longer[3] = '_';
 		r->fields[i].key = (struct slice){ longer, key.len + 4 };
+		r->fields[i].known = audit_key(r->fields[i].key);
 	}
 }
 
@@ -194,7 +199,9 @@ audit_fields(struct arena *arena, struct slice type, struct slice text,
 
 	for (size_t i = 0; i < text.len && most < AUDIT_FIELDS_MAX; i++)
 		most += text.ptr[i] == '=';
-	*out = (struct audit_record){ .type = type };
+	*out = (struct audit_record){ .type = type,
+		.is_path = slice_eq(type, SLICE("PATH")),
+		.is_execve = slice_eq(type, SLICE("EXECVE")) };
 	out->fields = arena_alloc(arena, most * sizeof(out->fields[0]));
 	scan_avc(&s);
 	scan_fields(&s, 0);
@@ -203,12 +210,10 @@ audit_fields(struct arena *arena, struct slice type, struct slice text,
 }
 
 const struct audit_field *
-audit_find(const struct audit_record *r, const char *key)
+audit_find(const struct audit_record *r, struct slice key)
 {
-	struct slice name = { key, strlen(key) };
-
 	for (size_t i = 0; i < r->n; i++) {
-		if (!r->fields[i].enriched && slice_eq(r->fields[i].key, name))
+		if (!r->fields[i].enriched && slice_eq(r->fields[i].key, key))
 			return &r->fields[i];
 	}
 	return NULL;

@@ -11,14 +11,6 @@
 
 enum { NUMBER_TEXT = 24 };
 
-/* What the kernel writes as hex where it holds more than plain letters
- * (audit_log_untrustedstring), besides EXECVE's arguments. */
-static const char *const untrusted[] = { "acct", "cmd", "comm", "cwd", "data",
-	"device", "dir", "exe", "file", "grp", "invalid_context", "key", "name",
-	"new-chardev", "new-disk", "new-fs", "new-rng", "ocomm", "old-chardev",
-	"old-disk", "old-fs", "old-rng", "path", "proctitle", "root_dir", "sw",
-	"vm", "watch" };
-
 /* linux/audit.h: AUDIT_ARCH_*, ELF machine and flags. */
 static const struct {
 	unsigned elf;
@@ -113,18 +105,18 @@ text_of_hex(struct arena *arena, struct slice hex)
 	return utf8_repair(arena, s);
 }
 
-static bool
-is_untrusted(const struct audit_record *r, struct slice key)
+/* EXECVE's arguments are a0, a1, a2[0] … */
+static enum audit_reading
+reading_of(const struct audit_record *r, const struct audit_field *f)
 {
-	if (slice_eq(r->type, SLICE("EXECVE")))
-		return key.len > 1 && key.ptr[0] == 'a' &&
-		    memchr(key.ptr, '_', key.len) == NULL;
-	for (size_t i = 0; i < sizeof(untrusted) / sizeof(*untrusted); i++) {
-		if (slice_eq(key,
-			(struct slice){ untrusted[i], strlen(untrusted[i]) }))
-			return true;
-	}
-	return false;
+	enum audit_reading reading = f->known->reading;
+
+	if (!r->is_execve)
+		return reading;
+	if (f->key.len > 1 && f->key.ptr[0] == 'a' &&
+	    memchr(f->key.ptr, '_', f->key.len) == NULL)
+		return AUDIT_READ_UNTRUSTED;
+	return reading == AUDIT_READ_UNTRUSTED ? AUDIT_READ_PLAIN : reading;
 }
 
 /* ---- names ------------------------------------------------------------------ */
@@ -132,7 +124,7 @@ is_untrusted(const struct audit_record *r, struct slice key)
 static size_t
 arch_of(const struct audit_record *r)
 {
-	const struct audit_field *f = audit_find(r, "arch");
+	const struct audit_field *f = audit_find(r, SLICE("arch"));
 	long long elf;
 	size_t i = 0;
 
@@ -208,22 +200,24 @@ audit_value(struct arena *arena, const struct audit_record *r,
 
 	if (says_nothing(v))
 		return (struct slice){ NULL, 0 };
-	if (is_untrusted(r, f->key))
+	switch (reading_of(r, f)) {
+	case AUDIT_READ_UNTRUSTED:
 		return f->quoted ? v : text_of_hex(arena, v);
-	if (slice_eq(f->key, SLICE("arch")))
+	case AUDIT_READ_ARCH:
 		return name_of_arch(arena, r, v);
-	if (slice_eq(f->key, SLICE("syscall")))
+	case AUDIT_READ_SYSCALL:
 		return name_of_syscall(arena, r, v);
-	if (slice_eq(f->key, SLICE("exit")))
+	case AUDIT_READ_EXIT:
 		return name_of_error(arena, v);
-	if (slice_eq(f->key, SLICE("sig")) &&
-	    slice_eq(r->type, SLICE("SECCOMP")))
-		return name_of_signal(arena, v);
-	if ((slice_eq(f->key, SLICE("auid")) ||
-		slice_eq(f->key, SLICE("ses")) ||
-		slice_eq(f->key, SLICE("old-auid"))) &&
-	    is_unset(v))
-		return SLICE("unset");
+	case AUDIT_READ_SIGNAL:
+		return slice_eq(r->type, SLICE("SECCOMP"))
+		    ? name_of_signal(arena, v)
+		    : v;
+	case AUDIT_READ_UNSET:
+		return is_unset(v) ? SLICE("unset") : v;
+	case AUDIT_READ_PLAIN:
+		break;
+	}
 	return v;
 }
 

@@ -12,6 +12,7 @@
 #include "error.h"
 #include "event.h"
 #include "normalize.h"
+#include "pattern_filter.h"
 
 /* Bounds of what a file may hold. */
 enum {
@@ -129,8 +130,13 @@ struct join {
 
 struct pattern {
 	pcre2_code *code;
+	/* the same for texts in ASCII, whose characters are bytes: a tenth of
+	 * the time of a line; NULL where it would be another pattern */
+	pcre2_code *ascii;
 	char prefix[PREFIX_MAX]; /* what every match begins with */
 	uint32_t prefix_len;
+	bool compiled; /* both to machine code */
+	struct pattern_filter filter;
 	uint32_t n_captures;
 	struct capture *captures; /* by group number */
 	uint32_t n_constants;
@@ -197,11 +203,16 @@ struct scratch {
 	pcre2_match_data *match;
 	pcre2_match_context *context;
 	pcre2_jit_stack *stack;
-	uint64_t limits; /* matches that a limit ended */
+	uint64_t limits;    /* matches that a limit ended */
+	struct slice ascii; /* the line, if it is ASCII; else none */
+	unsigned failed; /* patterns that were tried on this line and failed */
+	struct text_pairs pairs; /* of the line, once FAILED_MIN did */
 };
 
 void scratch_init(struct scratch *s);
 void scratch_fini(struct scratch *s);
+/* Another line begins: what was learned of the one before is forgotten. */
+void scratch_line(struct scratch *s, struct slice line);
 
 /*
  * Compiles one file.  RC_INVALID: a mistake in it, err says "line N: …" and

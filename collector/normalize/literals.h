@@ -1,8 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Which of many literals occur in a text, in one pass over it: Aho and Corasick
- * (CACM 18, 1975) as a complete automaton over classes of bytes.  This is what
- * keeps the choice of a format independent of how many formats there are.
+ * Which of many literals occur in a text, in one pass over it: a filter of the
+ * first four bytes of all literals is asked at each place (Rabin and Karp, IBM
+ * J. Res. Dev. 31, 1987; the hash is of a fixed length), and only where it says
+ * yes are literals compared.  Places do not wait for each other, as the states
+ * of an automaton would, and the filter is small enough to stay near.  This is
+ * what keeps the choice of a format independent of how many formats there are.
  */
 #pragma once
 
@@ -20,10 +23,12 @@ struct literal {
 	uint32_t value;    /* what literals_scan() tells */
 };
 
-/* Bound of the automaton: bytes of all literals together. */
+/* Bound: bytes of all literals together. */
 enum { LITERALS_BYTES_MAX = 60000 };
 
-/* Literals of one place are told in the order given; RC_LIMIT: too many. */
+/*
+ * RC_LIMIT: too many.  Literals without a byte are left out.  A text is copied.
+ */
 enum rc literals_new(const struct literal *list, size_t n,
     struct literals **out, struct error *err);
 void literals_free(struct literals *l); /* NULL is fine */
@@ -31,6 +36,10 @@ void literals_free(struct literals *l); /* NULL is fine */
 /* True stops the scan. */
 typedef bool literal_cb(void *ctx, uint32_t value);
 
-/* Tells each occurrence that ends within the first `max` bytes of `text`. */
+/*
+ * Tells each occurrence that ends within the first `max` bytes of `text`: in
+ * the order of their ends, of one end the longest first, of one literal in the
+ * order given.
+ */
 bool literals_scan(const struct literals *l, struct slice text, size_t max,
     literal_cb *cb, void *ctx);

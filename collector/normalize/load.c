@@ -479,8 +479,10 @@ format_load(const char *path, struct format **out, unsigned *line,
 static void
 free_patterns(struct pattern *patterns, uint32_t n)
 {
-	for (uint32_t i = 0; i < n; i++)
+	for (uint32_t i = 0; i < n; i++) {
 		pcre2_code_free(patterns[i].code);
+		pcre2_code_free(patterns[i].ascii);
+	}
 }
 
 void

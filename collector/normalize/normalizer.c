@@ -454,12 +454,16 @@ line_within(struct apply *a, struct slice text)
 static void
 begin_apply(struct job *j, const struct format *f, struct apply *a)
 {
-	*a = (struct apply){ .ev = j->ev,
-		.hints = &j->hints->time,
-		.format = f,
-		.scratch = &j->n->scratch,
-		.line = line_within,
-		.normalizer = j->n };
+	a->ev = j->ev;
+	a->hints = &j->hints->time;
+	a->time_set = false;
+	a->format = f;
+	a->scratch = &j->n->scratch;
+	a->depth = 0;
+	a->line = line_within;
+	a->normalizer = j->n;
+	for (uint32_t i = 0; i < f->n_slots; i++)
+		a->slots[i] = (struct slice){ NULL, 0 };
 }
 
 static void
@@ -629,6 +633,7 @@ normalize(struct normalizer *n, struct event *ev, struct slice line,
 
 	job.header.priority = -1;
 	begin_text(&job, line);
+	scratch_line(&n->scratch, line);
 	n->lines++;
 	known = line.len > 0 && (by_object(&job) || route(&job));
 	known = finish(&job, known);

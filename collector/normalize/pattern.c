@@ -3,6 +3,7 @@
 #include <stdlib.h>
 
 #include "format.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 enum {
@@ -13,6 +14,8 @@ enum {
 	HEAP_LIMIT_KIB = 1024,
 	ERROR_TEXT = 128,
 	SKIP_ROUNDS = 4,
+	/* before it the pairs of a line cost more than they save */
+	FAILED_MIN = 2
 };
 
 static const struct define *
@@ -114,6 +117,9 @@ read_prefix(struct slice text, struct pattern *out)
 	for (size_t i = 0; i < text.len && n < PREFIX_MAX; i++) {
 		char c = text.ptr[i];
 
+		/* a quantifier would be one of several bytes */
+		if ((unsigned char)c >= 0x80)
+			break;
 		if (c == '\\' && i + 1 < text.len &&
 		    !is_alnum(text.ptr[i + 1])) {
 			c = text.ptr[++i];
@@ -129,12 +135,18 @@ read_prefix(struct slice text, struct pattern *out)
 	out->prefix_len = n == PREFIX_MAX ? n - 1 : n;
 }
 
+static bool
+to_machine_code(pcre2_code *code)
+{
+	return code == NULL || pcre2_jit_compile(code, PCRE2_JIT_COMPLETE) == 0;
+}
+
 enum rc
 pattern_compile(struct slice text, const struct define *defines,
     size_t n_defines, struct pattern *out, struct error *err)
 {
 	const uint32_t options = PCRE2_ANCHORED | PCRE2_ENDANCHORED |
-	    PCRE2_DOTALL | PCRE2_DUPNAMES | PCRE2_UTF | PCRE2_NO_AUTO_CAPTURE |
+	    PCRE2_DOTALL | PCRE2_DUPNAMES | PCRE2_NO_AUTO_CAPTURE |
 	    PCRE2_NEVER_BACKSLASH_C;
 	PCRE2_UCHAR reason[ERROR_TEXT];
 	struct buf expanded;
@@ -147,7 +159,7 @@ pattern_compile(struct slice text, const struct define *defines,
 	if (rc != RC_OK)
 		goto out;
 	out->code = pcre2_compile((PCRE2_SPTR)expanded.ptr, expanded.len,
-	    options, &number, &offset, NULL);
+	    options | PCRE2_UTF, &number, &offset, NULL);
 	if (out->code == NULL) {
 		(void)pcre2_get_error_message(number, reason, sizeof(reason));
 		rc = error_set(err, RC_INVALID,
@@ -155,12 +167,28 @@ pattern_compile(struct slice text, const struct define *defines,
 		    (const char *)reason, (size_t)offset);
 		goto out;
 	}
+	/* one that names characters beyond ASCII may not compile: fine */
+	if (utf8_is_ascii(buf_slice(&expanded)))
+		out->ascii = pcre2_compile((PCRE2_SPTR)expanded.ptr,
+		    expanded.len, options, &number, &offset, NULL);
 	/* without JIT (a hardened kernel) the interpreter does it, slower */
-	(void)pcre2_jit_compile(out->code, PCRE2_JIT_COMPLETE);
+	out->compiled =
+	    to_machine_code(out->code) && to_machine_code(out->ascii);
 	read_prefix(buf_slice(&expanded), out);
+	pattern_filter_read(buf_slice(&expanded), &out->filter);
 out:
 	buf_fini(&expanded);
 	return rc;
+}
+
+void
+scratch_line(struct scratch *s, struct slice line)
+{
+	s->ascii = (struct slice){ NULL, 0 };
+	if (utf8_is_ascii(line))
+		s->ascii = line;
+	s->failed = 0;
+	s->pairs.text = (struct slice){ NULL, 0 };
 }
 
 void
@@ -170,6 +198,7 @@ scratch_init(struct scratch *s)
 	s->context = pcre2_match_context_create(NULL);
 	s->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
 	s->limits = 0;
+	scratch_line(s, SLICE(""));
 	if (s->match == NULL || s->context == NULL)
 		abort();
 	(void)pcre2_set_match_limit(s->context, MATCH_LIMIT);
@@ -189,15 +218,26 @@ scratch_fini(struct scratch *s)
 bool
 pattern_fits(const struct pattern *p, struct scratch *s, struct slice text)
 {
+	const pcre2_code *code = p->code;
 	int n;
 
 	if (text.len < p->prefix_len ||
-	    memcmp(text.ptr, p->prefix, p->prefix_len) != 0)
+	    memcmp(text.ptr, p->prefix, p->prefix_len) != 0 ||
+	    !pattern_filter_lead(&p->filter, text))
 		return false;
-	n = pcre2_match(p->code, (PCRE2_SPTR)text.ptr, text.len, 0,
-	    PCRE2_NO_UTF_CHECK, s->match, s->context);
+	if (slice_is_within(text, s->pairs.text) &&
+	    !pattern_filter_pairs(&p->filter, &s->pairs))
+		return false;
+	if (p->ascii != NULL && slice_is_within(text, s->ascii))
+		code = p->ascii;
+	/* pcre2_match() would look at each of its arguments first */
+	n = p->compiled ? pcre2_jit_match(code, (PCRE2_SPTR)text.ptr, text.len,
+			      0, 0, s->match, s->context)
+			: pcre2_match(code, (PCRE2_SPTR)text.ptr, text.len, 0,
+			      PCRE2_NO_UTF_CHECK, s->match, s->context);
 	if (n < 0 && n != PCRE2_ERROR_NOMATCH)
 		s->limits++;
+	s->failed += n <= 0;
 	return n > 0;
 }
 
@@ -213,8 +253,13 @@ format_match(const struct format *f, struct scratch *s, struct slice text,
 	for (unsigned i = f->first[first]; i < f->first[first + 1]; i++) {
 		const struct pattern *p = &f->patterns[f->by_first[i]];
 
-		if ((!p->hinted || hinted) && pattern_fits(p, s, text))
+		if (p->hinted && !hinted)
+			continue;
+		if (pattern_fits(p, s, text))
 			return p;
+		if (s->failed >= FAILED_MIN && text.len <= PAIRS_TEXT_MAX &&
+		    !slice_is_within(text, s->pairs.text))
+			text_pairs_read(&s->pairs, text);
 	}
 	return NULL;
 }

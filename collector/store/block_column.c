@@ -317,11 +317,12 @@ add_column(const struct store_column *c, uint32_t field, const uint32_t *rows,
 		k = place_of(c, k, rows[i]);
 		if (!has_place(c, k, rows[i]))
 			continue;
-		if (count)
+		if (count) {
 			ev->cap++;
-		else
-			ev->fields[ev->n++] =
-			    (struct field){ field, value_at(c, k) };
+			continue;
+		}
+		event_saw(ev, field);
+		ev->fields[ev->n++] = (struct field){ field, value_at(c, k) };
 	}
 }
 

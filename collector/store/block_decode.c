@@ -673,8 +673,10 @@ block_event(struct block_decoder *d, uint32_t index, struct event *ev)
 
 		if (p->kind == COLUMN_FIELD && p->field != FIELD_NONE &&
 		    p->values != NULL && ev->n < n &&
-		    p->values[index].kind != (enum value_kind)BLOCK_ABSENT)
+		    p->values[index].kind != (enum value_kind)BLOCK_ABSENT) {
+			event_saw(ev, p->field);
 			ev->fields[ev->n++] =
 			    (struct field){ p->field, p->values[index] };
+		}
 	}
 }
