@@ -18,15 +18,17 @@ row(const struct event *ev, bool colour)
 static const struct query_spec spec = {
 	.name = "detections",
 	.path = "/v1/detections",
-	.accepts = QUERY_TIME | QUERY_RULE | QUERY_LIMIT,
+	.accepts = QUERY_TIME | QUERY_RULE | QUERY_LIMIT | QUERY_AFTER,
 	.help =
 	    "usage: kuzetctl detections [--since T] [--until T] [--rule ID]\n"
-	    "                           [--limit N] [--json]\n\n"
-	    "Prints the matches of single rules, in the order of arrival.\n\n"
+	    "                           [--limit N] [--after CURSOR] [--json]\n\n"
+	    "Prints the matches of single rules, in the order of arrival; with\n"
+	    "--limit or --after in the order of time.\n\n"
 	    "  --since T   of events not before T (@timestamp)\n"
 	    "  --until T   of events before T\n"
 	    "  --rule ID   only of this rule\n"
 	    "  --limit N   at most N; 0, and without it: all\n"
+	    "  --after CURSOR  goes on where an earlier --limit ended\n"
 	    "  --json      one JSON object a line\n\n"
 	    "T is RFC 3339 (2026-11-22T01:02:03Z), a date, now, or a span back\n"
 	    "from now: 30s 15m 2h 30d 8w.\n",

@@ -18,15 +18,17 @@ row(const struct event *ev, bool colour)
 static const struct query_spec spec = {
 	.name = "incidents",
 	.path = "/v1/incidents",
-	.accepts = QUERY_TIME | QUERY_RULE | QUERY_LIMIT,
+	.accepts = QUERY_TIME | QUERY_RULE | QUERY_LIMIT | QUERY_AFTER,
 	.help =
 	    "usage: kuzetctl incidents [--since T] [--until T] [--rule ID]\n"
-	    "                          [--limit N] [--json]\n\n"
+	    "                          [--limit N] [--after CURSOR] [--json]\n\n"
 	    "Prints incidents, the first seen first.\n\n"
 	    "  --since T   last seen at T or later\n"
 	    "  --until T   first seen before T\n"
 	    "  --rule ID   only of this rule\n"
-	    "  --limit N   at most N; 0, and without it: all\n"
+	    "  --limit N   at most N; 0, and without it: all; says --after what goes\n"
+	    "              on behind them\n"
+	    "  --after CURSOR  goes on where an earlier --limit ended\n"
 	    "  --json      one JSON object a line\n\n"
 	    "T is RFC 3339 (2026-11-22T01:02:03Z), a date, now, or a span back\n"
 	    "from now: 30s 15m 2h 30d 8w.\n",

@@ -18,6 +18,7 @@ enum {
 	OPT_RULE,
 	OPT_WHERE,
 	OPT_LIMIT,
+	OPT_AFTER,
 	OPT_COUNT,
 	OPT_FLAT,
 	OPT_JSON,
@@ -29,6 +30,7 @@ struct query {
 	struct buf target;
 	bool json;
 	bool count;
+	bool page; /* of so many: the answer says where the next begins */
 	bool colour;
 	bool any;
 	struct arena *arena;
@@ -40,6 +42,7 @@ static const struct option all_options[] = {
 	{ "rule", required_argument, NULL, OPT_RULE },
 	{ "where", required_argument, NULL, OPT_WHERE },
 	{ "limit", required_argument, NULL, OPT_LIMIT },
+	{ "after", required_argument, NULL, OPT_AFTER },
 	{ "count", no_argument, NULL, OPT_COUNT },
 	{ "flat", no_argument, NULL, OPT_FLAT },
 	{ "json", no_argument, NULL, OPT_JSON },
@@ -63,6 +66,8 @@ is_accepted(unsigned accepts, int option)
 		return (accepts & QUERY_EVENTS) != 0;
 	case OPT_LIMIT:
 		return (accepts & QUERY_LIMIT) != 0;
+	case OPT_AFTER:
+		return (accepts & QUERY_AFTER) != 0;
 	default:
 		return true;
 	}
@@ -111,6 +116,10 @@ add_option(struct query *q, int option, struct error *err)
 			return error_set(err, RC_INVALID,
 			    "--limit: write a whole number; 0 is all");
 		client_param(&q->target, "limit", slice_of(optarg));
+		q->page = strspn(optarg, "0") != strlen(optarg);
+		return RC_OK;
+	case OPT_AFTER:
+		client_param(&q->target, "after", slice_of(optarg));
 		return RC_OK;
 	case OPT_COUNT:
 		q->count = true;
@@ -192,11 +201,35 @@ table_row(struct query *q, struct slice line)
 	return true;
 }
 
+/* {"next":"..."}: a member that no row has alone. */
+static bool
+is_next(struct slice line)
+{
+	static const struct slice begin = SLICE_INIT("{\"next\":");
+
+	return line.len > begin.len &&
+	    memcmp(line.ptr, begin.ptr, begin.len) == 0;
+}
+
+static void
+tell_next(struct slice line)
+{
+	const char *from = memchr(line.ptr + 1, ':', line.len - 1);
+
+	if (from != NULL && from[1] == '"')
+		(void)fprintf(stderr, "more: --after %.*s\n",
+		    (int)(line.ptr + line.len - from - 4), from + 2);
+}
+
 static bool
 on_line(void *ctx, struct slice line)
 {
 	struct query *q = ctx;
 
+	if (q->page && is_next(line)) {
+		tell_next(line);
+		return true;
+	}
 	if (!q->json)
 		return table_row(q, line) && ferror(stdout) == 0;
 	(void)fwrite(line.ptr, 1, line.len, stdout);
@@ -222,6 +255,9 @@ query_run(const struct query_spec *spec, const struct global_options *global,
 		buf_fini(&q.target);
 		return status;
 	}
+	q.page = q.page && (spec->accepts & QUERY_AFTER) != 0;
+	if (q.page)
+		client_param(&q.target, "next", SLICE("1"));
 	(void)buf_add(&q.target, "", 1);
 	q.arena = arena_new(ARENA_BLOCK);
 	rc = client_get(global, q.target.ptr, on_line, &q, &err);

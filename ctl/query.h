@@ -14,6 +14,7 @@ enum query_accepts {
 	QUERY_RULE = 2,   /* --rule */
 	QUERY_EVENTS = 4, /* --where, --count, --flat */
 	QUERY_LIMIT = 8,  /* --limit */
+	QUERY_AFTER = 16, /* --after: pages */
 };
 
 struct query_spec {

@@ -62,6 +62,10 @@ struct soc_query {
 	struct slice group;         /* canonical JSON, ptr NULL: all */
 	struct slice id, status;    /* ptr NULL: all */
 	int64_t since_ns, until_ns; /* last_seen >= since, first_seen < until */
+	/* only those behind this first_seen and id; id ptr NULL: from the
+	 * first */
+	int64_t after_ns;
+	struct slice after_id;
 	uint64_t limit;
 };
 /* By first_seen, then id.  Any thread: opens its own connection. */

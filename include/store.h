@@ -263,7 +263,8 @@ struct store_detection {
 	struct slice group; /* JSON object */
 };
 typedef bool store_detection_cb(void *ctx, const struct store_detection *d);
-/* `rule`: id, ptr NULL: all; filters are the event's */
+/* `rule`: id, ptr NULL: all; filters are the event's.  The callback may lower
+ * until_ns: what lies behind it is left out from there on. */
 enum rc store_detections(struct store *s, const struct store_query *q,
     struct slice rule, store_detection_cb *cb, void *ctx, struct error *err);
 

@@ -70,7 +70,7 @@ struct store_proof {
 };
 
 /*
- * RC_INVALID: there is no such event, or it has no place in the chain.
+ * RC_EOF: there is no such event.  RC_INVALID: it has no place in the chain.
  * RC_AGAIN: it is not signed yet.  RC_DENIED: it is not what was committed.
  */
 enum rc store_prove(const struct store_proof *what, struct error *err);

@@ -1,9 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Events and detections: what is read from the log. */
+/* Events as they came. */
 #include "api_private.h"
 #include "search.h"
-
-enum { DETECTION_ID_BYTES = 16 };
 
 static bool
 event_line(void *ctx, const struct event *ev)
@@ -79,77 +77,5 @@ get_events(struct ask *a)
 	a->shape = flat ? JSON_FLAT : JSON_NESTED;
 	if (rc == RC_OK)
 		rc = answer_events(a, &q, count, &err);
-	ask_fail(a, rc, &err);
-}
-
-/* ---- detections --------------------------------------------------------------- */
-
-/* A detection is told by its rule and its event, however often it is read. */
-static void
-detection_id(const struct detection *d, char out[2 * DETECTION_ID_BYTES + 1])
-{
-	uint8_t digest[SHA256_BYTES];
-	struct sha256 *h = sha256_new();
-
-	sha256_add(h, d->rule_id.ptr, d->rule_id.len);
-	sha256_add(h, "", 1);
-	sha256_add(h, d->event_id.ptr, d->event_id.len);
-	sha256_done(h, digest);
-	sha256_free(h);
-	hex_text(digest, DETECTION_ID_BYTES, out);
-}
-
-void
-detection_write(struct buf *out, const struct detection *d)
-{
-	char id[2 * DETECTION_ID_BYTES + 1];
-	struct json_writer w;
-
-	detection_id(d, id);
-	json_begin(&w, out);
-	json_open(&w, '{');
-	json_key(&w, "id");
-	json_str(&w, id);
-	json_key(&w, "rule");
-	json_raw(&w, d->rule);
-	json_key(&w, "level");
-	json_string(&w, d->level);
-	json_key(&w, "@timestamp");
-	json_time(&w, d->time_ns);
-	json_key(&w, "event");
-	json_string(&w, d->event_id);
-	json_key(&w, "group");
-	json_raw(&w, d->group.len > 0 ? d->group : SLICE("{}"));
-	json_close(&w, '}');
-}
-
-static bool
-detection_line(void *ctx, const struct store_detection *d)
-{
-	struct ask *a = ctx;
-	const struct detection row = {
-		.rule = d->rule,
-		.rule_id = d->rule_id,
-		.level = d->level,
-		.event_id = event_id_text(d->event),
-		.time_ns = d->event->time_ns,
-		.group = d->group,
-	};
-
-	detection_write(&a->line, &row);
-	return ask_line(a);
-}
-
-void
-get_detections(struct ask *a)
-{
-	struct store_filter filters[HTTP_PARAMS_MAX];
-	struct store_query q;
-	struct error err;
-	enum rc rc = param_query(a, &q, filters, &err);
-
-	if (rc == RC_OK)
-		rc = store_detections(a->api->options.store, &q,
-		    http_param(a->request, "rule"), detection_line, a, &err);
 	ask_fail(a, rc, &err);
 }

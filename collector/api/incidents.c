@@ -1,15 +1,56 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Incidents, and what people make of them. */
 #include "api_private.h"
+#include "page.h"
 #include "timestamp.h"
+
+enum { ID_MAX = 128 };
+
+/* An answer, and where its last row stands. */
+struct listing {
+	struct ask *ask;
+	uint64_t limit, given; /* 0: all */
+	bool more;
+	int64_t last_ns;
+	char last_id[ID_MAX];
+	size_t id_len;
+};
 
 static bool
 incident_line(void *ctx, const struct incident *i)
 {
-	struct ask *a = ctx;
+	struct listing *l = ctx;
 
-	incident_write(&a->line, i);
-	return ask_line(a);
+	if (l->limit > 0 && l->given == l->limit) {
+		l->more = true;
+		return false;
+	}
+	l->given++;
+	l->last_ns = i->first_seen_ns;
+	l->id_len = i->id.len < ID_MAX ? i->id.len : ID_MAX;
+	memcpy(l->last_id, i->id.ptr, l->id_len);
+	incident_write(&l->ask->line, i);
+	return ask_line(l->ask);
+}
+
+static enum rc
+answer_incidents(struct ask *a, struct soc_query *q, bool next,
+    struct error *err)
+{
+	struct listing l = { .ask = a, .limit = q->limit };
+	enum rc rc;
+
+	/* one more: whether any follows */
+	if (q->limit > 0 && q->limit < INT64_MAX)
+		q->limit++;
+	rc = soc_incidents(a->api->options.store, q, incident_line, &l, err);
+	if (rc != RC_OK || !next)
+		return rc;
+	if (l.more)
+		page_next(a, l.last_ns, (struct slice){ l.last_id, l.id_len });
+	else
+		page_end(a);
+	return RC_OK;
 }
 
 void
@@ -22,6 +63,7 @@ get_incidents(struct ask *a)
 		.rule = http_param(a->request, "rule"),
 		.status = http_param(a->request, "status"),
 	};
+	struct page page;
 	struct error err;
 	enum rc rc = param_time(a, "since", &q.since_ns, &err);
 
@@ -35,8 +77,12 @@ get_incidents(struct ask *a)
 	    !slice_eq(q.status, SLICE("closed")))
 		rc = error_set(&err, RC_INVALID, "status: new, open or closed");
 	if (rc == RC_OK)
-		rc = soc_incidents(a->api->options.store, &q, incident_line, a,
-		    &err);
+		rc = param_page(a, &page, &err);
+	if (rc == RC_OK) {
+		q.after_ns = page.after_ns;
+		q.after_id = page.after_id;
+		rc = answer_incidents(a, &q, page.next, &err);
+	}
 	ask_fail(a, rc, &err);
 }
 

@@ -10,6 +10,7 @@ enum {
 	LINE_BYTES = 64 << 20,
 	HEX_MAX = 64 << 10,
 	BAD_REQUEST = 400,
+	NOT_FOUND = 404,
 	CONFLICT = 409,
 	INTERNAL_ERROR = 500,
 };
@@ -140,8 +141,11 @@ static void
 finish_proof(struct answer *a, enum rc rc, const struct store_proven *out,
     const struct error *err)
 {
-	if (rc == RC_INVALID || rc == RC_AGAIN) {
-		http_fail(a->reply, rc == RC_AGAIN ? CONFLICT : BAD_REQUEST,
+	if (rc == RC_EOF || rc == RC_INVALID || rc == RC_AGAIN) {
+		http_fail(a->reply,
+		    rc == RC_EOF         ? NOT_FOUND
+			: rc == RC_AGAIN ? CONFLICT
+					 : BAD_REQUEST,
 		    err->text);
 		return;
 	}

@@ -201,10 +201,9 @@ find_event(struct proof *p, struct days *days, struct error *err)
 		sql_close(p->day);
 		p->day = NULL;
 	}
-	return rc == RC_EOF
-	    ? error_set(err, RC_INVALID, "no event has the id %.*s",
-		  SLICE_ARG(p->what->event))
-	    : rc;
+	return rc == RC_EOF ? error_set(err, RC_EOF, "no event has the id %.*s",
+				  SLICE_ARG(p->what->event))
+			    : rc;
 }
 
 /* ---- its commit --------------------------------------------------------- */

@@ -277,6 +277,7 @@ soc_incidents(struct store *s, const struct soc_query *query,
 	    " AND (?3 IS NULL OR grp = ?3) AND last_seen >= ?4"
 	    " AND first_seen < ?5 AND (?7 IS NULL OR id = ?7)"
 	    " AND (?8 IS NULL OR coalesce(edited_status, status) = ?8)"
+	    " AND (?10 IS NULL OR (first_seen, id) > (?9, ?10))"
 	    " ORDER BY first_seen, id LIMIT ?6",
 	    err);
 	rc = q != NULL ? RC_OK : err->code;
@@ -291,6 +292,9 @@ soc_incidents(struct store *s, const struct soc_query *query,
 			sql_bind_text(q, 7, query->id);
 		if (query->status.ptr != NULL)
 			sql_bind_text(q, 8, query->status);
+		if (query->after_id.ptr != NULL)
+			sql_bind_text(q, 10, query->after_id);
+		sql_bind_int(q, 9, query->after_ns);
 		sql_bind_int(q, 4, query->since_ns);
 		sql_bind_int(q, 5, query->until_ns);
 		sql_bind_int(q, 6,

@@ -98,7 +98,7 @@ _kuzetctl() {
 		word+=' --save --share --replace --saved --list-saved --delete-saved'
 		;;
 	incidents/* | detections/*)
-		word='--since --until --rule --limit --json --help'
+		word='--since --until --rule --limit --after --json --help'
 		;;
 	parse/*) word='--dataset --program --year --timezone --flat --json --help' ;;
 	rules/) word='check coverage explain match reload replay test --help' ;;

@@ -133,6 +133,8 @@ def killed_at_random():
                 agent.kill()
                 agent = w.start_agent()
             assert client.acked >= acked
+        wait_for("the collector to be ready", lambda: w.status() is not None)
+        acked = client.acked
         wait_for("more ACKs", lambda: client.acked > acked)
         client.stop()
         sent = client.acked * WINDOW

@@ -81,19 +81,24 @@ def where_and_search_agree():
         assert a == b and len(a) == 100, (len(a), len(b))
 
 
+def in_pages(w, *args):
+    """All lines, one page after another."""
+    got, after = [], []
+    while True:
+        r = w.ctl(*args, "--json", *after)
+        got += [json.loads(line) for line in r.stdout.splitlines()]
+        if "more: --after" not in r.stderr:
+            return got
+        after = r.stderr.split()[1:3]
+
+
 def pages_follow_each_other():
     """a limit ends with a cursor, and the next page begins behind it"""
     with World() as w:
         filled(w)
         whole = w.ctl_json("search", "user.name:admin", "--flat")
-        got, after = [], []
-        while True:
-            r = w.ctl("search", "user.name:admin", "--flat", "--json",
-                      "--limit", "37", *after)
-            got += [json.loads(line) for line in r.stdout.splitlines()]
-            if "more: --after" not in r.stderr:
-                break
-            after = r.stderr.split()[1:3]
+        got = in_pages(w, "search", "user.name:admin", "--flat",
+                       "--limit", "37")
         assert got == whole and len(got) == 100, len(got)
 
 
@@ -197,6 +202,15 @@ detection:
   condition: failed
 level: low
 generate: true
+---
+title: Any word of sshd
+id: 5a4a6f0e-6d0b-4f0c-9c5b-0d4a3a7e2c11
+status: test
+logsource: {product: linux, service: sshd}
+detection:
+  any: {message|contains: e}
+  condition: any
+level: low
 """)
         filled(w)
         wait_for("correlation", w.correlated)
@@ -219,6 +233,20 @@ generate: true
         assert summary["events"] == len(LINES), summary
         assert summary["incidents"] == 12, summary
         assert summary["detections"] == len(detections), summary
+        by_time = sorted(detections, key=lambda d: (d["@timestamp"], d["id"]))
+        n = len(detections)
+        assert n > 10
+        for limit in (str(n // 3), str(n - 1), str(n), "10000"):
+            assert in_pages(w, "detections", "--limit", limit) == by_time
+        assert in_pages(w, "detections", "--limit", "7", "--rule",
+                        "no-such-rule") == []
+        for limit in ("5", "12"):
+            assert in_pages(w, "incidents", "--limit", limit) == live
+        for wrong in ("x", "1.", "1.zz", ".1", "123456789abcdef01.2"):
+            r = w.ctl("incidents", "--after", wrong, check=False)
+            assert r.returncode == 2 and "after:" in r.stderr, r
+        r = w.ctl("detections", "--limit", "10001", check=False)
+        assert r.returncode == 2 and "10000" in r.stderr, r
         late = w.ctl_json(*args, "--since", "2026-11-22T01:02:30Z",
                           "--incidents")
         assert late[-1]["events"] == 150 and len(late) == 13, late[-1]
