@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "http_private.h"
+#include "priority.h"
 #include "timestamp.h"
 #include "tls.h"
 #include "xalloc.h"
@@ -435,6 +436,7 @@ query_thread(void *ctx)
 	const struct http_options *o = &lane->http->options;
 	struct http_reply *r;
 
+	stand_back();
 	while ((r = queue_pop(lane->waiting)) != NULL) {
 		o->handler(o->ctx, &r->parsed, r);
 		reply_finish(r);
