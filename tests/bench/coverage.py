@@ -379,7 +379,7 @@ def attackers():
     """Whom the packs find in the cases of CrowdSec's hub, a family a row."""
     sys.path.insert(0, os.path.join(TOP, "tests", "scenarios"))
     import crowdsec_hub  # pylint: disable=import-outside-toplevel
-    table, _ = crowdsec_hub.measure()
+    table, *_ = crowdsec_hub.measure()
     n = table["all"] = sum(table.values(), collections.Counter())
     print(f"\n{'crowdsec-hub':18} {'wanted':>8} {'found':>8}")
     for family, f in table.items():
