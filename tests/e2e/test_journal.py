@@ -3,6 +3,7 @@
 """The journal input, on journals that systemd-journal-remote wrote."""
 
 import collections
+import json
 import os
 import pathlib
 import random
@@ -11,7 +12,7 @@ import subprocess
 import time
 import uuid
 
-from harness import BUILD, Skip, World, main, wait_for
+from harness import BUILD, Skip, World, effective, main, wait_for
 
 REMOTE = next((p for p in map(pathlib.Path, (
     "/lib/systemd/systemd-journal-remote",
@@ -57,6 +58,10 @@ class Journal:
         subprocess.run([REMOTE, "-o", self.dir / f"{name}.journal", "-"],
                        input=b"".join(entries), check=True,
                        capture_output=True)
+        # as for the group systemd-journal
+        self.dir.chmod(0o755)
+        for path in self.dir.iterdir():
+            path.chmod(0o644)
 
     def numbered(self, first, n, **fields):
         return [self.entry(f"entry {i} the quick brown fox",
@@ -79,6 +84,33 @@ def check(w, n):
     assert not lost, f"{len(lost)} lost: {sorted(lost)[:5]}"
     doubled = [i for i, k in got.items() if k > 1]
     assert not doubled, f"{len(doubled)} doubled: {sorted(doubled)[:5]}"
+
+
+def confined():
+    """the worker in its sandbox reads the journal, and what comes after"""
+    need_tools()
+    if os.geteuid() != 0 or not effective(2):
+        raise Skip("needs root with CAP_DAC_READ_SEARCH")
+    with World() as w:
+        j = Journal(w)
+        j.write("system", j.numbered(0, 50))
+        collector = w.start_collector()
+        agent = w.start_agent(inputs=inputs(j), extra="user: nobody")
+        wait_for("the entries", lambda: w.stored() >= 50)
+        j.write("system", j.numbered(50, 50))
+        wait_for("what was added", lambda: w.stored() >= 100)
+        beside = Journal(w, "beside")  # it comes with its mode
+        beside.n = j.n
+        beside.write("another", beside.numbered(100, 50))
+        (beside.dir / "another.journal").rename(j.dir / "another.journal")
+        wait_for("a new file", lambda: w.stored() >= 150)
+        check(w, 150)
+        told = subprocess.run([BUILD / "kuzet-agent", "status", "-c",
+                               w.dir / "web-1.yaml", "--json"],
+                              capture_output=True, text=True, check=True)
+        told = json.loads(told.stdout.splitlines()[0])["sandbox"]
+        assert told["opener"] and told["syscalls_refused"] == 0, told
+        assert agent.stop() == 0 and collector.stop() == 0
 
 
 def fields():
@@ -303,5 +335,5 @@ def reloaded():
 
 
 if __name__ == "__main__":
-    main([fields, killed, rotated, damaged, filtered, from_the_end, chosen_files,
+    main([fields, confined, killed, rotated, damaged, filtered, from_the_end, chosen_files,
           reloaded])
