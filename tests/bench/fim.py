@@ -22,7 +22,8 @@ import time
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
 import agent_ship  # noqa: E402
-from harness import BUILD, wait_for  # noqa: E402
+from harness import BUILD, World, wait_for  # noqa: E402
+from memory import cpu, family, peak  # noqa: E402
 
 SIZE = 20480
 AIDE = "All=p+i+n+u+g+s+m+c+acl+xattrs+sha256"
@@ -95,6 +96,23 @@ def latency(tree):
           f"90 % {spans[45]:.1f}, most {spans[-1]:.1f}")
 
 
+def daemon(name, tree, extra):
+    """The baseline as the agent takes it: in one process, or by its opener."""
+    with World() as w:
+        (w.dir / "web-1-state").mkdir(mode=0o700)
+        if "user:" in extra:
+            shutil.chown(w.dir / "web-1-state", "nobody")
+        began = time.monotonic()
+        agent = w.start_agent(extra=extra, inputs="  - {type: fim, rate: 0, "
+                              f"paths: ['{tree}'], realtime: false}}\n")
+        wait_for("the baseline", lambda: "baseline taken" in agent.text())
+        wall = time.monotonic() - began
+        pids = family(agent.pid)
+        print(f"{name:32} {wall:8.2f} {cpu(pids):8.2f} "
+              f"{sum(peak(p) for p in pids):8.1f}", flush=True)
+        agent.kill()
+
+
 def main():
     files = int(sys.argv[1]) if len(sys.argv) > 1 else 100000
     work = pathlib.Path(tempfile.mkdtemp(prefix="kuzet-bench-fim-"))
@@ -113,6 +131,10 @@ def main():
         measure("kuzet-agent fim check", *agent, "check", "-c", str(conf))
         measure("kuzet-agent fim check --full", *agent, "check", "-c",
                 str(conf), "--full")
+        daemon("baseline by kuzet-agent alone", tree, "")
+        if os.geteuid() == 0:
+            work.chmod(0o755)
+            daemon("baseline, opener and worker", tree, "user: nobody")
         measure("openssl dgst, 2 at a time", "sh", "-c",
                 f"find {tree} -type f -print0 | "
                 "xargs -0 -n 2000 -P 2 openssl dgst -sha256")

@@ -53,6 +53,11 @@ def rollup(pid):
     return {k: int(v) for k, v in re.findall(r"^(\w+): +(\d+) kB", text, re.M)}
 
 
+def peak(pid):
+    text = pathlib.Path(f"/proc/{pid}/status").read_text()
+    return int(re.search(r"VmHWM:\s+(\d+)", text)[1]) / 1024
+
+
 def cpu(pids):
     total = 0
     for pid in pids:
