@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "address.h"
+#include "agent/identity.h"
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/input.h"
 #include "agent/inputs/maintenance.h"
@@ -292,6 +293,17 @@ agent_tls_files(const struct agent_config *c)
 		.key = c->tls.key,
 		.crl = c->tls.crl,
 	};
+}
+
+struct identity_files
+agent_identity_files(const struct agent_config *c)
+{
+	return (struct identity_files){ .ca = c->tls.ca,
+		.certificate = c->tls.certificate,
+		.key = c->tls.key,
+		.state_dir = c->state_dir,
+		.uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
 }
 
 const struct input_kind *
@@ -752,6 +764,11 @@ agent_config_check(const char *path, const struct agent_config *c,
 	struct opener *o;
 
 	tls_context_free(tls);
+	if (rc != RC_OK && access(c->tls.certificate, F_OK) != 0)
+		return error_set(err, rc,
+		    "%s: tls.certificate: %s is not there: enrol this machine "
+		    "with kuzet-agent enroll --server HOST --token TOKEN",
+		    path, c->tls.certificate);
 	if (rc != RC_OK)
 		return error_prefix(err, "%s: tls", path);
 	o = opener_new(NULL);

@@ -140,6 +140,9 @@ const struct input_kind *agent_input_kind(const struct agent_input *in);
 
 /* Its texts are the input's. */
 struct multiline_options agent_multiline(const struct agent_input *in);
+/* They stay ours, whoever we are. */
+struct identity_files;
+struct identity_files agent_identity_files(const struct agent_config *c);
 struct tls_files agent_tls_files(const struct agent_config *c);
 
 /* As the input takes it; borrows everything from `in`. */

@@ -13,6 +13,7 @@
 
 #include "address.h"
 #include "agent/granted.h"
+#include "agent/identity.h"
 #include "agent/inputs/policy/policy.h"
 #include "agent/roles/opener.h"
 #include "arena.h"
@@ -199,19 +200,32 @@ add_input(struct confined *k, const struct agent_input *in)
 	}
 }
 
+/* HOST:PORT, and not a number. */
+static bool
+has_name(const char *address)
+{
+	char host[ADDRESS_HOST];
+	uint16_t port;
+	struct ip ip;
+
+	return !address_split(address, host, &port) ||
+	    !ip_parse((struct slice){ host, strlen(host) }, &ip);
+}
+
 /* Whether names of hosts are looked up. */
 static bool
 asks_for_names(const struct agent_config *c)
 {
-	for (size_t i = 0; i < c->hosts.n; i++) {
-		char host[ADDRESS_HOST];
-		uint16_t port;
-		struct ip ip;
+	struct identity_record record;
+	struct error err;
 
-		if (!address_split(c->hosts.items[i], host, &port) ||
-		    !ip_parse((struct slice){ host, strlen(host) }, &ip))
+	for (size_t i = 0; i < c->hosts.n; i++)
+		if (has_name(c->hosts.items[i]))
 			return true;
-	}
+	/* the certificate is renewed there */
+	if (identity_record_read(c->state_dir, &record, &err) == RC_OK &&
+	    has_name(record.server))
+		return true;
 	return may_have(c, AGENT_INPUT_PROBE, "probe");
 }
 

@@ -7,7 +7,9 @@
 #include <string.h>
 
 #include "agent/config.h"
+#include "agent/enroll_command.h"
 #include "agent/fim_command.h"
+#include "agent/identity.h"
 #include "agent/pipeline.h"
 #include "agent/policy_command.h"
 #include "agent/roles/sandbox.h"
@@ -30,6 +32,8 @@ static const struct option long_options[] = {
 static const char usage[] =
     "Usage: kuzet-agent -c FILE [--check-config] [--log-format text|json]\n"
     "                   [--log-level error|warn|info|debug]\n"
+    "       kuzet-agent enroll --server HOST --token TOKEN (see enroll "
+    "--help)\n"
     "       kuzet-agent status -c FILE [--json]\n"
     "       kuzet-agent fim baseline|check|window -c FILE (see fim --help)\n"
     "       kuzet-agent policy check [-c FILE] [--json] [POLICY...]\n"
@@ -140,6 +144,19 @@ keep_small(void)
 	/* NOLINTEND(concurrency-mt-unsafe) */
 }
 
+/* A renewal that a crash broke off; the check of a configuration writes
+ * nothing. */
+static enum rc
+mend_and_check(const char *path, const struct agent_config *c, bool check,
+    struct error *err)
+{
+	const struct identity_files files = agent_identity_files(c);
+
+	if (!check)
+		identity_mend(&files);
+	return agent_config_check(path, c, err);
+}
+
 int
 main(int argc, char **argv)
 {
@@ -151,6 +168,8 @@ main(int argc, char **argv)
 
 	if (argc > 1 && strcmp(argv[1], "status") == 0)
 		return status_command(argc - 1, argv + 1);
+	if (argc > 1 && strcmp(argv[1], "enroll") == 0)
+		return enroll_command(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "fim") == 0)
 		return fim_command(argc - 1, argv + 1);
 	if (argc > 1 && strcmp(argv[1], "policy") == 0)
@@ -162,7 +181,7 @@ main(int argc, char **argv)
 	log_setup("kuzet-agent", args.level, args.format);
 	status = EXIT_SUCCESS;
 	if (agent_config_load(args.config, &config, &err) != RC_OK ||
-	    agent_config_check(args.config, &config, &err) != RC_OK) {
+	    mend_and_check(args.config, &config, args.check, &err) != RC_OK) {
 		log_error("%s", err.text);
 		status = EXIT_USAGE;
 	} else if (args.check) {

@@ -31,6 +31,7 @@
 #include "agent/confine.h"
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
+#include "agent/renewal.h"
 #include "agent/roles/opener.h"
 #include "agent/spool/spool.h"
 #include "agent/status.h"
@@ -66,6 +67,7 @@ struct pipeline {
 	struct opener *opener;
 	struct tls_context *tls;
 	struct tls_context *tls_fresh; /* of the configuration being loaded */
+	struct renewal *renewal;
 	struct sender *sender;
 	struct spool *spool;
 	struct active_input inputs[KINDS_MAX];
@@ -441,6 +443,31 @@ configure_sender(struct pipeline *p)
 	    });
 }
 
+/* New connections show the new certificate; nothing is sent twice for it. */
+static void
+on_renewed(void *ctx)
+{
+	struct pipeline *p = ctx;
+	struct tls_context *fresh = NULL, *old = p->tls;
+	struct error err;
+
+	if (confine_tls(&p->config, p->opener, &fresh, &err) != RC_OK) {
+		log_error("the renewed certificate is not used: %s", err.text);
+		return;
+	}
+	p->tls = fresh;
+	sender_set_tls(p->sender, fresh);
+	tls_context_free(old);
+}
+
+static void
+configure_renewal(struct pipeline *p)
+{
+	struct identity_files files = agent_identity_files(&p->config);
+
+	renewal_configure(p->renewal, &files);
+}
+
 static void
 set_status_pace(struct pipeline *p)
 {
@@ -517,6 +544,7 @@ reload(struct pipeline *p, enum central_copy which, bool must,
 	p->tls_fresh = NULL;
 	reload_inputs(p);
 	configure_sender(p);
+	configure_renewal(p);
 	set_status_pace(p);
 	opener_reloaded(p->opener, true);
 	central_reconfigure(p->central, p->config.central.accept,
@@ -705,6 +733,7 @@ open_status(struct pipeline *p)
 		.wake = wake,
 		.sender = p->sender,
 		.spool = p->spool,
+		.renewal = p->renewal,
 		.opener = p->opener,
 		.central = p->config.central.key != NULL ? p->central : NULL,
 		.apart = p->processes.opener[0] != -1,
@@ -727,6 +756,10 @@ make_parts(struct pipeline *p)
 		.acked = on_acked,
 		.told = p->config.central.key != NULL ? on_told : NULL,
 		.up = p->config.central.key != NULL ? on_up : NULL,
+		.say = say });
+	p->renewal = renewal_new(p->loop,
+	    &(struct renewal_events){ .ctx = p,
+		.renewed = on_renewed,
 		.say = say });
 	buf_init(&p->window.frames, FRAMES_MAX);
 	p->receipts = xcalloc((size_t)RECEIPT_SETS * WINDOW_EVENTS,
@@ -795,6 +828,7 @@ pipeline_open(const char *path, struct agent_config *config,
 		goto out;
 	open_central(p, &start);
 	configure_sender(p);
+	configure_renewal(p);
 	rc = open_inputs(p, err);
 	if (rc != RC_OK) {
 		central_failed(p->central, err);
@@ -835,6 +869,7 @@ pipeline_close(struct pipeline *p)
 	status_free(p->status);
 	central_free(p->central);
 	spool_close(p->spool);
+	renewal_free(p->renewal);
 	sender_free(p->sender);
 	tls_context_free(p->tls);
 	opener_free(p->opener);

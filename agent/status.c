@@ -13,6 +13,7 @@
 #include "agent/central.h"
 #include "agent/inputs/line_event.h"
 #include "agent/output/sender.h"
+#include "agent/renewal.h"
 #include "agent/roles/opener.h"
 #include "agent/roles/sandbox.h"
 #include "agent/spool/spool.h"
@@ -191,6 +192,38 @@ put_sandbox(struct json_writer *w, const struct status_source *s)
 }
 
 static void
+put_time(struct json_writer *w, const char *key, int64_t time_ns)
+{
+	if (time_ns == 0)
+		return;
+	json_key(w, key);
+	json_time(w, time_ns);
+}
+
+/* The certificate, and whether it will be renewed. */
+static void
+put_certificate(struct json_writer *w, const struct renewal *renewal)
+{
+	struct renewal_status r;
+
+	renewal_status(renewal, &r);
+	if (!r.known && !r.enrolled)
+		return;
+	json_key(w, "identity");
+	json_open(w, '{');
+	json_key(w, "enrolled");
+	json_bool(w, r.enrolled);
+	put_time(w, "not_after", r.not_after_ns);
+	put_time(w, "renew_at", r.renew_ns);
+	put_time(w, "renewed", r.renewed_ns);
+	put_uint(w, "renewals", r.renewals);
+	put_uint(w, "failures", r.failures);
+	if (r.error[0] != '\0')
+		put_path(w, "error", r.error);
+	json_close(w, '}');
+}
+
+static void
 put_file(struct json_writer *w, const struct input_file *f)
 {
 	char stream[UUID_TEXT];
@@ -251,6 +284,7 @@ put_status(struct json_writer *w, struct status *s, const struct worst *worst)
 	put_output(w, s->source.sender);
 	put_counts(w, &counts);
 	put_spool(w, s->source.spool);
+	put_certificate(w, s->source.renewal);
 	put_sandbox(w, &s->source);
 	if (s->source.central != NULL) {
 		json_key(w, "central");

@@ -13,6 +13,7 @@
 #include "agent/inputs/input.h"
 
 struct central;
+struct renewal;
 struct sender;
 struct status;
 
@@ -27,6 +28,7 @@ struct status_source {
 	const struct opener *opener;
 	const struct central *central; /* NULL: nothing is trusted */
 	bool apart;                    /* the opener is a process of its own */
+	const struct renewal *renewal;
 	int landlock;  /* the version that confines this one; 0: none */
 	int memory_fd; /* /proc/self/statm; -1: none */
 };

@@ -71,6 +71,23 @@ text(const struct event *ev, const char *name)
 }
 
 static void
+print_identity(const struct event *ev)
+{
+	if (field_of(ev, "identity.not_after") == NULL)
+		return;
+	(void)printf("certificate until %.*s",
+	    SLICE_ARG(text(ev, "identity.not_after")));
+	if (field_of(ev, "identity.renew_at") != NULL)
+		(void)printf(", renewed from %.*s on",
+		    SLICE_ARG(text(ev, "identity.renew_at")));
+	if (field_of(ev, "identity.error") != NULL) {
+		(void)printf("; NOT renewed: ");
+		print_safe(text(ev, "identity.error"));
+	}
+	(void)putchar('\n');
+}
+
+static void
 print_agent(const struct event *ev)
 {
 	const struct value *cpu = field_of(ev, "cpu_seconds");
@@ -94,6 +111,7 @@ print_agent(const struct event *ev)
 	    number(ev, "output.connections"), number(ev, "output.failures"),
 	    number(ev, "output.events_sent"),
 	    number(ev, "output.events_resent"));
+	print_identity(ev);
 	(void)printf("events read %" PRId64 ", acknowledged %" PRId64
 		     ", cut %" PRId64 "; bytes skipped %" PRId64
 		     ", files dropped %" PRId64 ", damaged %" PRId64 "\n",

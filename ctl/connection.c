@@ -2,9 +2,6 @@
 #include "connection.h"
 
 #include <errno.h>
-#include <fcntl.h>
-#include <netdb.h>
-#include <poll.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,15 +13,15 @@
 #include "control.h"
 #include "loop.h"
 #include "profile.h"
-#include "tls.h"
+#include "tls_stream.h"
 #include "xalloc.h"
 
 enum { SILENCE_SECONDS = 300, CONNECT_SECONDS = 20, PATH_BYTES = 4096 };
 
 struct connection {
-	int fd; /* -1: it is the TLS connection's */
+	int fd; /* of the control socket; -1: none */
 	struct tls_context *context;
-	struct tls *tls; /* NULL: the control socket */
+	struct tls_stream *tls; /* NULL: the control socket */
 	struct profile profile;
 	char host[ADDRESS_TEXT];
 };
@@ -91,85 +88,9 @@ open_socket(const struct global_options *global, struct connection *c,
 
 /* ---- HTTPS -------------------------------------------------------------------- */
 
-static enum rc
-wait_for(int fd, unsigned what, int seconds, struct error *err)
-{
-	struct pollfd p = { .fd = fd,
-		.events = (short)(((what & LOOP_READ) != 0 ? POLLIN : 0) |
-		    ((what & LOOP_WRITE) != 0 ? POLLOUT : 0)) };
-	int ready;
-
-	do
-		ready = poll(&p, 1, seconds * 1000);
-	while (ready < 0 && errno == EINTR);
-	if (ready > 0)
-		return RC_OK;
-	return ready < 0
-	    ? error_set_errno(err, errno, "poll")
-	    : error_set(err, RC_SYSTEM,
-		  "the collector said nothing for %d seconds", seconds);
-}
-
-static int
-connect_one(const struct addrinfo *ai)
-{
-	int fd = socket(ai->ai_family,
-	    ai->ai_socktype | SOCK_CLOEXEC | SOCK_NONBLOCK, ai->ai_protocol);
-	socklen_t len = sizeof(int);
-	int errnum = 0;
-	struct error err;
-
-	if (fd == -1)
-		return -1;
-	if (connect(fd, ai->ai_addr, ai->ai_addrlen) != 0) {
-		errnum = errno;
-		if (errnum == EINPROGRESS) {
-			errnum = ETIMEDOUT;
-			if (wait_for(fd, LOOP_WRITE, CONNECT_SECONDS, &err) ==
-			    RC_OK)
-				(void)getsockopt(fd, SOL_SOCKET, SO_ERROR,
-				    &errnum, &len);
-		}
-	}
-	if (errnum == 0)
-		return fd;
-	(void)close(fd);
-	errno = errnum;
-	return -1;
-}
-
-static enum rc
-connect_tcp(const char *server, char host[ADDRESS_HOST], int *fd,
-    struct error *err)
-{
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
-		.ai_socktype = SOCK_STREAM };
-	struct addrinfo *list = NULL;
-	char service[16];
-	uint16_t port;
-	int status;
-
-	*fd = -1;
-	if (!address_split(server, host, &port))
-		return error_set(err, RC_INVALID, "%s: no HOST:PORT", server);
-	(void)snprintf(service, sizeof(service), "%u", port);
-	status = getaddrinfo(host, service, &hints, &list);
-	if (status != 0)
-		return error_set(err, RC_SYSTEM, "%s: %s", server,
-		    gai_strerror(status));
-	for (const struct addrinfo *ai = list; ai != NULL && *fd == -1;
-	     ai = ai->ai_next)
-		*fd = connect_one(ai);
-	status = errno;
-	freeaddrinfo(list);
-	return *fd != -1 ? RC_OK
-			 : error_set_errno(err, status,
-			       "cannot reach the collector at %s", server);
-}
-
 /* The commonest mistakes, each with its remedy. */
 static enum rc
-refused_certificate(const struct connection *c, struct error *err)
+refused_certificate(struct error *err)
 {
 	struct error why = *err;
 	const char *remedy = "";
@@ -185,17 +106,16 @@ refused_certificate(const struct connection *c, struct error *err)
 	else if (strstr(why.text, "expired") != NULL ||
 	    strstr(why.text, "not yet valid") != NULL)
 		remedy = "; is the clock right here and there?";
-	return error_set(err, why.code, "%s: %s%s", c->profile.server, why.text,
-	    remedy);
+	return error_set(err, why.code, "%s%s", why.text, remedy);
 }
 
 static enum rc
 open_https(const char *name, const struct profile *given, struct connection *c,
     struct error *err)
 {
+	static const struct tls_stream_patience patience = { CONNECT_SECONDS,
+		SILENCE_SECONDS };
 	struct tls_files files;
-	char host[ADDRESS_HOST];
-	int fd;
 	enum rc rc = RC_OK;
 
 	if (given != NULL)
@@ -211,22 +131,10 @@ open_https(const char *name, const struct profile *given, struct connection *c,
 	(void)snprintf(c->host, sizeof(c->host), "%s", c->profile.server);
 	rc = tls_context_new(TLS_CLIENT, &files, true, &c->context, err);
 	if (rc == RC_OK)
-		rc = connect_tcp(c->profile.server, host, &fd, err);
-	if (rc != RC_OK)
-		return rc;
-	c->tls = tls_new(c->context, fd, host);
-	while ((rc = tls_handshake(c->tls, err)) == RC_AGAIN)
-		if (wait_for(fd, tls_wants(c->tls), CONNECT_SECONDS, err) !=
-		    RC_OK)
-			return RC_SYSTEM;
-	if (rc == RC_OK)
-		return RC_OK;
-	if (rc == RC_EOF)
-		return error_set(err, RC_SYSTEM,
-		    "%s: what listens there does not speak TLS, or closed the "
-		    "connection",
-		    c->profile.server);
-	return refused_certificate(c, err);
+		rc = tls_stream_open(c->context, c->profile.server, &patience,
+		    &c->tls, err);
+	return rc == RC_DENIED && c->context != NULL ? refused_certificate(err)
+						     : rc;
 }
 
 enum rc
@@ -254,9 +162,7 @@ connection_close(struct connection *c)
 {
 	if (c == NULL)
 		return;
-	if (c->tls != NULL)
-		tls_shutdown(c->tls);
-	tls_free(c->tls);
+	tls_stream_close(c->tls);
 	tls_context_free(c->context);
 	profile_free(&c->profile);
 	if (c->fd >= 0)
@@ -281,42 +187,17 @@ connection_send(struct connection *c, struct slice bytes, struct error *err)
 {
 	enum rc rc = RC_OK;
 
+	if (c->tls != NULL)
+		return tls_stream_send(c->tls, bytes, err);
 	while (bytes.len > 0 && rc == RC_OK) {
-		size_t n = 0;
+		ssize_t sent = send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
+		size_t n = sent > 0 ? (size_t)sent : 0;
 
-		if (c->tls != NULL) {
-			rc = tls_write(c->tls, bytes.ptr, bytes.len, &n, err);
-			if (rc == RC_AGAIN)
-				rc = wait_for(tls_fd(c->tls), tls_wants(c->tls),
-				    SILENCE_SECONDS, err);
-		} else {
-			ssize_t sent =
-			    send(c->fd, bytes.ptr, bytes.len, MSG_NOSIGNAL);
-
-			if (sent < 0 && errno != EINTR)
-				rc = error_set_errno(err, errno,
-				    "cannot ask the collector");
-			n = sent > 0 ? (size_t)sent : 0;
-		}
+		if (sent < 0 && errno != EINTR)
+			rc = error_set_errno(err, errno,
+			    "cannot ask the collector");
 		bytes.ptr += n;
 		bytes.len -= n;
-	}
-	return rc;
-}
-
-static enum rc
-receive_tls(struct connection *c, char *out, size_t room, size_t *n,
-    struct error *err)
-{
-	enum rc rc;
-
-	while ((rc = tls_read(c->tls, out, room, n, err)) == RC_AGAIN)
-		if (wait_for(tls_fd(c->tls), tls_wants(c->tls), SILENCE_SECONDS,
-			err) != RC_OK)
-			return RC_SYSTEM;
-	if (rc == RC_EOF) {
-		*n = 0;
-		return RC_OK;
 	}
 	return rc;
 }
@@ -328,8 +209,8 @@ connection_receive(struct connection *c, char *out, size_t room, size_t *n,
 	ssize_t got;
 
 	if (c->tls != NULL)
-		return receive_tls(c, out, room, n, err);
-	if (wait_for(c->fd, LOOP_READ, SILENCE_SECONDS, err) != RC_OK)
+		return tls_stream_receive(c->tls, out, room, n, err);
+	if (tls_stream_wait(c->fd, LOOP_READ, SILENCE_SECONDS, err) != RC_OK)
 		return err->code;
 	do
 		got = read(c->fd, out, room);

@@ -68,6 +68,7 @@ struct sender {
 	struct loop_timer *timer; /* pause, or deadline */
 	struct loop_timer *homing;
 	bool going_home; /* no more windows, until all are acknowledged */
+	bool anew;       /* the same, and then to the same host */
 	int64_t backoff_ns;
 	bool reported; /* the failure that goes on was said */
 
@@ -105,7 +106,7 @@ drop_connection(struct sender *s)
 {
 	loop_timer_stop(s->timer);
 	loop_timer_stop(s->homing);
-	s->going_home = false;
+	s->going_home = s->anew = false;
 	loop_io_free(s->io);
 	s->io = NULL;
 	tls_free(s->tls);
@@ -190,6 +191,18 @@ go_home(struct sender *s)
 		tls_shutdown(s->tls);
 	drop_connection(s);
 	s->host = 0;
+	s->state = PAUSING;
+	loop_timer_start(s->timer, 0);
+}
+
+/* Everything is acknowledged: to the same host, with the new certificate. */
+static void
+connect_anew(struct sender *s)
+{
+	say(s, LOG_LEVEL_DEBUG, "collector %s: connecting anew",
+	    s->hosts[s->host]);
+	tls_shutdown(s->tls);
+	drop_connection(s);
 	s->state = PAUSING;
 	loop_timer_start(s->timer, 0);
 }
@@ -364,6 +377,9 @@ run_connection(struct sender *s)
 	if ((rc == RC_OK || rc == RC_AGAIN) && s->going_home &&
 	    s->n_windows == 0)
 		go_home(s);
+	else if ((rc == RC_OK || rc == RC_AGAIN) && s->anew &&
+	    s->n_windows == 0)
+		connect_anew(s);
 	else if (rc == RC_EOF && s->n_windows == 0)
 		close_idle(s);
 	else if (rc == RC_EOF)
@@ -641,6 +657,17 @@ sender_configure(struct sender *s, const struct sender_config *config)
 }
 
 void
+sender_set_tls(struct sender *s, struct tls_context *tls)
+{
+	s->config.tls = tls;
+	if (s->state != UP)
+		return;
+	s->anew = true;
+	if (s->n_windows == 0)
+		connect_anew(s);
+}
+
+void
 sender_start(struct sender *s)
 {
 	if (s->state == AWAY)
@@ -650,7 +677,8 @@ sender_start(struct sender *s)
 bool
 sender_has_room(const struct sender *s)
 {
-	return s->n_windows < s->config.pipelining && !s->going_home;
+	return s->n_windows < s->config.pipelining && !s->going_home &&
+	    !s->anew;
 }
 
 unsigned

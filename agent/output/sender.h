@@ -59,6 +59,13 @@ void sender_free(struct sender *s); /* NULL is fine; forgets what it holds */
 /* At first and at each change; a connection that is up is made anew. */
 void sender_configure(struct sender *s, const struct sender_config *config);
 
+/*
+ * For new connections, borrowed as that of the configuration.  One that is up is
+ * made anew at a moment when everything is acknowledged, so that nothing is sent
+ * twice for it.
+ */
+void sender_set_tls(struct sender *s, struct tls_context *tls);
+
 /* Begins to connect, if it has not. */
 void sender_start(struct sender *s);
 

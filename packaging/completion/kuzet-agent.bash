@@ -10,7 +10,7 @@ _kuzet_agent() {
 	for ((i = 1; i < COMP_CWORD; i++)); do
 		word=${COMP_WORDS[i]}
 		case $word in
-		-c | --config | --by | --reason | --for | --log-format | \
+		-c | --config | --server | --token | --name | --by | --reason | --for | --log-format | \
 		    --log-level) ((i++)) ;;
 		-*) ;;
 		*)
@@ -30,13 +30,15 @@ _kuzet_agent() {
 	--log-format) word='text json' ;;
 	--log-level) word='error warn info debug' ;;
 	--for) word='30m 1h 2h 8h' ;;
-	--by | --reason) return ;;
+	--by | --reason | --server | --token | --name) return ;;
 	*)
 		case $command/$sub in
 		/)
 			word='-c --config --check-config --log-format'
-			word+=' --log-level --version --help fim policy'
+			word+=' --log-level --version --help enroll status fim policy'
 			;;
+		enroll/) word='-c --config --server --token --name --force --help' ;;
+		status/) word='-c --config --json --help' ;;
 		fim/) word='baseline check window --help' ;;
 		fim/baseline) word='-c --config --by --help' ;;
 		fim/check) word='-c --config --full --json --help' ;;
