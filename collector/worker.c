@@ -43,7 +43,7 @@ struct workers {
 	bool refused;                  /* __atomic: somebody waits for room */
 	uint64_t received, unparsed;   /* __atomic */
 	pthread_mutex_t programs_lock; /* of the next two */
-	struct api_program programs[PROGRAMS_MAX];
+	struct program_count programs[PROGRAMS_MAX];
 	size_t n_programs;
 	size_t n;
 	struct worker workers[];
@@ -106,13 +106,13 @@ count_unparsed(struct worker *w, const struct event *ev)
 {
 	struct workers *pool = w->pool;
 	struct slice name = event_get_string(ev, FIELD_PROCESS_NAME);
-	struct api_program *list = pool->programs;
+	struct program_count *list = pool->programs;
 	size_t i = 1;
 
 	if (name.len == 0)
 		name = event_get_string(ev, FIELD_LOG_SYSLOG_APPNAME);
-	if (name.len >= API_PROGRAM_MAX)
-		name.len = API_PROGRAM_MAX - 1;
+	if (name.len >= PROGRAM_NAME_MAX)
+		name.len = PROGRAM_NAME_MAX - 1;
 	(void)pthread_mutex_lock(&pool->programs_lock);
 	while (i < pool->n_programs &&
 	    (strlen(list[i].name) != name.len ||
@@ -516,7 +516,7 @@ workers_free(struct workers *w)
 static int
 compare_programs(const void *a, const void *b)
 {
-	const struct api_program *x = a, *y = b;
+	const struct program_count *x = a, *y = b;
 
 	if (x->n != y->n)
 		return x->n < y->n ? 1 : -1;
@@ -524,9 +524,9 @@ compare_programs(const void *a, const void *b)
 }
 
 size_t
-workers_unparsed(struct workers *w, struct api_program out[API_PROGRAMS])
+workers_unparsed(struct workers *w, struct program_count out[PROGRAM_COUNTS])
 {
-	struct api_program *list = xcalloc(PROGRAMS_MAX, sizeof(*list));
+	struct program_count *list = xcalloc(PROGRAMS_MAX, sizeof(*list));
 	size_t n, shown;
 
 	(void)pthread_mutex_lock(&w->programs_lock);
@@ -534,7 +534,7 @@ workers_unparsed(struct workers *w, struct api_program out[API_PROGRAMS])
 	memcpy(list, w->programs, n * sizeof(*list));
 	(void)pthread_mutex_unlock(&w->programs_lock);
 	qsort(list + 1, n - 1, sizeof(*list), compare_programs);
-	shown = n - 1 < API_PROGRAMS - 1 ? n - 1 : API_PROGRAMS - 1;
+	shown = n - 1 < PROGRAM_COUNTS - 1 ? n - 1 : PROGRAM_COUNTS - 1;
 	memcpy(out, list + 1, shown * sizeof(*list));
 	for (size_t i = shown + 1; i < n; i++)
 		list[0].n += list[i].n;

@@ -7,9 +7,9 @@
 #pragma once
 
 #include "agents.h"
-#include "api/api.h"
 #include "decode.h"
 #include "findings.h"
+#include "program_count.h"
 #include "stages.h"
 
 struct workers;
@@ -56,5 +56,5 @@ struct workers_counters {
 };
 /* Unparsed events by program, the commonest first; how many of out are set. */
 size_t workers_unparsed(struct workers *w,
-    struct api_program out[API_PROGRAMS]);
+    struct program_count out[PROGRAM_COUNTS]);
 void workers_counters(struct workers *w, struct workers_counters *out);

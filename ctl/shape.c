@@ -3,6 +3,7 @@
 
 #include <stdlib.h>
 
+#include "ascii.h"
 #include "xalloc.h"
 
 enum { SLOTS = 4 * SHAPES_MAX, HEX_MIN = 6, UUID_LEN = 36 };
@@ -23,29 +24,12 @@ static const struct {
 };
 enum { NUM, HEX, UUID, IP, TIME, QUOTED, SINGLE, KINDS };
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 /* Letters beyond ASCII belong to words, too. */
 static bool
 is_word(char c)
 {
-	return is_digit(c) || is_letter(c) || c == '_' || (c & 0x80) != 0;
+	return ascii_is_digit(c) || ascii_is_letter(c) || c == '_' ||
+	    (c & 0x80) != 0;
 }
 
 /* How many bytes at the beginning are of a class. */
@@ -62,20 +46,20 @@ span(struct slice s, bool (*is)(char c))
 static bool
 is_number_part(char c)
 {
-	return is_digit(c) || c == '.' || c == ',';
+	return ascii_is_digit(c) || c == '.' || c == ',';
 }
 
 static bool
 is_time_part(char c)
 {
-	return is_digit(c) || c == '-' || c == ':' || c == '.' || c == '/' ||
-	    c == ',' || c == 'T' || c == 'Z' || c == '+';
+	return ascii_is_digit(c) || c == '-' || c == ':' || c == '.' ||
+	    c == '/' || c == ',' || c == 'T' || c == 'Z' || c == '+';
 }
 
 static bool
 is_ip_part(char c)
 {
-	return is_hex(c) || c == '.' || c == ':';
+	return ascii_is_hex(c) || c == '.' || c == ':';
 }
 
 static size_t
@@ -95,7 +79,7 @@ uuid_length(struct slice s)
 		bool hyphen = i == 8 || i == 13 || i == 18 || i == 23;
 
 		if (i == s.len ||
-		    (hyphen ? s.ptr[i] != '-' : !is_hex(s.ptr[i])))
+		    (hyphen ? s.ptr[i] != '-' : !ascii_is_hex(s.ptr[i])))
 			return 0;
 	}
 	return UUID_LEN == s.len || !is_word(s.ptr[UUID_LEN]) ? UUID_LEN : 0;
@@ -143,7 +127,7 @@ time_length(struct slice s)
 {
 	size_t n = trim_end(s, span(s, is_time_part));
 
-	if (!is_digit(s.ptr[0]) || !ends_word(s, n))
+	if (!ascii_is_digit(s.ptr[0]) || !ends_word(s, n))
 		return 0;
 	return count_of(s, n, ':') == 2 || count_of(s, n, '/') == 2 ||
 		(count_of(s, n, '-') == 2 && n >= 10)
@@ -154,11 +138,11 @@ time_length(struct slice s)
 static size_t
 number_length(struct slice s)
 {
-	bool minus = s.len > 1 && s.ptr[0] == '-' && is_digit(s.ptr[1]);
+	bool minus = s.len > 1 && s.ptr[0] == '-' && ascii_is_digit(s.ptr[1]);
 	struct slice digits = { s.ptr + minus, s.len - minus };
 	size_t n = trim_end(digits, span(digits, is_number_part));
 
-	return n > 0 && is_digit(digits.ptr[0]) ? n + minus : 0;
+	return n > 0 && ascii_is_digit(digits.ptr[0]) ? n + minus : 0;
 }
 
 /* With a digit and a letter, or 0x in front. */
@@ -167,14 +151,14 @@ hex_length(struct slice s)
 {
 	size_t prefix =
 	    s.len > 2 && s.ptr[0] == '0' && (s.ptr[1] | 0x20) == 'x' ? 2 : 0;
-	size_t n =
-	    span((struct slice){ s.ptr + prefix, s.len - prefix }, is_hex);
+	size_t n = span((struct slice){ s.ptr + prefix, s.len - prefix },
+	    ascii_is_hex);
 	size_t digits = 0;
 
 	if (!ends_word(s, prefix + n) || n == 0)
 		return 0;
 	for (size_t i = 0; i < n; i++)
-		digits += is_digit(s.ptr[prefix + i]);
+		digits += ascii_is_digit(s.ptr[prefix + i]);
 	return prefix > 0 || (n >= HEX_MIN && digits > 0 && digits < n)
 	    ? prefix + n
 	    : 0;
@@ -215,7 +199,7 @@ word_length(struct slice s)
 	size_t n = 0;
 
 	/* "eth0" and "x86" are words; "pid1234" is one with a number behind */
-	while (n < s.len && is_word(s.ptr[n]) && !is_digit(s.ptr[n]))
+	while (n < s.len && is_word(s.ptr[n]) && !ascii_is_digit(s.ptr[n]))
 		n++;
 	return n > 0 ? n : 1;
 }
@@ -245,7 +229,7 @@ shape_of(struct slice line, struct buf *out)
 		size_t n = 0;
 		int kind = quote_at(line, at, &n);
 
-		if (kind == KINDS && (fresh || is_digit(rest.ptr[0])))
+		if (kind == KINDS && (fresh || ascii_is_digit(rest.ptr[0])))
 			kind = kind_at(rest, &n);
 		if (kind != KINDS) {
 			(void)buf_add_str(out, kinds[kind].name);

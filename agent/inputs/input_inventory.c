@@ -397,12 +397,5 @@ const struct input_kind input_inventory = {
 	.name = "inventory",
 	.help = "what the machine is made of, and what changes",
 	.open = inventory_open,
-	.reload = periodic_reload,
-	.fill = periodic_fill,
-	.acked = periodic_acked,
-	.drain = periodic_drain,
-	.idle = periodic_idle,
-	.counts = periodic_counts,
-	.save = periodic_save,
-	.close = periodic_close,
+	PERIODIC_CALLS,
 };

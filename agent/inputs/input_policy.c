@@ -139,12 +139,5 @@ const struct input_kind input_policy = {
 	.name = "policy",
 	.help = "whether the machine's settings are as a policy wants them",
 	.open = policy_open,
-	.reload = periodic_reload,
-	.fill = periodic_fill,
-	.acked = periodic_acked,
-	.drain = periodic_drain,
-	.idle = periodic_idle,
-	.counts = periodic_counts,
-	.save = periodic_save,
-	.close = periodic_close,
+	PERIODIC_CALLS,
 };

@@ -41,3 +41,9 @@ bool periodic_idle(const void *self);
 void periodic_counts(const void *self, struct input_counts *counts);
 void periodic_save(void *self);
 void periodic_close(void *self);
+
+/* All of struct input_kind but its name, help and open(). */
+#define PERIODIC_CALLS                                                         \
+ .reload = periodic_reload, .fill = periodic_fill, .acked = periodic_acked,    \
+ .drain = periodic_drain, .idle = periodic_idle, .counts = periodic_counts,    \
+ .save = periodic_save, .close = periodic_close

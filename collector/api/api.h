@@ -13,14 +13,13 @@
 #include "engine.h"
 #include "identities.h"
 #include "objects.h"
+#include "program_count.h"
 #include "soc.h"
 #include "store.h"
 
 struct api;
 struct order;
 struct tls_context;
-
-enum { API_PROGRAMS = 32, API_PROGRAM_MAX = 64 };
 
 /* What only the pipeline knows; the rest is read from the store. */
 struct api_status {
@@ -29,10 +28,7 @@ struct api_status {
 	uint64_t received; /* events since the start */
 	uint64_t unparsed; /* of them */
 	/* Of those, by program, the commonest first; the last is the rest. */
-	struct api_program {
-		char name[API_PROGRAM_MAX];
-		uint64_t n;
-	} programs[API_PROGRAMS];
+	struct program_count programs[PROGRAM_COUNTS];
 	size_t n_programs;
 	/* The register of objects, and what was found out about it. */
 	uint64_t objects, objects_unmonitored, findings, findings_left_out;

@@ -56,7 +56,7 @@ open_part(struct json_writer *w, const char *key)
 
 /* "": those without a name, and the rarest. */
 static const char *
-program_name(const struct api_program *p)
+program_name(const struct program_count *p)
 {
 	return p->name[0] != '\0' ? p->name : "other";
 }

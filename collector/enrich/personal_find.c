@@ -4,6 +4,8 @@
  * are left after one look at their length.
  */
 #include "collector/enrich/personal.h"
+
+#include "ascii.h"
 #include "collector/enrich/personal_number.h"
 
 enum {
@@ -16,30 +18,12 @@ enum {
 	HEX_LOOK = 64, /* bytes to each side */
 };
 
-static bool
-is_digit(char c)
-{
-	return c >= '0' && c <= '9';
-}
-
-static bool
-is_letter(char c)
-{
-	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z');
-}
-
-static bool
-is_hex(char c)
-{
-	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
-}
-
 static size_t
 run_length(struct slice text, size_t at)
 {
 	size_t n = at;
 
-	while (n < text.len && is_digit(text.ptr[n]))
+	while (n < text.len && ascii_is_digit(text.ptr[n]))
 		n++;
 	return n - at;
 }
@@ -51,7 +35,8 @@ static bool
 after_escape(struct slice text, size_t from)
 {
 	return from >= 3 && text.ptr[from - 3] == '%' &&
-	    is_hex(text.ptr[from - 2]) && is_hex(text.ptr[from - 1]);
+	    ascii_is_hex(text.ptr[from - 2]) &&
+	    ascii_is_hex(text.ptr[from - 1]);
 }
 
 /* The digits are a part of a longer hexadecimal number: a hash, an address. */
@@ -62,16 +47,16 @@ within_hex(struct slice text, size_t from, size_t to)
 
 	if (after_escape(text, from))
 		return false;
-	while (
-	    first > 0 && from - first < HEX_LOOK && is_hex(text.ptr[first - 1]))
+	while (first > 0 && from - first < HEX_LOOK &&
+	    ascii_is_hex(text.ptr[first - 1]))
 		first--;
-	while (
-	    last < text.len && last - to < HEX_LOOK && is_hex(text.ptr[last]))
+	while (last < text.len && last - to < HEX_LOOK &&
+	    ascii_is_hex(text.ptr[last]))
 		last++;
 	if (first == from && last == to)
 		return false;
-	return (first == 0 || !is_letter(text.ptr[first - 1])) &&
-	    (last == text.len || !is_letter(text.ptr[last]));
+	return (first == 0 || !ascii_is_letter(text.ptr[first - 1])) &&
+	    (last == text.len || !ascii_is_letter(text.ptr[last]));
 }
 
 /* "0.850101300124", "123456789012.5" */
@@ -79,9 +64,9 @@ static bool
 within_decimal(struct slice text, size_t from, size_t to)
 {
 	return (from >= 2 && text.ptr[from - 1] == '.' &&
-		   is_digit(text.ptr[from - 2])) ||
+		   ascii_is_digit(text.ptr[from - 2])) ||
 	    (to + 1 < text.len && text.ptr[to] == '.' &&
-		is_digit(text.ptr[to + 1]));
+		ascii_is_digit(text.ptr[to + 1]));
 }
 
 /* ---- cards --------------------------------------------------------------------- */
@@ -128,7 +113,7 @@ grouped_card(struct slice text, size_t from, struct personal_match *out)
 		at += run;
 		sizes[groups++] = run;
 		if (are_card_groups(sizes, groups) && is_card(digits, n) &&
-		    (at == text.len || !is_letter(text.ptr[at]))) {
+		    (at == text.len || !ascii_is_letter(text.ptr[at]))) {
 			*out = (struct personal_match){ PERSONAL_CARD, from,
 				at - from, { 0 }, n };
 			memcpy(out->digits, digits, n);
@@ -216,7 +201,7 @@ grouped_phone(struct slice text, size_t from, struct personal_match *out)
 	}
 	if (n != PHONE_DIGITS || !is_phone(digits) ||
 	    !are_phone_groups(sizes, groups) ||
-	    (at < text.len && is_letter(text.ptr[at])))
+	    (at < text.len && ascii_is_letter(text.ptr[at])))
 		return false;
 	return keep_phone(digits, from, at, out);
 }
@@ -259,7 +244,7 @@ begins_fresh(struct slice text, size_t from)
 	if (from > 0)
 		before = text.ptr[from - 1];
 	return after_escape(text, from) ||
-	    (!is_letter(before) && before != '.' && before != ',');
+	    (!ascii_is_letter(before) && before != '.' && before != ',');
 }
 
 static bool
@@ -284,12 +269,12 @@ personal_find(struct slice text, size_t at, struct personal_match *out)
 	while (at < text.len) {
 		size_t n;
 
-		if (!is_digit(text.ptr[at])) {
+		if (!ascii_is_digit(text.ptr[at])) {
 			at++;
 			continue;
 		}
 		if (at > 0 && text.ptr[at - 1] == '%' && at + 2 <= text.len)
-			at += is_hex(text.ptr[at + 1]) ? 2 : 1;
+			at += ascii_is_hex(text.ptr[at + 1]) ? 2 : 1;
 		n = run_length(text, at);
 		if (n > 0 && match_run(text, at, n, out)) {
 			/* the plus goes with its number */

@@ -2,6 +2,7 @@
 #include "saved_search.h"
 
 #include "collector/store/internal.h"
+#include "collector/store/soc_rows.h"
 #include "sql.h"
 #include "utf8.h"
 
@@ -166,26 +167,13 @@ check_revision(struct sql *db, const struct saved_search *s, struct error *err)
 	    "SELECT revision FROM saved_searches WHERE id = ?1"
 	    " AND account = ?2",
 	    err);
-	uint64_t revision;
-	enum rc rc;
 
 	if (q == NULL)
 		return err->code;
 	sql_bind_int(q, 1, s->id);
 	sql_bind_text(q, 2, s->account);
-	rc = sql_step(db, q, err);
-	if (rc == RC_EOF)
-		return error_set(err, RC_EOF, "there is no such saved search");
-	if (rc != RC_OK)
-		return rc;
-	revision = (uint64_t)sqlite3_column_int64(q, 0);
-	(void)sqlite3_reset(q);
-	if (s->revision == 0 || s->revision == revision)
-		return RC_OK;
-	return error_set(err, RC_DENIED,
-	    "the saved search has changed meanwhile: it is at revision %llu; "
-	    "look at it again",
-	    (unsigned long long)revision);
+	return soc_check_revision(db, q, "saved search",
+	    s->revision > 0 ? s->revision : SOC_REVISION_ANY, err);
 }
 
 enum rc

@@ -45,6 +45,27 @@ check_edit(const struct incident_edit *e, struct error *err)
 	return RC_OK;
 }
 
+enum rc
+soc_check_revision(struct sql *db, sqlite3_stmt *q, const char *what,
+    uint64_t revision, struct error *err)
+{
+	enum rc rc = sql_step(db, q, err);
+	uint64_t found;
+
+	if (rc == RC_EOF)
+		return error_set(err, RC_EOF, "there is no such %s", what);
+	if (rc != RC_OK)
+		return rc;
+	found = (uint64_t)sqlite3_column_int64(q, 0);
+	(void)sqlite3_reset(q);
+	if (revision == SOC_REVISION_ANY || revision == found)
+		return RC_OK;
+	return error_set(err, RC_DENIED,
+	    "the %s has changed meanwhile: it is at revision %llu; look at it "
+	    "again",
+	    what, (unsigned long long)found);
+}
+
 static enum rc
 check_revision(struct sql *db, const struct incident_edit *e, struct error *err)
 {
@@ -52,27 +73,13 @@ check_revision(struct sql *db, const struct incident_edit *e, struct error *err)
 	    "SELECT revision FROM incidents WHERE id = ?1"
 	    " AND (?2 IS NULL OR owner = ?2)",
 	    err);
-	uint64_t revision;
-	enum rc rc;
 
 	if (q == NULL)
 		return err->code;
 	sql_bind_text(q, 1, e->id);
 	if (e->owner.ptr != NULL)
 		sql_bind_text(q, 2, e->owner);
-	rc = sql_step(db, q, err);
-	if (rc == RC_EOF)
-		return error_set(err, RC_EOF, "there is no such incident");
-	if (rc != RC_OK)
-		return rc;
-	revision = (uint64_t)sqlite3_column_int64(q, 0);
-	(void)sqlite3_reset(q);
-	if (revision == e->revision)
-		return RC_OK;
-	return error_set(err, RC_DENIED,
-	    "the incident has changed meanwhile: it is at revision %llu; look "
-	    "at it again",
-	    (unsigned long long)revision);
+	return soc_check_revision(db, q, "incident", e->revision, err);
 }
 
 static enum rc

@@ -4,23 +4,9 @@
 
 #include "derived.h"
 #include "explain_engine.h"
-#include "serial.h"
+#include "taxonomy_state.h"
 #include "timestamp.h"
 #include "xalloc.h"
-
-static struct slice
-fold_name(struct arena *arena, struct slice name)
-{
-	struct buf b;
-	struct slice folded;
-
-	buf_init(&b, FIELD_NAME_MAX + 1);
-	serial_field(&b, name);
-	folded = arena_copy(arena,
-	    (struct slice){ b.ptr, b.len > 0 ? b.len - 1 : 0 });
-	buf_fini(&b);
-	return folded;
-}
 
 /* ---- names ------------------------------------------------------------- */
 
@@ -36,7 +22,7 @@ new_field(struct explainer *x, struct slice folded)
 	f->names = arena_alloc(x->forever, (n + 1) * sizeof(f->names[0]));
 	f->names[0] = folded;
 	for (uint32_t i = 0; i < n; i++)
-		f->names[i + 1] = fold_name(x->forever, names[i]);
+		f->names[i + 1] = taxonomy_fold(x->forever, names[i]);
 	(void)taxonomy_derived(x->rules->taxonomy, folded, &f->from, &f->key);
 	if (x->n_fields == x->cap_fields) {
 		x->cap_fields = x->cap_fields == 0 ? 64 : 2 * x->cap_fields;
@@ -246,7 +232,7 @@ struct explain_field *
 explain_field(struct explainer *x, struct slice name)
 {
 	struct slice folded =
-	    name.len > 0 ? fold_name(x->now, name) : SLICE("");
+	    name.len > 0 ? taxonomy_fold(x->now, name) : SLICE("");
 	bool is_new;
 	uint32_t at = *byte_map_at(&x->map, folded, &is_new);
 	struct explain_field *f;

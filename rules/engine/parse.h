@@ -61,6 +61,8 @@ struct condition_names {
 };
 bool parse_condition(struct rule_parser *p, const struct yaml_node *text,
     const struct condition_names *names, const struct sigma_node **out);
+/* Sets those of `used` that the condition names. */
+void condition_mark(const struct sigma_node *n, bool *used);
 
 bool parse_correlation(struct rule_parser *p, const struct yaml_node *map,
     struct sigma_rule *rule);

@@ -404,3 +404,12 @@ parse_condition(struct rule_parser *p, const struct yaml_node *text,
 	*out = any;
 	return any != NULL;
 }
+
+void
+condition_mark(const struct sigma_node *n, bool *used)
+{
+	if (n->kind == NODE_LEAF)
+		used[n->index] = true;
+	for (uint32_t i = 0; i < n->n; i++)
+		condition_mark(n->children[i], used);
+}

@@ -176,15 +176,6 @@ parse_condition_map(struct rule_parser *p, const struct yaml_node *map,
 	return true;
 }
 
-static void
-mark_used(const struct sigma_node *n, bool *used)
-{
-	if (n->kind == NODE_LEAF)
-		used[n->index] = true;
-	for (uint32_t i = 0; i < n->n; i++)
-		mark_used(n->children[i], used);
-}
-
 /* Names of rules that a textual condition uses, where `rules` has none. */
 static bool
 rules_from_condition(struct rule_parser *p, const struct yaml_node *node,
@@ -237,7 +228,7 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 	names.n = c->n_rules;
 	if (!parse_condition(p, node, &names, &c->extended))
 		return false;
-	mark_used(c->extended, used);
+	condition_mark(c->extended, used);
 	for (uint32_t i = 0; i < c->n_rules; i++)
 		if (!used[i])
 			return parse_fail(p, node->line,

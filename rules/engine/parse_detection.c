@@ -88,20 +88,11 @@ parse_selection(struct rule_parser *p, struct slice name,
 }
 
 static void
-mark_used(const struct sigma_node *n, bool *used)
-{
-	if (n->kind == NODE_LEAF)
-		used[n->index] = true;
-	for (uint32_t i = 0; i < n->n; i++)
-		mark_used(n->children[i], used);
-}
-
-static void
 warn_unused(struct rule_parser *p, const struct sigma_rule *rule)
 {
 	bool used[RULE_SELECTIONS_MAX] = { false };
 
-	mark_used(rule->condition, used);
+	condition_mark(rule->condition, used);
 	for (uint32_t i = 0; i < rule->n_selections; i++)
 		if (!used[i])
 			parse_warn(p, rule->selections[i].line,

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Compiled databases on disk: found again, and never believed blindly. */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
@@ -9,6 +8,7 @@
 
 #include "cache_folder.h"
 #include "database_cache.h"
+#include "folder.h"
 #include "rules_text.h"
 #include "tap.h"
 #include "xalloc.h"
@@ -354,23 +354,6 @@ test_rules(void)
 	(void)unlink(path);
 }
 
-static void
-remove_folder(void)
-{
-	struct dirent **names = NULL;
-	int n = scandir(folder, &names, NULL, NULL);
-	char path[2 * PATH_BYTES];
-
-	for (int i = 0; i < n; i++) {
-		(void)snprintf(path, sizeof(path), "%s/%s", folder,
-		    names[i]->d_name);
-		(void)unlink(path);
-		free(names[i]);
-	}
-	free(names);
-	(void)rmdir(folder);
-}
-
 int
 main(void)
 {
@@ -382,6 +365,6 @@ main(void)
 	test_not_ours();
 	test_bounded();
 	test_rules();
-	remove_folder();
+	folder_remove(folder);
 	return tap_done();
 }

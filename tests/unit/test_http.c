@@ -14,6 +14,7 @@
 #include <unistd.h>
 
 #include "control.h"
+#include "http_table.h"
 #include "tap.h"
 
 enum { ANSWER_MAX = 1 << 20, BIG_LINES = 200000 };
@@ -123,10 +124,7 @@ get_stream(void *ctx, const struct http_request *r, struct http_reply *reply)
 static void
 dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
-	static const struct {
-		const char *path;
-		http_handler *handler;
-	} routes[] = {
+	static const struct http_table_row routes[] = {
 		{ "/echo", get_echo },
 		{ "/big", get_big },
 		{ "/failure", get_failure },
@@ -135,14 +133,8 @@ dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
 		{ "/stream", get_stream },
 	};
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-		if (slice_eq(r->path,
-			(struct slice){ routes[i].path,
-			    strlen(routes[i].path) })) {
-			routes[i].handler(ctx, r, reply);
-			return;
-		}
-	http_fail(reply, 404, "no such resource");
+	http_table_dispatch(routes, sizeof(routes) / sizeof(routes[0]), ctx, r,
+	    reply);
 }
 
 static int

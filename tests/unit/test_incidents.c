@@ -5,12 +5,12 @@
  */
 #include "collector/incidents/incidents.h"
 
-#include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <time.h>
 #include <unistd.h>
 
+#include "folder.h"
 #include "tap.h"
 #include "timestamp.h"
 #include "xalloc.h"
@@ -113,30 +113,12 @@ open_world(struct world *w)
 }
 
 static void
-remove_folder(const char *dir)
-{
-	struct dirent **names = NULL;
-	int n = scandir(dir, &names, NULL, NULL);
-
-	for (int i = 0; i < n; i++) {
-		char path[2 * PATH_BYTES];
-
-		(void)snprintf(path, sizeof(path), "%s/%s", dir,
-		    names[i]->d_name);
-		(void)unlink(path);
-		free(names[i]);
-	}
-	free(names);
-	(void)rmdir(dir);
-}
-
-static void
 close_world(struct world *w)
 {
 	store_close(w->store);
 	matcher_free(w->matcher);
 	ruleset_unref(w->rules);
-	remove_folder(w->dir);
+	folder_remove(w->dir);
 }
 
 /* ---- events ---------------------------------------------------------------- */

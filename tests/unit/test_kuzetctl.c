@@ -11,6 +11,7 @@
 
 #include "collector/api/http.h"
 #include "control.h"
+#include "http_table.h"
 #include "run.h"
 #include "tap.h"
 
@@ -111,10 +112,7 @@ get_nothing(void *ctx, const struct http_request *r, struct http_reply *reply)
 static void
 dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
 {
-	static const struct {
-		const char *path;
-		http_handler *handler;
-	} routes[] = {
+	static const struct http_table_row routes[] = {
 		{ "/v1/status", get_status },
 		{ "/v1/events", get_events },
 		{ "/v1/incidents", get_incidents },
@@ -122,14 +120,8 @@ dispatch(void *ctx, const struct http_request *r, struct http_reply *reply)
 		{ "/v1/rules/reload", post_reload },
 	};
 
-	for (size_t i = 0; i < sizeof(routes) / sizeof(routes[0]); i++)
-		if (slice_eq(r->path,
-			(struct slice){ routes[i].path,
-			    strlen(routes[i].path) })) {
-			routes[i].handler(ctx, r, reply);
-			return;
-		}
-	http_fail(reply, 404, "no such resource");
+	http_table_dispatch(routes, sizeof(routes) / sizeof(routes[0]), ctx, r,
+	    reply);
 }
 
 /* The exit status of `kuzetctl --socket ... ARGUMENTS`. */

@@ -5,7 +5,6 @@
  */
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <pwd.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -24,6 +23,7 @@
 #include "agent/roles/opener_serve.h"
 #include "agent/roles/sandbox.h"
 #include "arena.h"
+#include "folder.h"
 #include "log.h"
 #include "tap.h"
 #include "xalloc.h"
@@ -80,23 +80,6 @@ make_world(void)
 	    symlink("a.log", in_dir("logs/own.log")) != 0 ||
 	    symlink("../out", in_dir("tree/up")) != 0)
 		abort();
-}
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
-	return remove(path);
-}
-
-static void
-remove_world(void)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): no thread */
-	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
 }
 
 static struct grants *
@@ -979,6 +962,6 @@ main(void)
 	test_death();
 	test_sandbox();
 	test_owned();
-	remove_world();
+	folder_remove(dir);
 	return tap_done();
 }

@@ -7,7 +7,6 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <ftw.h>
 #include <inttypes.h>
 #include <signal.h>
 #include <stdlib.h>
@@ -20,6 +19,7 @@
 #include "agent/spool/record.h"
 #include "agent/spool/spool.h"
 #include "digest.h"
+#include "folder.h"
 #include "tap.h"
 
 enum {
@@ -109,22 +109,6 @@ static const struct spool_disk bad_disk = {
 
 static char dir[64];
 static struct error err;
-
-static int
-remove_one(const char *path, const struct stat *st, int flag, struct FTW *ftw)
-{
-	(void)st;
-	(void)flag;
-	(void)ftw;
-	return remove(path);
-}
-
-static void
-forget_folder(void)
-{
-	/* NOLINTNEXTLINE(concurrency-mt-unsafe): one thread */
-	(void)nftw(dir, remove_one, 16, FTW_DEPTH | FTW_PHYS);
-}
 
 static struct spool *
 open_with(uint64_t max_bytes, enum spool_full full)
@@ -250,7 +234,7 @@ kept_until_acknowledged(void)
 	    "what was acknowledged before a clean end is not given out again");
 	CHECK(files() == 1, "the stream's last segment waits for its end");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 static void
@@ -287,7 +271,7 @@ streams_end(void)
 	CHECK(files() == 1 && !spool_ended(s, stream), "then it is forgotten");
 	CHECK(read_many(s, 2, 5, true) == 1, "and others are not");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 static void
@@ -323,7 +307,7 @@ damage(void)
 	(void)snprintf(path, sizeof(path), "%s/damaged", dir);
 	CHECK(access(path, F_OK) == 0, "what is no segment is put aside");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 static void
@@ -343,7 +327,7 @@ full(void)
 	put_many(s, n, 20);
 	CHECK(true, "it takes events again after the ACK");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 
 	s = open_with(SMALL, SPOOL_DROP_OLDEST);
 	put_many(s, 0, 200);
@@ -356,7 +340,7 @@ full(void)
 	CHECK(counts_of(s).dropped + counts_of(s).events == 300 - 5,
 	    "what was given out before does not count as dropped");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 static void
@@ -376,7 +360,7 @@ full_disk(void)
 	CHECK(read_many(s, 0, 21, true) == 21, "nothing is torn by that");
 	CHECK(counts_of(s).damaged_bytes == 0, "no half record is left");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 
 	s = open_with(SMALL, SPOOL_DROP_OLDEST);
 	put_many(s, 0, 30);
@@ -388,7 +372,7 @@ full_disk(void)
 	n = (unsigned)counts_of(s).dropped;
 	CHECK(read_many(s, n, 30, true) == 30 - n, "the newest is still there");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 static void
@@ -416,7 +400,7 @@ failing_disk(void)
 		more = operations > at;
 		total = at;
 		spool_close(s);
-		forget_folder();
+		folder_remove(dir);
 	}
 	fate = NEVER;
 	CHECK(good, "a disk that fails once loses nothing that was kept (%s)",
@@ -545,7 +529,7 @@ death_at_every_operation(enum fate how, const char *what)
 		good = good && recovers(w); /* the second finds no more */
 		if (!good)
 			(void)printf("# after death at operation %u\n", at);
-		forget_folder();
+		folder_remove(dir);
 	}
 	CHECK(good && deaths > 15, "%s: %u deaths, nothing lost or renamed",
 	    what, deaths);
@@ -571,14 +555,14 @@ bad_events(void)
 	    "too long an event is");
 	CHECK(!spool_next(s, &e) && files() == 0, "nothing is written");
 	spool_close(s);
-	forget_folder();
+	folder_remove(dir);
 }
 
 int
 main(void)
 {
 	(void)snprintf(dir, sizeof(dir), "/tmp/kuzet-spool-%d", (int)getpid());
-	forget_folder();
+	folder_remove(dir);
 	kept_until_acknowledged();
 	streams_end();
 	damage();
