@@ -11,6 +11,7 @@
 #include <stdlib.h>
 
 #include "json.h"
+#include "reader.h"
 #include "runaway.h"
 #include "set.h"
 #include "syslog_header.h"
@@ -20,6 +21,7 @@ enum {
 	ARENA_BLOCK = 64 * 1024,
 	TEXT_MAX = 64 * 1024,
 	YEAR = 2026,
+	PARTS_MAX = 96 /* ends of words of a line that readers are tried on */
 };
 
 /* 2026-11-22T12:00:00Z: samples mean the same on every day */
@@ -33,7 +35,7 @@ struct testing {
 	void *ctx;
 	struct normalizer_samples *count;
 	bool compare;
-	bool *probed; /* patterns of `format` */
+	bool *probed; /* patterns of `format`, then of its readers */
 	struct scratch scratch;
 };
 
@@ -220,19 +222,63 @@ read_hints(struct testing *t, const struct yaml_node *sample,
 }
 
 static void
-probe(struct testing *t, uint32_t pattern, struct slice text)
+probe(struct testing *t, const struct pattern *p, bool *probed,
+    struct slice text)
 {
-	const struct pattern *p = &t->format->patterns[pattern];
-
-	if (t->probed[pattern] ||
-	    (text.len > 0 && !pattern_fits(p, &t->scratch, text)))
+	if (*probed || (text.len > 0 && !pattern_fits(p, &t->scratch, text)))
 		return;
-	t->probed[pattern] = true;
+	*probed = true;
 	if (pattern_runs_away(p, text))
 		tell(t, p->line,
 		    "the pattern can run away on a hostile line: parts that "
 		    "repeat within each other, or several that take the same "
 		    "text");
+}
+
+/* The format's own patterns, on a text as they would be tried. */
+static void
+probe_patterns(struct testing *t, struct slice text)
+{
+	for (uint32_t i = 0; i < t->format->n_patterns; i++)
+		probe(t, &t->format->patterns[i], &t->probed[i], text);
+}
+
+/* Those of its readers, which are tried on a value. */
+static void
+probe_readers(struct testing *t, struct slice text)
+{
+	bool *probed = t->probed + t->format->n_patterns;
+
+	for (uint32_t r = 0; r < t->format->n_readers; r++) {
+		const struct reader *reader = &t->format->readers[r];
+
+		for (uint32_t i = 0; i < reader->n_patterns; i++)
+			probe(t, &reader->patterns[i], probed++, text);
+	}
+}
+
+/*
+ * Which part of the line a reader is given is known when it is; here it is each
+ * one that begins and ends where words do.
+ */
+static void
+probe_parts(struct testing *t, struct slice line)
+{
+	static const char between[] = " \t\"'=:,;|()[]{}<>";
+	size_t ends[PARTS_MAX];
+	unsigned n = 0;
+
+	for (size_t i = 0; i < line.len && n < PARTS_MAX - 1; i++)
+		if (line.ptr[i] != '\0' &&
+		    (i == 0 || strchr(between, line.ptr[i]) != NULL ||
+			strchr(between, line.ptr[i - 1]) != NULL))
+			ends[n++] = i;
+	ends[n++] = line.len;
+	for (unsigned from = 0; from < n; from++)
+		for (unsigned to = n - 1; to > from; to--)
+			probe_readers(t,
+			    (struct slice){ line.ptr + ends[from],
+				ends[to] - ends[from] });
 }
 
 /* The line, and what stands behind its header. */
@@ -242,20 +288,29 @@ probe_line(struct testing *t, struct slice line)
 	struct timestamp_hints hints = { NULL, YEAR, now_ns };
 	struct time_cache cache = { 0 };
 	struct syslog_header header;
-	bool headed = syslog_header_read(line, &hints, &cache, &header);
 
-	for (uint32_t i = 0; i < t->format->n_patterns; i++) {
-		probe(t, i, line);
-		if (headed)
-			probe(t, i, format_skip(t->format, header.message));
-	}
+	probe_patterns(t, line);
+	if (syslog_header_read(line, &hints, &cache, &header))
+		probe_patterns(t, format_skip(t->format, header.message));
+	if (t->format->n_readers > 0)
+		probe_parts(t, line);
+}
+
+static size_t
+count_patterns(const struct format *f)
+{
+	size_t n = f->n_patterns;
+
+	for (uint32_t r = 0; r < f->n_readers; r++)
+		n += f->readers[r].n_patterns;
+	return n;
 }
 
 static void
 probe_rest(struct testing *t)
 {
-	for (uint32_t i = 0; i < t->format->n_patterns; i++)
-		probe(t, i, SLICE(""));
+	probe_patterns(t, SLICE(""));
+	probe_readers(t, SLICE(""));
 }
 
 static void
@@ -314,7 +369,7 @@ run_samples(struct testing *t, const struct yaml_node *samples)
 		fail(t, samples->line, "samples is a list");
 		return;
 	}
-	t->probed = xcalloc(t->format->n_patterns + 1, sizeof(bool));
+	t->probed = xcalloc(count_patterns(t->format) + 1, sizeof(bool));
 	for (size_t i = 0; samples != NULL && i < samples->n; i++)
 		run_sample(t, samples->items[i]);
 	probe_rest(t);
