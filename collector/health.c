@@ -16,6 +16,7 @@ struct health {
 	struct loop_timer *watch;
 	/* What was said so far. */
 	uint64_t evicted_hits, unknown_hits, unjudged_hits, left_out;
+	uint64_t shortened_hits;
 };
 
 static void
@@ -31,6 +32,12 @@ watch_correlation(struct health *h)
 		    (unsigned long long)stats.evicted_hits,
 		    (unsigned long long)stats.late_hits);
 	h->evicted_hits = stats.evicted_hits;
+	if (stats.shortened_hits > 0 && h->shortened_hits == 0)
+		log_warn(
+		    "correlation holds so many hits that it keeps them for "
+		    "three timespans only: events that come later than "
+		    "that no longer count (shortened_hits of `status`)");
+	h->shortened_hits = stats.shortened_hits;
 	if (stats.unjudged_hits > h->unjudged_hits)
 		log_warn("correlation gave up waiting for what follows %llu "
 			 "hits since the start: a source is too far behind",
@@ -90,6 +97,8 @@ count_correlation(const struct health *h, struct api_status *out)
 	out->groups = stats.groups;
 	out->late_hits = stats.late_hits;
 	out->evicted_hits = stats.evicted_hits - stats.late_hits;
+	out->evicted_groups = stats.evicted_groups;
+	out->shortened_hits = stats.shortened_hits;
 	out->unknown_hits = incidents_unknown_hits(h->of.incidents);
 	out->unjudged_hits = stats.unjudged_hits;
 }

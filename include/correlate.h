@@ -152,6 +152,11 @@ struct correlator_stats {
 	uint64_t bytes;        /* of them */
 	uint64_t evicted_hits, evicted_groups;
 	uint64_t late_hits; /* too old for the state; in evicted_hits too */
+	/* Hits that left the state sooner than `late_ns` because it held a
+	 * sixteenth of `max_hits`: all that is in time was judged by then.  What
+	 * is so late meets a group that knows less (and is late_hits), or none
+	 * (and counts alone), the more so after a restart. */
+	uint64_t shortened_hits;
 	/* Hits that left the state while a source that fed the group was so far
 	 * behind that what follows them was not known yet. */
 	uint64_t unjudged_hits;

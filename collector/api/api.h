@@ -37,9 +37,10 @@ struct api_status {
 	uint64_t outbox_pending, outbox_delivered;
 	uint64_t rules_loaded, rules_refused;
 	/* What correlation holds, and what a bound forced out. */
-	uint64_t hits, groups, late_hits, evicted_hits;
-	uint64_t unknown_hits;  /* their rule had changed before they came */
-	uint64_t unjudged_hits; /* a source was too far behind to wait for */
+	uint64_t hits, groups, late_hits, evicted_hits, evicted_groups;
+	uint64_t shortened_hits; /* left sooner than late ones may come */
+	uint64_t unknown_hits;   /* their rule had changed before they came */
+	uint64_t unjudged_hits;  /* a source was too far behind to wait for */
 	/* What the store's keeper did since the start. */
 	uint64_t merged_blocks, archived_days, removed_days, removed_events;
 	struct api_reload {

@@ -129,6 +129,8 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "groups", s->groups);
 	put_number(&w, "late_hits", s->late_hits);
 	put_number(&w, "evicted_hits", s->evicted_hits);
+	put_number(&w, "evicted_groups", s->evicted_groups);
+	put_number(&w, "shortened_hits", s->shortened_hits);
 	put_number(&w, "unknown_hits", s->unknown_hits);
 	put_number(&w, "unjudged_hits", s->unjudged_hits);
 	json_close(&w, '}');
@@ -256,6 +258,12 @@ write_correlation_metrics(struct buf *out, const struct api_status *s)
 		{ "correlation_evicted_hits_total", "counter",
 		  "Hits that a bound forced out of correlation.",
 		  s->evicted_hits },
+		{ "correlation_evicted_groups_total", "counter",
+		  "Groups that a bound forced out of correlation.",
+		  s->evicted_groups },
+		{ "correlation_shortened_hits_total", "counter",
+		  "Hits that were kept less long for late ones, for memory.",
+		  s->shortened_hits },
 		{ "correlation_unknown_hits_total", "counter",
 		  "Hits of rules that correlation does not know.",
 		  s->unknown_hits },

@@ -255,6 +255,7 @@ trim(struct correlator *c, uint32_t group)
 	n = corr_hits_after(g, g->trimmed_ns);
 	if (corr_rule_of(c, g)->kind == CORR_AFTER && !c->rebuilding)
 		c->stats.unjudged_hits += corr_absence_unjudged(c, g, n);
+	c->stats.shortened_hits += corr_shortened(c, g, n);
 	corr_hits_trim(c, g, n);
 	for (int32_t i = g->incidents; i != CORR_NONE; i = next) {
 		next = corr_incident(c, i)->next;

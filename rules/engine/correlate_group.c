@@ -500,6 +500,13 @@ evict(struct correlator *c, uint32_t rule, uint64_t hits)
 		    hits);
 }
 
+/* Whether so many hits are held that none is for longer than it must be. */
+static bool
+is_short(const struct correlator *c)
+{
+	return c->stats.hits >= c->options.max_hits / CORR_RELAXED_PART;
+}
+
 /*
  * Where memory is short a rule's groups live no longer than their hits would:
  * those that rested longest go, two for each that comes.
@@ -523,6 +530,7 @@ drop_resting(struct correlator *c, uint32_t rule, uint32_t keep)
 		    corr_hits(g)[g->n - 1].time_ns + kept_ns >
 			c->touched[rule].newest_ns)
 			return;
+		c->stats.shortened_hits += g->n;
 		corr_group_remove(c, (uint32_t)i);
 	}
 }
@@ -547,7 +555,7 @@ halve(struct correlator *c, struct corr_group *g)
 void
 corr_groups_bound(struct correlator *c, uint32_t keep)
 {
-	if (c->stats.hits >= CORR_RELAXED_HITS)
+	if (is_short(c))
 		drop_resting(c, corr_group(c, keep)->rule, keep);
 	while (c->stats.hits > c->options.max_hits ||
 	    c->live_groups > c->options.max_groups) {
@@ -567,17 +575,37 @@ corr_groups_bound(struct correlator *c, uint32_t keep)
 		halve(c, corr_group(c, keep));
 }
 
+static int64_t
+kept_for(const struct corr_rule *r, int64_t late_ns)
+{
+	int64_t least_ns = CORR_KEEP_SPANS * r->span_ns;
+
+	return late_ns > least_ns ? late_ns : least_ns;
+}
+
 int64_t
 corr_kept_ns(const struct correlator *c, const struct corr_rule *r)
 {
-	int64_t least_ns = CORR_KEEP_SPANS * r->span_ns;
 	int64_t late_ns = c->options.late_ns;
 
-	if (c->stats.hits >= CORR_RELAXED_HITS && r->kind != CORR_AFTER)
-		return least_ns;
-	if (c->stats.hits >= CORR_RELAXED_HITS && late_ns > CORR_WAIT_NS)
+	if (is_short(c) && r->kind != CORR_AFTER)
+		late_ns = 0;
+	if (is_short(c) && late_ns > CORR_WAIT_NS)
 		late_ns = CORR_WAIT_NS;
-	return late_ns > least_ns ? late_ns : least_ns;
+	return kept_for(r, late_ns);
+}
+
+uint32_t
+corr_shortened(const struct correlator *c, const struct corr_group *g,
+    uint32_t n)
+{
+	int64_t whole_ns = kept_for(corr_rule_of(c, g), c->options.late_ns);
+	uint32_t due;
+
+	if (!is_short(c))
+		return 0;
+	due = corr_hits_after(g, corr_hits(g)[g->n - 1].time_ns - whole_ns);
+	return n > due ? n - due : 0;
 }
 
 static uint32_t

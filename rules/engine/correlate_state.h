@@ -26,11 +26,12 @@ enum {
 	CORR_SLOTS_MAX = RULE_TEMPORAL_MAX,
 	CORR_AGENTS_MAX = 64,
 	/* Hits behind a group's newest are kept for so many timespans at the
-	 * least; while fewer than CORR_RELAXED_HITS are held, for `late_ns`: an
-	 * agent may be far behind the others; what waits for sources is kept
-	 * for CORR_WAIT_NS of it always: these fall silent after minutes. */
+	 * least; while fewer than one of CORR_RELAXED_PART of `max_hits` are
+	 * held, for `late_ns`: an agent may be far behind the others; what
+	 * waits for sources is kept for CORR_WAIT_NS of it always: these fall
+	 * silent after minutes.  What leaves sooner than `late_ns` is counted. */
 	CORR_KEEP_SPANS = 3,
-	CORR_RELAXED_HITS = 250000,
+	CORR_RELAXED_PART = 16,
 	CORR_NONE = -1
 };
 
@@ -341,6 +342,10 @@ void corr_hit_remove(struct correlator *c, struct corr_group *g, uint32_t at);
 void corr_hits_trim(struct correlator *c, struct corr_group *g, uint32_t n);
 /* How far behind its newest hit a rule's group keeps hits now. */
 int64_t corr_kept_ns(const struct correlator *c, const struct corr_rule *r);
+
+/* Of the first `n` hits, which leave now, those that only a shortage forces. */
+uint32_t corr_shortened(const struct correlator *c, const struct corr_group *g,
+    uint32_t n);
 
 void corr_hit_drop(struct correlator *c, const struct corr_hit *hit);
 

@@ -375,11 +375,74 @@ bounds_are_kept_and_counted(void)
 	ruleset_unref(rs);
 }
 
+/* Every hit is held, or counted where it left. */
+static bool
+all_are_accounted_for(const struct correlator *c, uint64_t fed)
+{
+	struct correlator_stats s;
+
+	correlator_stats(c, &s);
+	return s.hits + s.evicted_hits + s.shortened_hits == fed;
+}
+
+static void
+what_a_shortage_cuts_is_counted(void)
+{
+	static const char rules[] = CORRELATION("Many",
+	    "  type: event_count\n  rules: [a]\n  group-by: [user.name]\n"
+	    "  condition: {gte: 3}\n");
+	/* short of memory from 100 hits on */
+	struct correlate_options o = { .max_hits = 1600, .max_groups = 1000 };
+	struct correlator_stats stats;
+	struct correlator *c;
+	uint32_t refused;
+	struct ruleset *rs = load(rules, &refused);
+	char user[16] = "u";
+	struct happening h = { 'a', 0, user, "", 0 };
+	unsigned n = 0;
+	bool all = true;
+
+	c = correlator_new(rs, &o);
+	for (; n < 99; n++) {
+		h.time = (int)(10 * n);
+		feed(c, rs, &h, n);
+	}
+	correlator_stats(c, &stats);
+	CHECK(stats.hits == n && stats.shortened_hits == 0,
+	    "hits stay for late ones while there is room");
+	for (; n < 300; n++) {
+		h.time = (int)(10 * n);
+		feed(c, rs, &h, n);
+		all = all && all_are_accounted_for(c, n + 1);
+	}
+	correlator_stats(c, &stats);
+	CHECK(all && stats.hits <= 100 && stats.shortened_hits >= 200 &&
+		stats.evicted_hits == 0,
+	    "those of one group that a shortage cuts are counted");
+	h.time = 0;
+	feed(c, rs, &h, n++);
+	correlator_stats(c, &stats);
+	CHECK(stats.late_hits == 1 && all_are_accounted_for(c, n),
+	    "what comes too late for what is left is counted too");
+	for (; n < 900; n++) {
+		(void)snprintf(user, sizeof(user), "u%u", n);
+		h.time = (int)(10 * n);
+		feed(c, rs, &h, n);
+		all = all && all_are_accounted_for(c, n + 1);
+	}
+	correlator_stats(c, &stats);
+	CHECK(all && stats.hits <= 101 && stats.evicted_groups == 0,
+	    "hits of groups that a shortage ends are counted");
+	correlator_free(c);
+	ruleset_unref(rs);
+}
+
 int
 main(void)
 {
 	for (size_t i = 0; i < sizeof(scenarios) / sizeof(scenarios[0]); i++)
 		a_scenario(&scenarios[i]);
 	bounds_are_kept_and_counted();
+	what_a_shortage_cuts_is_counted();
 	return tap_done();
 }
