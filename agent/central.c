@@ -317,8 +317,8 @@ tell(struct central *c)
 }
 
 static void
-answer(struct central *c, const struct order *o, const char *result,
-    const char *reason, struct slice changes)
+answer(struct central *c, struct slice order, struct slice result,
+    struct slice reason, struct slice changes)
 {
 	struct json_writer w;
 	struct buf text;
@@ -337,12 +337,12 @@ answer(struct central *c, const struct order *o, const char *result,
 	json_key(&w, "control");
 	json_str(&w, "answer");
 	json_key(&w, "order");
-	json_string(&w, o->id);
+	json_string(&w, order);
 	json_key(&w, "result");
-	json_str(&w, result);
-	if (reason != NULL) {
+	json_string(&w, result);
+	if (reason.len > 0) {
 		json_key(&w, "reason");
-		json_str(&w, reason);
+		json_string(&w, reason);
 	}
 	if (changes.len > 0) {
 		json_key(&w, "changes");
@@ -356,7 +356,22 @@ answer(struct central *c, const struct order *o, const char *result,
 		c->answers[c->n_answers++] =
 		    (struct text){ xmemdupz(text.ptr, text.len), text.len };
 	buf_fini(&text);
-	tell(c);
+	c->options.wake(c->options.ctx);
+}
+
+static void
+refuse(struct central *c, const struct order *o, const struct error *err)
+{
+	answer(c, o->id, SLICE("refused"),
+	    (struct slice){ err->text, strlen(err->text) },
+	    (struct slice){ NULL, 0 });
+}
+
+void
+central_answer(struct central *c, struct slice order, struct slice result,
+    struct slice reason)
+{
+	answer(c, order, result, reason, (struct slice){ NULL, 0 });
 }
 
 void
@@ -614,7 +629,7 @@ take_config(struct central *c, const struct order *o, struct slice wire)
 		tell(c);
 	} else if (rc != RC_OK) {
 		log_warn("a configuration is refused: %s", err.text);
-		answer(c, o, "refused", err.text, (struct slice){ NULL, 0 });
+		refuse(c, o, &err);
 	} else if (!renew(c, o, hash, wire)) {
 		try(c, o, wire);
 	}
@@ -626,7 +641,7 @@ take_check(struct central *c, const struct order *o, struct slice wire)
 	struct slice none = { NULL, 0 };
 	struct buf changes;
 	struct error err;
-	enum rc rc = order_in_time(o, timestamp_now(), &err);
+	enum rc rc = order_in_time(o, timestamp_now(), ORDER_SKEW_NS, &err);
 
 	buf_init(&changes, ANSWER_BYTES / 2);
 	if (rc == RC_OK && !c->options.accept)
@@ -639,10 +654,10 @@ take_check(struct central *c, const struct order *o, struct slice wire)
 		    &err);
 	remove_file(c->options.state_dir, copy_names[CENTRAL_CHECK]);
 	if (rc == RC_OK)
-		answer(c, o, "good", NULL,
+		answer(c, o->id, SLICE("good"), none,
 		    changes.overflowed ? none : buf_slice(&changes));
 	else
-		answer(c, o, "refused", err.text, none);
+		refuse(c, o, &err);
 	buf_fini(&changes);
 }
 
@@ -664,8 +679,7 @@ take_order(struct central *c, struct slice wire)
 	} else if (slice_eq(o.kind, SLICE("check"))) {
 		take_check(c, &o, wire);
 	} else {
-		answer(c, &o, "refused", "this agent knows no such order",
-		    (struct slice){ NULL, 0 });
+		c->options.respond(c->options.ctx, o.id, wire);
 	}
 	arena_free(arena);
 }

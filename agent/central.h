@@ -57,6 +57,8 @@ struct central_options {
 	/* Whether it could be; adds what would change, a JSON array. */
 	enum rc (*check)(void *ctx, enum central_copy which,
 	    struct buf *changes, struct error *err);
+	/* Any other order, as it came; whoever takes it answers. */
+	void (*respond)(void *ctx, struct slice id, struct slice wire);
 	/* There is something to tell. */
 	void (*wake)(void *ctx);
 	void *ctx;
@@ -76,6 +78,9 @@ struct central_trust central_trust(const struct central *c);
 
 /* A message of the collector; copied, worked on soon. */
 void central_take(struct central *c, struct slice wire);
+/* What became of an order. */
+void central_answer(struct central *c, struct slice order, struct slice result,
+    struct slice reason);
 /* Adds answers to a window. */
 void central_fill(struct central *c, struct window *w);
 

@@ -280,6 +280,24 @@ const struct conf_option agent_options[] = {
 	    .offset = offsetof(struct agent_config, central.fall_back),
 	    .help = "A configuration that does not reach a collector in this "
 		    "time is given up for the one before." },
+	{ .key = "response.enabled", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_config, response.enabled),
+	    .help = "block_address, stop_service, collect_evidence: what a "
+		    "collector may order; by default nothing." },
+	{ .key = "response.services", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_config, response.services),
+	    .help = "Units that stop_service may stop." },
+	{ .key = "response.evidence", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_config, response.evidence),
+	    .help = "Files that collect_evidence brings." },
+	{ .key = "response.never", .type = CONF_STRINGS,
+	    .offset = offsetof(struct agent_config, response.never),
+	    .help = "Networks that block_address never blocks." },
+	{ .key = "response.max_time", .type = CONF_DURATION, .def = "24h",
+	    .min = 1 * S, .max = INT64_C(30) * 86400 * S,
+	    .offset = offsetof(struct agent_config, response.max_time),
+	    .help = "Longest time for which something is blocked or "
+		    "stopped." },
 	{ .key = NULL },
 };
 /* clang-format on */

@@ -94,6 +94,11 @@ struct agent_config {
 		int64_t fall_back;
 	} central;
 	struct conf_strings agents; /* of a group's file: not ours */
+	/* What may be done on the machine when a collector orders it. */
+	struct {
+		struct conf_strings enabled, services, evidence, never;
+		int64_t max_time;
+	} response;
 };
 
 extern const struct conf_option agent_options[];
@@ -121,7 +126,7 @@ enum rc agent_config_add(const char *name, struct slice text,
 /* Writes what is different as members of a JSON array: {"key","change"}. */
 void agent_config_diff(const struct agent_config *from,
     const struct agent_config *to, struct buf *out);
-/* RC_INVALID: `central` cannot be. */
+/* RC_INVALID: `central` or `response` cannot be. */
 enum rc agent_config_check_central(const char *path,
     const struct agent_config *c, struct error *err);
 /* Each input by itself, and their names. */

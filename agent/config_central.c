@@ -10,7 +10,9 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "address.h"
 #include "agent/inputs/input.h"
+#include "agent/roles/responder.h"
 #include "json.h"
 #include "xalloc.h"
 
@@ -117,6 +119,52 @@ is_type(const char *name)
 	return false;
 }
 
+static enum rc
+check_response(const char *path, const struct agent_config *c,
+    struct error *err)
+{
+	const struct conf_strings *actions = &c->response.enabled;
+	const struct conf_strings *services = &c->response.services;
+	const struct conf_strings *evidence = &c->response.evidence;
+	const struct conf_strings *never = &c->response.never;
+	struct ip_network network;
+
+	if (actions->n > 0 && c->central.key == NULL)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: response.enabled: central.key is needed: the file "
+		    "that `kuzetctl agent config key` writes at the collector",
+		    path, actions->line);
+	for (size_t i = 0; i < actions->n; i++) {
+		if (!response_is_action(actions->items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: response.enabled: there is no \"%s\": "
+			    "block_address, stop_service, collect_evidence",
+			    path, actions->line, actions->items[i]);
+	}
+	for (size_t i = 0; i < services->n; i++) {
+		if (!response_is_unit(services->items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: response.services: \"%s\" is no unit such "
+			    "as nginx.service",
+			    path, services->line, services->items[i]);
+	}
+	for (size_t i = 0; i < evidence->n; i++) {
+		if (evidence->items[i][0] != '/')
+			return error_set(err, RC_INVALID,
+			    "%s:%u: response.evidence: \"%s\" is no absolute "
+			    "path",
+			    path, evidence->line, evidence->items[i]);
+	}
+	for (size_t i = 0; i < never->n; i++) {
+		if (ip_network_parse((struct slice){ never->items[i],
+					 strlen(never->items[i]) },
+			&network, err) != RC_OK)
+			return error_prefix(err, "%s:%u: response.never", path,
+			    never->line);
+	}
+	return RC_OK;
+}
+
 enum rc
 agent_config_check_central(const char *path, const struct agent_config *c,
     struct error *err)
@@ -152,7 +200,7 @@ agent_config_check_central(const char *path, const struct agent_config *c,
 			    "wildcard",
 			    path, paths->line, paths->items[i]);
 	}
-	return RC_OK;
+	return check_response(path, c, err);
 }
 
 /* ---- a group's file ------------------------------------------------------ */

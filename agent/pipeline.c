@@ -32,6 +32,7 @@
 #include "agent/inputs/input.h"
 #include "agent/output/sender.h"
 #include "agent/renewal.h"
+#include "agent/response.h"
 #include "agent/roles/opener.h"
 #include "agent/spool/spool.h"
 #include "agent/status.h"
@@ -84,6 +85,8 @@ struct pipeline {
 
 	struct status *status;
 	struct central *central;
+	struct response *response;
+	int responder; /* channel; -1: there is none */
 	struct loop_timer *report;
 	uint64_t refused_calls;
 	uint64_t reported; /* what the last report summed up to */
@@ -616,6 +619,14 @@ on_up(void *ctx)
 }
 
 static void
+respond(void *ctx, struct slice id, struct slice wire)
+{
+	struct pipeline *p = ctx;
+
+	response_take(p->response, id, wire);
+}
+
+static void
 wake_central(void *ctx)
 {
 	struct pipeline *p = ctx;
@@ -635,9 +646,44 @@ open_central(struct pipeline *p, struct central_start *start)
 			    .fall_back_ns = p->config.central.fall_back,
 			    .apply = apply_central,
 			    .check = check_central,
+			    .respond = respond,
 			    .wake = wake_central,
 			    .ctx = p },
 		start);
+}
+
+/* Before any right is given up. */
+static enum rc
+start_responder(struct pipeline *p, const struct central_start *start,
+    struct error *err)
+{
+	const struct agent_config *c = &p->config;
+	struct responder_options options = {
+		.keys = start->keys,
+		.agent = start->agent,
+		.enabled = &c->response.enabled,
+		.services = &c->response.services,
+		.evidence = &c->response.evidence,
+		.never = &c->response.never,
+		.hosts = &c->hosts,
+		.max_ns = c->response.max_time,
+		.started_ns = timestamp_now(),
+	};
+
+	return c->response.enabled.n == 0
+	    ? RC_OK
+	    : responder_start(&options, &p->processes, &p->responder, err);
+}
+
+static void
+open_response(struct pipeline *p)
+{
+	p->response = response_new(&(struct response_options){ .loop = p->loop,
+	    .channel = p->responder,
+	    .spool = p->spool,
+	    .host_name = p->config.host_name,
+	    .central = p->central });
+	p->responder = -1;
 }
 
 /* Two agents with one state would both be wrong. */
@@ -802,9 +848,12 @@ pipeline_open(const char *path, struct agent_config *config,
 	*config = (struct agent_config){ 0 };
 	p->lock_fd = -1;
 	p->memory_fd = -1;
+	p->responder = -1;
 	rc = central_begin(&p->config, &start, err);
 	if (rc == RC_OK)
 		rc = confine_start(path, &p->config, &p->processes, err);
+	if (rc == RC_OK)
+		rc = start_responder(p, &start, err);
 	split = p->processes.opener[0] != -1;
 	make_parts(p);
 	if (rc != RC_OK)
@@ -834,6 +883,7 @@ pipeline_open(const char *path, struct agent_config *config,
 		central_failed(p->central, err);
 		goto out;
 	}
+	open_response(p);
 	open_status(p);
 	*out = p;
 	p = NULL;
@@ -867,6 +917,7 @@ pipeline_close(struct pipeline *p)
 	for (size_t i = 0; i < KINDS_MAX; i++)
 		free(p->inputs[i].configs); /* of one that failed, too */
 	status_free(p->status);
+	response_free(p->response);
 	central_free(p->central);
 	spool_close(p->spool);
 	renewal_free(p->renewal);
@@ -880,6 +931,8 @@ pipeline_close(struct pipeline *p)
 	free(p->receipts);
 	buf_fini(&p->window.frames);
 	agent_config_free(&p->config);
+	if (p->responder != -1)
+		(void)close(p->responder);
 	if (p->lock_fd != -1)
 		(void)close(p->lock_fd);
 	if (p->memory_fd != -1)

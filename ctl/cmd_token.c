@@ -17,7 +17,7 @@ static const char help[] =
     "       kuzetctl token remove [--user NAME] ID\n\n"
     "Without --user they are your own.  SCOPES, by spaces: events\n"
     "searches:write incidents incidents:write agents agents:write rules\n"
-    "rules:reload status users users:write audit self.  A token may what its\n"
+    "respond rules:reload status users users:write audit self.  A token may what its\n"
     "scopes say and its user may.  Its secret is printed once.\n";
 
 static const struct account_column columns[] = {

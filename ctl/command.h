@@ -62,6 +62,7 @@ extern const struct command cmd_logout;
 extern const struct command cmd_normalizers;
 extern const struct command cmd_objects;
 extern const struct command cmd_parse;
+extern const struct command cmd_respond;
 extern const struct command cmd_rules;
 extern const struct command cmd_agent;
 extern const struct command cmd_search;

@@ -8,6 +8,7 @@
 const struct command *const commands[] = {
 	&cmd_status,
 	&cmd_agent,
+	&cmd_respond,
 	&cmd_events,
 	&cmd_search,
 	&cmd_incidents,

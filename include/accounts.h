@@ -38,9 +38,9 @@ enum permission {
 	MAY_AUDIT = 1 << 9,
 	MAY_SELF = 1 << 10, /* one's own password, second factor, tokens */
 	MAY_SEARCHES_WRITE = 1 << 11, /* saved searches of one's own */
-	MAY_AGENTS_WRITE = 1
-	    << 12, /* who enrols, who is let in, what they are told */
-	MAY_ALL = (1 << 13) - 1,
+	MAY_AGENTS_WRITE = 1 << 12,   /* who is let in, what they are told */
+	MAY_RESPOND = 1 << 13,        /* what is done on agents' machines */
+	MAY_ALL = (1 << 14) - 1,
 };
 
 const char *role_name(enum account_role role); /* "national-centre" */

@@ -25,8 +25,10 @@ enum {
 
 /* An order that comes this long after it was issued is refused. */
 #define ORDER_LIFE_NS (INT64_C(600) * 1000000000)
-/* Clocks of collector and agent may differ by so much. */
-#define ORDER_SKEW_NS (INT64_C(60) * 1000000000)
+/* Clocks of collector and agent may differ by so much; by less, where an
+ * action is asked for. */
+#define ORDER_SKEW_NS  (INT64_C(60) * 1000000000)
+#define ACTION_SKEW_NS (INT64_C(10) * 1000000000)
 
 /* Texts are borrowed; empty where a kind has no such member. */
 struct order {
@@ -58,8 +60,10 @@ enum rc order_open(struct slice wire, const struct sign_keys *keys,
 /* RC_DENIED: for another agent. */
 enum rc order_is_for(const struct order *o, const char *agent,
     struct error *err);
-/* RC_DENIED: issued in the future, over, or good for longer than it may. */
-enum rc order_in_time(const struct order *o, int64_t now_ns, struct error *err);
+/* RC_DENIED: issued in the future, over, or good for longer than it may;
+ * clocks may differ by `skew_ns`. */
+enum rc order_in_time(const struct order *o, int64_t now_ns, int64_t skew_ns,
+    struct error *err);
 
 /* SHA-256 of a configuration's text, in hex. */
 void order_hash(struct slice text, char out[SHA256_TEXT]);

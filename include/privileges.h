@@ -6,6 +6,7 @@
 #pragma once
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "error.h"
 
@@ -21,6 +22,12 @@ enum rc privileges_drop(const char *user, struct error *err);
  * stays who it is.
  */
 enum rc privileges_become(const char *user, int capability, struct error *err);
+
+/*
+ * Stays who it is, with those of its capabilities that are listed; programs that
+ * it runs get them, too, and none can get more.
+ */
+enum rc privileges_limit(const int *capabilities, size_t n, struct error *err);
 
 /* Whether it is permitted to this process. */
 bool privileges_has(int capability);

@@ -293,9 +293,10 @@ order_is_for(const struct order *o, const char *agent, struct error *err)
 }
 
 enum rc
-order_in_time(const struct order *o, int64_t now_ns, struct error *err)
+order_in_time(const struct order *o, int64_t now_ns, int64_t skew_ns,
+    struct error *err)
 {
-	if (o->issued_ns > now_ns + ORDER_SKEW_NS)
+	if (o->issued_ns > now_ns + skew_ns)
 		return error_set(err, RC_DENIED,
 		    "the order was issued %lld s in the future: set the clocks",
 		    (long long)((o->issued_ns - now_ns) / NS_PER_SEC));
@@ -304,7 +305,7 @@ order_in_time(const struct order *o, int64_t now_ns, struct error *err)
 		return error_set(err, RC_DENIED,
 		    "the order is good for longer than %lld s",
 		    (long long)(ORDER_LIFE_NS / NS_PER_SEC));
-	if (o->expires_ns + ORDER_SKEW_NS <= now_ns)
+	if (o->expires_ns + skew_ns <= now_ns)
 		return error_set(err, RC_DENIED,
 		    "the order was over %lld s ago",
 		    (long long)((now_ns - o->expires_ns) / NS_PER_SEC));

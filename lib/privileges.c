@@ -80,6 +80,49 @@ privileges_become(const char *user, int capability, struct error *err)
 	return RC_OK;
 }
 
+static bool
+is_listed(const int *list, size_t n, int capability)
+{
+	for (size_t i = 0; i < n; i++) {
+		if (list[i] == capability)
+			return true;
+	}
+	return false;
+}
+
+enum rc
+privileges_limit(const int *capabilities, size_t n, struct error *err)
+{
+	bool had[64] = { false };
+
+	if (n > sizeof(had) / sizeof(had[0]))
+		return error_set(err, RC_INVALID, "too many capabilities");
+	for (size_t i = 0; i < n; i++)
+		had[i] = privileges_has(capabilities[i]);
+	for (int i = 0; prctl(PR_CAPBSET_READ, i, 0, 0, 0) >= 0; i++) {
+		if (!is_listed(capabilities, n, i))
+			(void)prctl(PR_CAPBSET_DROP, i, 0, 0, 0);
+	}
+	capng_clear(CAPNG_SELECT_CAPS);
+	for (size_t i = 0; i < n; i++) {
+		if (had[i])
+			(void)capng_update(CAPNG_ADD,
+			    CAPNG_EFFECTIVE | CAPNG_PERMITTED |
+				CAPNG_INHERITABLE,
+			    (unsigned)capabilities[i]);
+	}
+	(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_CLEAR_ALL, 0, 0, 0);
+	if (capng_apply(CAPNG_SELECT_CAPS) != 0)
+		return error_set_errno(err, errno, "limit capabilities");
+	for (size_t i = 0; i < n; i++) {
+		if (had[i])
+			(void)prctl(PR_CAP_AMBIENT, PR_CAP_AMBIENT_RAISE,
+			    capabilities[i], 0, 0);
+	}
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	return RC_OK;
+}
+
 bool
 privileges_has(int capability)
 {

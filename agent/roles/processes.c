@@ -98,6 +98,50 @@ start_runner(const struct processes_options *o, struct processes *out,
 	return pid == -1 ? error_set_errno(err, errno, "fork") : RC_OK;
 }
 
+static _Noreturn void
+be_responder(struct responder_options *o, int at)
+{
+	static const int kept[] = { CAP_NET_ADMIN, CAP_DAC_READ_SEARCH };
+	struct error err;
+
+	be_child("kuzet-responder");
+	(void)prctl(PR_SET_DUMPABLE, 0, 0, 0, 0); /* nobody looks into it */
+	if (privileges_limit(kept, sizeof(kept) / sizeof(kept[0]), &err) !=
+	    RC_OK) {
+		log_error("responder: %s", err.text);
+		_exit(EXIT_FAILURE);
+	}
+	responder_serve(at, o);
+	_exit(EXIT_SUCCESS);
+}
+
+enum rc
+responder_start(struct responder_options *options,
+    const struct processes *others, int *channel_fd, struct error *err)
+{
+	const int theirs[] = { others->opener[0], others->opener[1],
+		others->runner };
+	int ends[2];
+	enum rc rc = channel(ends, err);
+	pid_t pid;
+
+	if (rc != RC_OK)
+		return rc;
+	pid = fork();
+	if (pid == 0) {
+		(void)close(ends[0]);
+		for (size_t i = 0; i < sizeof(theirs) / sizeof(theirs[0]);
+		     i++) {
+			if (theirs[i] != -1)
+				(void)close(theirs[i]);
+		}
+		be_responder(options, ends[1]);
+	}
+	(void)close(ends[1]);
+	*channel_fd = ends[0];
+	return pid == -1 ? error_set_errno(err, errno, "fork") : RC_OK;
+}
+
 static enum rc
 start_opener(const struct processes_options *o, struct grants *grants,
     struct processes *out, struct error *err)

@@ -7,12 +7,15 @@
  *   worker   `user:`, no capability          parses, hashes, ships
  *   opener   `user:`, CAP_DAC_READ_SEARCH    opens what is configured
  *   runner   `user:`, no capability          runs a policy's commands
+ *   responder  who began; CAP_NET_ADMIN,     does what is ordered and signed
+ *            CAP_DAC_READ_SEARCH
  *
  * Each ends when the worker does; the worker ends when the opener does.
  */
 #pragma once
 
 #include "agent/roles/opener_serve.h"
+#include "agent/roles/responder.h"
 #include "agent/roles/runner.h"
 
 struct processes_options {
@@ -25,6 +28,14 @@ struct processes {
 	int opener[2]; /* channels, the caller's; -1: this process opens */
 	int runner;    /* -1: none */
 };
+
+/*
+ * The responder, which is forked whether or not the rest is: only it runs what
+ * is ordered.  *channel is the caller's.  The options are used by the child
+ * alone, which closes the channels of the others.
+ */
+enum rc responder_start(struct responder_options *options,
+    const struct processes *others, int *channel, struct error *err);
 
 /* Whether there is a right to keep apart: CAP_DAC_READ_SEARCH, of root with
  * `user:`, or of an ordinary user (systemd's AmbientCapabilities). */

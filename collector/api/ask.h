@@ -124,7 +124,7 @@ ask_handler get_users, post_user, get_user, patch_user, delete_user;
 ask_handler post_user_token, get_tokens, delete_token;
 ask_handler get_audit;
 ask_handler get_configs, get_config_key, post_config_check, post_config_push;
-ask_handler get_orders, get_order;
+ask_handler get_orders, get_order, post_respond;
 ask_handler get_saved_searches, post_saved_search, get_saved_search;
 ask_handler put_saved_search, delete_saved_search, run_saved_search;
 

@@ -149,3 +149,123 @@ get_order(struct ask *a)
 			a->path[0].ptr),
 		    &err);
 }
+
+/* ---- what is to be done on a machine -------------------------------------- */
+
+static const struct {
+	const char *name, *kind;
+	bool needs_target, needs_time;
+} actions[] = {
+	{ "block", "block_address", true, true },
+	{ "unblock", "unblock_address", true, false },
+	{ "stop", "stop_service", true, true },
+	{ "collect", "collect_evidence", false, false },
+};
+enum { ACTIONS = sizeof(actions) / sizeof(actions[0]), TEXT_MAX = 512 };
+
+struct wish {
+	struct slice action, agent, target, reason;
+	uint64_t seconds;
+};
+
+static enum rc
+check_texts(const struct wish *wish, struct error *err)
+{
+	const struct {
+		const char *name;
+		struct slice text;
+		size_t least;
+	} texts[] = {
+		{ "agent", wish->agent, 1 },
+		{ "target", wish->target, 0 },
+		{ "reason", wish->reason, 1 },
+	};
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		if (texts[i].text.len < texts[i].least ||
+		    texts[i].text.len > TEXT_MAX)
+			return error_set(err, RC_INVALID,
+			    "%s: must be %zu to %d bytes", texts[i].name,
+			    texts[i].least, TEXT_MAX);
+	}
+	return RC_OK;
+}
+
+static enum rc
+check_wish(const struct wish *wish, struct order *out, struct error *err)
+{
+	size_t i = 0;
+
+	while (i < ACTIONS &&
+	    !slice_eq(wish->action,
+		(struct slice){ actions[i].name, strlen(actions[i].name) }))
+		i++;
+	if (i == ACTIONS)
+		return error_set(err, RC_INVALID,
+		    "action: must be block, unblock, stop or collect");
+	if ((wish->target.len > 0) != actions[i].needs_target)
+		return error_set(err, RC_INVALID, "target: %s %s",
+		    actions[i].name,
+		    actions[i].needs_target ? "needs one" : "has none");
+	if ((wish->seconds > 0) != actions[i].needs_time)
+		return error_set(err, RC_INVALID, "seconds: %s %s",
+		    actions[i].name,
+		    actions[i].needs_time
+			? "is for a time: 1 or more are needed"
+			: "is for no time");
+	*out = (struct order){
+		.kind = { actions[i].kind, strlen(actions[i].kind) },
+		.agent = wish->agent,
+		.target = wish->target,
+		.reason = wish->reason,
+		.seconds = wish->seconds,
+	};
+	return check_texts(wish, err);
+}
+
+static enum rc
+respond(struct ask *a, const struct api_orders *calls, const struct wish *wish,
+    char id[UUID_TEXT], struct error *err)
+{
+	struct order order = { .version = 0 };
+	enum rc rc = check_wish(wish, &order, err);
+
+	if (rc != RC_OK)
+		return rc;
+	ask_note(a, "%.*s %.*s on %.*s for %llu s: %.*s", SLICE_ARG(order.kind),
+	    SLICE_ARG(order.target), SLICE_ARG(order.agent),
+	    (unsigned long long)order.seconds, SLICE_ARG(order.reason));
+	order.by = ask_name(a);
+	return calls->ask(a->api->options.ctx, ask_owner(a), &order, id, err);
+}
+
+void
+post_respond(struct ask *a)
+{
+	const struct api_orders *calls = orders_of(a);
+	struct wish wish = { .seconds = 0 };
+	const struct body_member members[] = {
+		{ "action", BODY_TEXT, &wish.action, true, NULL },
+		{ "agent", BODY_TEXT, &wish.agent, true, NULL },
+		{ "target", BODY_TEXT, &wish.target, false, NULL },
+		{ "reason", BODY_TEXT, &wish.reason, true, NULL },
+		{ "seconds", BODY_NUMBER, &wish.seconds, false, NULL },
+	};
+	char id[UUID_TEXT] = "";
+	struct error err;
+	enum rc rc;
+
+	if (calls == NULL)
+		return;
+	rc = body_parse(a, members, sizeof(members) / sizeof(members[0]), &err);
+	if (rc == RC_OK)
+		rc = respond(a, calls, &wish, id, &err);
+	if (rc != RC_OK) {
+		ask_fail(a, rc, &err);
+		return;
+	}
+	http_type(a->reply, 200, "application/json");
+	calls->list(a->api->options.ctx, ask_owner(a),
+	    (struct slice){ id, UUID_TEXT - 1 }, (struct slice){ NULL, 0 },
+	    line, a);
+}

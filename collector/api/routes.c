@@ -80,6 +80,7 @@ const struct route routes[] = {
 	  post_config_push },
 	{ "GET", "/v1/orders", "orders.list", MAY_AGENTS, "agent", get_orders },
 	{ "GET", "/v1/orders/{id}", "orders.show", MAY_AGENTS, "", get_order },
+	{ "POST", "/v1/respond", "respond", MAY_RESPOND, "", post_respond },
 	{ "GET", "/v1/objects", "objects.list", MAY_AGENTS, "", get_objects },
 	{ "GET", "/v1/objects/{id}", "objects.show", MAY_AGENTS, "",
 	  get_object },

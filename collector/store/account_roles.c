@@ -16,7 +16,8 @@ static const struct {
 		MAY_SELF },
 	[ROLE_RESPONDER] = { "responder",
 	    MAY_EVENTS | MAY_INCIDENTS | MAY_INCIDENTS_WRITE | MAY_AGENTS |
-		MAY_RULES | MAY_STATUS | MAY_SEARCHES_WRITE | MAY_SELF },
+		MAY_RULES | MAY_STATUS | MAY_SEARCHES_WRITE | MAY_RESPOND |
+		MAY_SELF },
 	[ROLE_AUDITOR] = { "auditor",
 	    MAY_EVENTS | MAY_INCIDENTS | MAY_AGENTS | MAY_RULES | MAY_STATUS |
 		MAY_USERS | MAY_AUDIT | MAY_SELF },
@@ -35,6 +36,7 @@ static const struct {
 	{ "incidents:write", MAY_INCIDENTS_WRITE },
 	{ "agents", MAY_AGENTS },
 	{ "agents:write", MAY_AGENTS_WRITE },
+	{ "respond", MAY_RESPOND },
 	{ "rules", MAY_RULES },
 	{ "rules:reload", MAY_RULES_RELOAD },
 	{ "status", MAY_STATUS },

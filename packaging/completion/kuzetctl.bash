@@ -3,7 +3,7 @@
 
 _kuzetctl() {
 	local cur prev command='' sub='' word i
-	local commands='status agent events search incidents detections parse rules normalizers objects store incident login logout user token audit'
+	local commands='status agent respond events search incidents detections parse rules normalizers objects store incident login logout user token audit'
 
 	COMPREPLY=()
 	cur=${COMP_WORDS[COMP_CWORD]}
@@ -89,6 +89,10 @@ _kuzetctl() {
 	audit/) word='log --help' ;;
 	audit/log) word='--since --until --user --limit --json --help' ;;
 	agent/) word='list show config enroll-token revoke --help' ;;
+	respond/) word='block unblock stop collect list --help' ;;
+	respond/block | respond/stop) word='--agent --for --reason --json --help' ;;
+	respond/list) word='--agent --json --help' ;;
+	respond/*) word='--agent --reason --json --help' ;;
 	agent/config) word='show check diff push key --agent --dry-run --json --help' ;;
 	agent/*) word='--json --help' ;;
 	events/*) word='--since --until --where --limit --count --flat --json --help' ;;

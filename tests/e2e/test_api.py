@@ -59,6 +59,7 @@ MATRIX = {
     "configs.push": ADMIN,
     "orders.list": READERS,
     "orders.show": READERS,
+    "respond": {"responder", "administrator"},
     "objects.list": READERS,
     "objects.show": READERS,
     "rules.list": SOC,

@@ -4,11 +4,18 @@
 kept or given up, whatever is killed in between."""
 
 import contextlib
+import fcntl
 import json
+import os
+import shutil
 import signal
+import socket
+import struct
+import subprocess
+import sys
 
 import harness
-from harness import World, wait_for
+from harness import Skip, World, wait_for
 
 GROUPS = "agent_groups: groups\n"
 
@@ -241,6 +248,117 @@ def test_trust():
         assert at_agent(w)["state"] == "none"
 
 
+RESPONSE = """\
+  inputs: [file]
+response:
+  enabled: [block_address, stop_service, collect_evidence]
+  services: [listed.service]
+  evidence: ["%s"]
+  never: [198.51.100.0/24]
+  max_time: 1h
+"""
+
+
+def respond(w, *args):
+    """the answer; right after its start an agent takes no order"""
+    def answered():
+        r = w.ctl("respond", *args, "--agent", "web-1", "--reason", "a test",
+                  "--json", check=False)
+        if not r.stdout:
+            return {"error": r.stderr}
+        a = json.loads(r.stdout)
+        a = wait_for("the answer", lambda: next(
+            (o for o in w.ctl_json("respond", "list")
+             if o["id"] == a["id"] and o["state"] == "answered"), None))
+        return None if "ask again" in a.get("message", "") else a
+    return wait_for("an answer", answered)
+
+
+def blocked():
+    r = subprocess.run(["nft", "list", "set", "inet", "kuzet", "blocked4"],
+                       capture_output=True, text=True, check=False)
+    return r.stdout
+
+
+def inner_response():
+    """what is ordered is done once, for its time, by the responder alone"""
+    with site() as w:
+        (w.dir / "evidence.txt").write_text("what was there\n")
+        w.start_agent(extra=central(
+            w, extra=RESPONSE % (w.dir / "evidence.txt")))
+        wait_for("the agent", lambda: at_agent(w).get("accept"))
+        a = respond(w, "block", "203.0.113.7", "--for", "40m")
+        assert a["result"] == "done", a
+        assert "203.0.113.7 timeout 40m" in blocked(), blocked()
+        # a shorter time takes the place of the longer, and ends by itself
+        a = respond(w, "block", "203.0.113.7", "--for", "1s")
+        assert a["result"] == "done", a
+        wait_for("the end of its time", lambda: "203.0.113.7" not in blocked())
+        respond(w, "block", "203.0.113.8", "--for", "40m")
+        a = respond(w, "unblock", "203.0.113.8")
+        assert a["result"] == "done" and "203.0.113.8" not in blocked(), a
+        for args, why in (
+                (("block", "127.0.0.1", "--for", "5m"), "never blocked"),
+                (("block", "198.51.100.7", "--for", "5m"), "never blocked"),
+                (("block", "203.0.113.7", "--for", "2h"), "max_time"),
+                (("block", "anything", "--for", "5m"), "no address"),
+                (("stop", "other.service", "--for", "5m"), "does not list")):
+            a = respond(w, *args)
+            assert a["result"] == "refused" and why in a["message"], (args, a)
+        assert "target" in respond(w, "block", "--for", "5m")["error"]
+        assert "seconds" in respond(w, "block", "203.0.113.7")["error"]
+        a = respond(w, "collect")
+        assert a["result"] == "done", a
+        evidence = str(w.dir / "evidence.txt")
+
+        def gathered():
+            items = {e["kuzet.response.item"]: e.get("message", "")
+                     for e in w.events("--flat", "--where",
+                                       "event.action=collect_evidence")
+                     if "kuzet.response.item" in e}
+            return items if evidence in items else None
+        items = wait_for("the evidence", gathered)
+        assert set(items) >= {"processes", "sockets", "logins"}, set(items)
+        assert items[evidence].strip() == "what was there", items[evidence]
+        done = w.events("--flat", "--where", "event.action=block_address",
+                        "--where", "event.outcome=success")
+        assert len(done) == 3 and done[0]["event.kind"] == "event", done
+        assert done[0]["kuzet.response.by"] == "local:0", done[0]
+        noted = w.ctl("audit", "log", "--json").stdout
+        assert "block_address 203.0.113.7 on web-1 for 2400 s: a test" in noted
+        listed = w.ctl("respond", "list", "--json").stdout.splitlines()
+        assert len(listed) >= 9, listed
+
+
+def loopback_up():
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as s:
+        fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1 | 64))
+
+
+def test_response():
+    """responses are done with real nftables, in a network of their own"""
+    if os.geteuid() != 0:
+        raise Skip("a network namespace needs root")
+    for program in ("unshare", "nft"):
+        harness.need(program)
+    probe = subprocess.run(
+        [shutil.which("unshare"), "-n", "nft", "list", "ruleset"],
+        capture_output=True, text=True, check=False)
+    if probe.returncode != 0:
+        raise Skip(f"the kernel refuses: {probe.stderr.strip()}")
+    r = subprocess.run(
+        ["unshare", "-n", sys.executable, __file__, "inner_response"],
+        env=dict(os.environ, KUZET_IN_NETWORK="1"), capture_output=True,
+        text=True, check=False)
+    for line in r.stdout.splitlines():
+        print(f"# {line}")
+    assert r.returncode == 0, r.stderr[-2000:]
+
+
 if __name__ == "__main__":
-    harness.main([test_way, test_dry_run, test_fall_back, test_kill,
-                  test_trust])
+    if os.environ.get("KUZET_IN_NETWORK"):
+        loopback_up()
+        harness.main([inner_response])
+    else:
+        harness.main([test_way, test_dry_run, test_fall_back, test_kill,
+                      test_trust, test_response])
