@@ -426,28 +426,17 @@ print_line(struct search_command *s, struct slice line)
 
 /* {"tail":N} and {"next":"..."} are for us: members that no event has alone. */
 static bool
-is_member(struct slice line, struct slice begin)
-{
-	return line.len > begin.len &&
-	    memcmp(line.ptr, begin.ptr, begin.len) == 0;
-}
-
-static bool
 take_position(struct search_command *s, struct slice line)
 {
-	struct slice tail = SLICE("{\"tail\":"), next = SLICE("{\"next\":");
+	struct slice tail = SLICE("{\"tail\":");
 
-	if (s->follow && is_member(line, tail)) {
+	if (s->follow && line.len > tail.len &&
+	    memcmp(line.ptr, tail.ptr, tail.len) == 0) {
 		(void)snprintf(s->tail, sizeof(s->tail), "%.*s",
 		    (int)(line.len - tail.len - 1), line.ptr + tail.len);
 		return true;
 	}
-	if (s->follow || s->groups || s->count || !is_member(line, next))
-		return false;
-	if (line.ptr[next.len] == '"')
-		(void)fprintf(stderr, "more: --after %.*s\n",
-		    (int)(line.len - next.len - 3), line.ptr + next.len + 1);
-	return true;
+	return !s->follow && !s->groups && !s->count && print_next(line);
 }
 
 static bool

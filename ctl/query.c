@@ -201,35 +201,13 @@ table_row(struct query *q, struct slice line)
 	return true;
 }
 
-/* {"next":"..."}: a member that no row has alone. */
-static bool
-is_next(struct slice line)
-{
-	static const struct slice begin = SLICE_INIT("{\"next\":");
-
-	return line.len > begin.len &&
-	    memcmp(line.ptr, begin.ptr, begin.len) == 0;
-}
-
-static void
-tell_next(struct slice line)
-{
-	const char *from = memchr(line.ptr + 1, ':', line.len - 1);
-
-	if (from != NULL && from[1] == '"')
-		(void)fprintf(stderr, "more: --after %.*s\n",
-		    (int)(line.ptr + line.len - from - 4), from + 2);
-}
-
 static bool
 on_line(void *ctx, struct slice line)
 {
 	struct query *q = ctx;
 
-	if (q->page && is_next(line)) {
-		tell_next(line);
+	if (q->page && print_next(line))
 		return true;
-	}
 	if (!q->json)
 		return table_row(q, line) && ferror(stdout) == 0;
 	(void)fwrite(line.ptr, 1, line.len, stdout);
@@ -278,6 +256,20 @@ query_run(const struct query_spec *spec, const struct global_options *global,
 	if (rc == RC_OK)
 		return EXIT_GOOD;
 	return rc == RC_INVALID ? EXIT_USAGE : EXIT_FAILED;
+}
+
+bool
+print_next(struct slice line)
+{
+	const struct slice begin = SLICE("{\"next\":");
+
+	if (line.len <= begin.len ||
+	    memcmp(line.ptr, begin.ptr, begin.len) != 0)
+		return false;
+	if (line.ptr[begin.len] == '"')
+		(void)fprintf(stderr, "more: --after %.*s\n",
+		    (int)(line.len - begin.len - 3), line.ptr + begin.len + 1);
+	return true;
 }
 
 /* C0, DEL and C1 controls (U+0080..U+009F): what terminals obey. */

@@ -31,6 +31,12 @@ int query_run(const struct query_spec *spec,
     const struct global_options *global, int argc, char *argv[]);
 
 /*
+ * {"next":CURSOR} is for people: a member that no row has alone.  Says on
+ * standard error what goes on behind it; false: the line is none such.
+ */
+bool print_next(struct slice line);
+
+/*
  * For rows.  Text of strangers: what a terminal could obey is printed as '?'.
  * `width` pads; 0 is the last column.
  */

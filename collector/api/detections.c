@@ -193,7 +193,7 @@ give_rows(struct first_rows *f)
 	if (!f->page->next)
 		return;
 	if (f->n < f->most || last == NULL)
-		page_end(f->ask);
+		page_line(f->ask, NULL);
 	else
 		page_next(f->ask, last->time_ns,
 		    (struct slice){ last->id, DETECTION_ID_TEXT - 1 });

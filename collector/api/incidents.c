@@ -49,7 +49,7 @@ answer_incidents(struct ask *a, struct soc_query *q, bool next,
 	if (l.more)
 		page_next(a, l.last_ns, (struct slice){ l.last_id, l.id_len });
 	else
-		page_end(a);
+		page_line(a, NULL);
 	return RC_OK;
 }
 

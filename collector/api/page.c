@@ -56,8 +56,8 @@ page_is_behind(const struct page *p, int64_t time_ns, struct slice id)
 	return slice_compare(id, p->after_id) > 0;
 }
 
-static void
-write_next(struct ask *a, const char *cursor)
+void
+page_line(struct ask *a, const char *cursor)
 {
 	struct json_writer w;
 
@@ -79,11 +79,5 @@ page_next(struct ask *a, int64_t time_ns, struct slice id)
 
 	(void)snprintf(cursor, sizeof(cursor), "%" PRIx64 ".%.*s",
 	    (uint64_t)time_ns, SLICE_ARG(id));
-	write_next(a, cursor);
-}
-
-void
-page_end(struct ask *a)
-{
-	write_next(a, NULL);
+	page_line(a, cursor);
 }

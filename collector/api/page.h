@@ -18,6 +18,6 @@ enum rc param_page(const struct ask *a, struct page *out, struct error *err);
 /* Whether a row is none of an earlier page. */
 bool page_is_behind(const struct page *p, int64_t time_ns, struct slice id);
 
-/* The last line: {"next":CURSOR}, {"next":null}. */
+/* The last line: {"next":CURSOR}, or {"next":null} where nothing follows. */
+void page_line(struct ask *a, const char *cursor); /* NULL: nothing follows */
 void page_next(struct ask *a, int64_t time_ns, struct slice id);
-void page_end(struct ask *a);

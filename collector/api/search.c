@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #include "api_private.h"
+#include "page.h"
 #include "search.h"
 #include "timestamp.h"
 
@@ -245,22 +246,6 @@ number_line(struct search_answer *a, const char *key, uint64_t n)
 }
 
 static void
-next_line(struct search_answer *a)
-{
-	struct json_writer w;
-
-	json_begin(&w, &a->ask->line);
-	json_open(&w, '{');
-	json_key(&w, "next");
-	if (a->page.next[0] != '\0')
-		json_str(&w, a->page.next);
-	else
-		json_null(&w);
-	json_close(&w, '}');
-	(void)ask_line(a->ask);
-}
-
-static void
 write_key(struct json_writer *w, const struct search_row *row, uint32_t n)
 {
 	json_key(w, "key");
@@ -377,7 +362,8 @@ answer_events(struct search_answer *a, struct error *err)
 	    search_events(a->store, &a->request, &a->page, event_line, a, err);
 
 	if (rc == RC_OK && a->next)
-		next_line(a);
+		page_line(a->ask,
+		    a->page.next[0] != '\0' ? a->page.next : NULL);
 	return rc;
 }
 
