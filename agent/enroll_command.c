@@ -297,7 +297,7 @@ enroll(struct enrolling *e, struct enrolment *got, struct error *err)
 static enum rc
 try_host(struct tls_context *ctx, const char *host, struct error *err)
 {
-	static const struct tls_stream_patience patience = { 5, 1 };
+	static const struct tls_stream_patience patience = { 20, 1 };
 	struct tls_stream *s = NULL;
 	enum rc rc = tls_stream_open(ctx, host, &patience, &s, err);
 	char byte;

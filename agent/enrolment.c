@@ -21,7 +21,7 @@ enum {
 	DEPTH_MAX = 8,
 };
 
-static const struct tls_stream_patience patience = { 10, 15 };
+static const struct tls_stream_patience patience = { 20, 30 };
 
 void
 enrolment_init(struct enrolment *e)
