@@ -126,7 +126,7 @@ def family(pid):
 
 
 class Watch(threading.Thread):
-    """Memory (PSS) and descriptors, every two seconds."""
+    """Its own memory (no file's pages) and descriptors, every two seconds."""
 
     def __init__(self, pid):
         super().__init__(daemon=True)
@@ -139,7 +139,7 @@ class Watch(threading.Thread):
             try:
                 for p in family(self.pid):
                     text = pathlib.Path(f"/proc/{p}/smaps_rollup").read_text()
-                    memory += int(text.split("Pss:")[1].split()[0])
+                    memory += int(text.split("Anonymous:")[1].split()[0])
                     fds += len(os.listdir(f"/proc/{p}/fd"))
             except OSError:
                 return
@@ -259,8 +259,8 @@ def soak(seconds):
                     "doubled": sum(seen.values()) - len(seen),
                     "rotations": writer.rotations, "cuts": link.cuts,
                     "clock jumps": clock.jumps, "exit": status,
-                    "PSS MB, early": watch.part(0, 0.1, 0.3),
-                    "PSS MB, late": watch.part(0, 0.8, 1),
+                    "own MB, early": watch.part(0, 0.1, 0.3),
+                    "own MB, late": watch.part(0, 0.8, 1),
                     "descriptors, early": watch.part(1, 0.1, 0.3),
                     "descriptors, late": watch.part(1, 0.8, 1),
                     "descriptors, most": max((r[1] for r in watch.rows),
