@@ -123,7 +123,8 @@ thread(void *ctx)
 static void
 note_error(struct renewal *r, const char *text)
 {
-	(void)snprintf(r->error, sizeof(r->error), "%s", text);
+	(void)snprintf(r->error, sizeof(r->error), "%.*s",
+	    (int)sizeof(r->error) - 1, text);
 	for (char *c = r->error; *c != '\0'; c++)
 		if ((unsigned char)*c < 0x20 || *c == 0x7f)
 			*c = '?';
