@@ -11,7 +11,7 @@
 #include "reader.h"
 #include "xalloc.h"
 
-enum { ARENA_BLOCK = 16 * 1024 };
+enum { ARENA_BLOCK = 16 * 1024, KEYS_TEXT_MAX = 384 };
 
 void
 loader_fail(struct loader *l, const struct yaml_node *node, const char *fmt,
@@ -31,6 +31,21 @@ loader_fail(struct loader *l, const struct yaml_node *node, const char *fmt,
 	(void)error_set(l->err, RC_INVALID, "line %u: %s", l->line, text);
 }
 
+/* With the keys that there are: a slip of the pen is the usual reason. */
+static void
+unknown_key(struct loader *l, const struct yaml_node *key,
+    const char *const *known)
+{
+	char all[KEYS_TEXT_MAX] = "";
+	size_t n = 0;
+
+	for (size_t i = 0; known[i] != NULL && n < sizeof(all); i++)
+		n += (size_t)snprintf(all + n, sizeof(all) - n, "%s%s",
+		    i > 0 ? ", " : "", known[i]);
+	loader_fail(l, key, "unknown key \"%.64s\"; there are: %s",
+	    key->text.ptr, all);
+}
+
 /* Every key of `map` is one of `known` (ends with NULL). */
 bool
 loader_keys(struct loader *l, const struct yaml_node *map,
@@ -47,8 +62,7 @@ loader_keys(struct loader *l, const struct yaml_node *map,
 		    strcmp(known[k], map->keys[i]->text.ptr) != 0)
 			k++;
 		if (known[k] == NULL) {
-			loader_fail(l, map->keys[i], "unknown key \"%.64s\"",
-			    map->keys[i]->text.ptr);
+			unknown_key(l, map->keys[i], known);
 			return false;
 		}
 	}
