@@ -130,7 +130,8 @@ take_answer(const struct members *m, struct enrolment *out, struct error *err)
 	if (rc == RC_LIBRARY)
 		rc = error_set(err, RC_SYSTEM,
 		    "the collector's answer holds no certificate");
-	if (timestamp_parse_rfc3339(m->renew_at, &hints, &out->renew_ns) == 0)
+	if (m->renew_at.len == 0 ||
+	    timestamp_parse_rfc3339(m->renew_at, &hints, &out->renew_ns) == 0)
 		out->renew_ns = 0;
 	return rc;
 }
