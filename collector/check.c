@@ -55,7 +55,7 @@ collector_check(const char *path, const struct collector_config *config,
 	enum rc rc = listener_tls_load(config, &tls, err);
 
 	if (rc == RC_OK)
-		rc = stages_load(config, false, &stages, err);
+		rc = stages_load(config, NULL, false, &stages, err);
 	if (rc == RC_OK && publish.n_brokers > 0)
 		rc = publish_check(&publish, &bad, err);
 	if (rc == RC_OK)

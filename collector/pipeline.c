@@ -795,6 +795,7 @@ start_reload(struct pipeline *p)
 		.workers = p->workers,
 		.writer = p->writer,
 		.incidents = p->incidents,
+		.stages = p->stages,
 		.on_tls = replace_tls,
 		.on_stages = replace_stages,
 		.ctx = p,
@@ -920,7 +921,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	p->findings = findings_new();
 	rc = listener_tls_load(config, &p->tls, err);
 	if (rc == RC_OK)
-		rc = stages_load(config, true, &p->stages, err);
+		rc = stages_load(config, NULL, true, &p->stages, err);
 	if (rc == RC_OK)
 		rc = open_store(p, err);
 	if (rc == RC_OK)

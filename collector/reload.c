@@ -26,6 +26,7 @@ struct reload {
 	/* the thread's, then the loop's */
 	struct listener_tls tls;
 	struct stages *stages; /* those to be used; NULL: refused */
+	struct stages *used;   /* the loop's, while no thread runs */
 };
 
 /* ---- certificates ------------------------------------------------------- */
@@ -106,7 +107,7 @@ read_all(struct reload *r, struct error *err)
 	if (rc == RC_OK)
 		rc = listener_tls_load(&config, &r->tls, err);
 	if (rc == RC_OK)
-		rc = stages_load(&config, true, &r->stages, err);
+		rc = stages_load(&config, r->used, true, &r->stages, err);
 	collector_config_free(&config);
 	if (rc != RC_OK)
 		listener_tls_free(&r->tls);
@@ -232,8 +233,11 @@ finished(void *ctx)
 	(void)pthread_join(r->thread, NULL);
 	r->running = false;
 	r->stages = NULL;
-	if (stages != NULL)
+	if (stages != NULL) {
+		stages_unref(r->used);
+		r->used = stages_ref(stages);
 		r->o.on_stages(r->o.ctx, stages);
+	}
 	(void)pthread_mutex_lock(&r->lock);
 	r->report.number = r->served;
 	again = r->asked > r->served;
@@ -255,7 +259,7 @@ run(void *ctx)
 	} else {
 		loop_post(r->o.loop, hand_tls, r);
 		if (switch_stages(r)) {
-			tell(r, RELOAD_DONE, "");
+			tell(r, RELOAD_DONE, r->stages->remark);
 		} else {
 			stages_unref(r->stages);
 			r->stages = NULL;
@@ -300,6 +304,7 @@ reload_new(const struct reload_options *options)
 	pthread_condattr_t attr;
 
 	r->o = *options;
+	r->used = stages_ref(options->stages);
 	(void)pthread_mutex_init(&r->lock, NULL);
 	(void)pthread_condattr_init(&attr);
 	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
@@ -362,6 +367,7 @@ reload_free(struct reload *r)
 		return;
 	listener_tls_free(&r->tls);
 	stages_unref(r->stages);
+	stages_unref(r->used);
 	(void)pthread_cond_destroy(&r->ends);
 	(void)pthread_mutex_destroy(&r->lock);
 	free(r);

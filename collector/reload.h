@@ -39,6 +39,7 @@ struct reload_options {
 	struct workers *workers;
 	struct writer *writer;
 	struct incidents *incidents;
+	struct stages *stages; /* in use at the start; takes a reference */
 	/* In the loop's thread: certificates as soon as all is read; takes
 	 * them.  Then the stages that are in use from now on; takes them. */
 	void (*on_tls)(void *ctx, struct listener_tls *tls);
@@ -64,6 +65,7 @@ enum reload_state {
 struct reload_report {
 	uint64_t number; /* of the newest that has ended */
 	enum reload_state state;
+	/* why it waits or was refused, or what stayed as it was */
 	char message[sizeof((struct error){ .code = RC_OK }.text)];
 };
 /* Any thread. */

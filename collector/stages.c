@@ -22,7 +22,9 @@ on_rule_finding(void *ctx, const struct rule_finding *f)
 static void
 on_normalizer_finding(void *ctx, const struct normalizer_finding *f)
 {
-	(void)ctx;
+	unsigned *refused = ctx;
+
+	(*refused)++;
 	log_warn("log format refused: %s:%u: %s", f->file, f->line, f->message);
 }
 
@@ -76,10 +78,22 @@ load_rules(const struct collector_config *config, bool keep, struct stages *s,
 	return rc;
 }
 
-static enum rc
-load_normalizers(const struct collector_config *config, struct stages *s,
-    struct error *err)
+static void
+keep_normalizers(const struct stages *before, struct stages *s)
 {
+	s->remark = "log formats stay as they were, for one is refused (the "
+		    "log says why): mend it and reload";
+	log_warn("%s", s->remark);
+	normalizer_set_unref(s->normalizers);
+	s->normalizers = normalizer_set_ref(before->normalizers);
+}
+
+static enum rc
+load_normalizers(const struct collector_config *config,
+    const struct stages *before, struct stages *s, struct error *err)
+{
+	unsigned refused = 0;
+	enum rc rc;
 	char path[PATH_BYTES];
 	const char *dir = config->normalizers;
 
@@ -89,8 +103,11 @@ load_normalizers(const struct collector_config *config, struct stages *s,
 			    "the path of the data folder is too long");
 		dir = path;
 	}
-	return normalizer_set_load(dir, on_normalizer_finding, NULL,
+	rc = normalizer_set_load(dir, on_normalizer_finding, &refused,
 	    &s->normalizers, err);
+	if (rc == RC_OK && before != NULL && refused > 0)
+		keep_normalizers(before, s);
+	return rc;
 }
 
 static enum rc
@@ -119,16 +136,17 @@ load_personal(const struct collector_config *config, struct stages *s,
 }
 
 enum rc
-stages_load(const struct collector_config *config, bool keep,
-    struct stages **out, struct error *err)
+stages_load(const struct collector_config *config, const struct stages *before,
+    bool keep, struct stages **out, struct error *err)
 {
 	struct stages *s = xzalloc(sizeof(*s));
 	enum rc rc;
 
 	s->references = 1;
+	s->remark = "";
 	rc = load_rules(config, keep, s, err);
 	if (rc == RC_OK)
-		rc = load_normalizers(config, s, err);
+		rc = load_normalizers(config, before, s, err);
 	if (rc == RC_OK && config->objects != NULL)
 		rc = objects_load(config->objects, &s->objects, err);
 	if (rc == RC_OK)

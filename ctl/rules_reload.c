@@ -131,6 +131,7 @@ static int
 print_end(bool json, int64_t number, const struct answer *a)
 {
 	struct slice state = text_of(a, "reload.state");
+	struct slice message = text_of(a, "reload.message");
 	bool done = slice_eq(state, SLICE("done"));
 
 	if (json)
@@ -145,7 +146,10 @@ print_end(bool json, int64_t number, const struct answer *a)
 	else
 		(void)fprintf(stderr, "kuzetctl rules reload: %s: %.*s\n",
 		    slice_eq(state, SLICE("waiting")) ? "put off" : "refused",
-		    SLICE_ARG(text_of(a, "reload.message")));
+		    SLICE_ARG(message));
+	if (!json && done && message.len > 0)
+		(void)fprintf(stderr, "kuzetctl rules reload: %.*s\n",
+		    SLICE_ARG(message));
 	return done && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
 }
 

@@ -137,7 +137,7 @@ load_stages(const char *word)
 	    "  condition: word\nlevel: low\n",
 	    word);
 	(void)fclose(f);
-	if (stages_load(&config, false, &stages, &err) != RC_OK) {
+	if (stages_load(&config, NULL, false, &stages, &err) != RC_OK) {
 		(void)printf("Bail out! %s\n", err.text);
 		abort();
 	}
