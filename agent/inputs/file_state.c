@@ -8,8 +8,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "state_file.h"
 #include "digest.h"
+#include "state_file.h"
 #include "xalloc.h"
 
 enum {

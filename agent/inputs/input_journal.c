@@ -16,8 +16,8 @@
 #include "agent/inputs/journal.h"
 #include "agent/inputs/journal_event.h"
 #include "agent/inputs/line_event.h"
-#include "state_file.h"
 #include "digest.h"
+#include "state_file.h"
 #include "timestamp.h"
 #include "xalloc.h"
 

@@ -170,8 +170,9 @@ time_is_bounded(void)
 
 		o.issued_ns = now_ns + cases[i].issued * NS_PER_SEC;
 		o.expires_ns = now_ns + cases[i].expires * NS_PER_SEC;
-		CHECK(order_in_time(&o, now_ns, ORDER_SKEW_NS, &err) == cases[i].rc, "%s",
-		    cases[i].name);
+		CHECK(order_in_time(&o, now_ns, ORDER_SKEW_NS, &err) ==
+			cases[i].rc,
+		    "%s", cases[i].name);
 	}
 }
 
