@@ -2,7 +2,8 @@
 /*
  * A line's way through the formats:
  *
- *   JSON object?  ->  the format whose members it has  ->  its members
+ *   JSON object, or Windows' <Event>?  ->  the format whose members it has  ->
+ *                       its members
  *   syslog header?  ->  program  ->  formats of that program, on MSG
  *   dataset named?  ->  its formats, on MSG and on the line
  *   else            ->  log.file.path, literals of the line, literals of MSG
@@ -18,6 +19,7 @@
 #include "set.h"
 #include "syslog_header.h"
 #include "utf8.h"
+#include "windows_event.h"
 #include "xalloc.h"
 
 enum {
@@ -217,7 +219,7 @@ looks_like_object(struct slice s)
 	return s.len > 1 && s.ptr[0] == '{' && s.ptr[s.len - 1] == '}';
 }
 
-/* "@cee: {…}" and "{…}" behind a header */
+/* "@cee: {…}", "{…}" and "<Event …>", behind a header too */
 static bool
 by_object(struct job *j)
 {
@@ -228,9 +230,11 @@ by_object(struct job *j)
 		s = (struct slice){ s.ptr + cookie.len, s.len - cookie.len };
 	while (s.len > 0 && s.ptr[0] == ' ')
 		s = (struct slice){ s.ptr + 1, s.len - 1 };
-	if (!looks_like_object(s))
-		return false;
-	j->is_object = json_line_read(&j->object, j->ev, s, j->hints);
+	if (looks_like_object(s))
+		j->is_object = json_line_read(&j->object, j->ev, s, j->hints);
+	else
+		j->is_object =
+		    windows_event_read(&j->object, j->ev, s, j->hints);
 	return j->is_object;
 }
 

@@ -277,6 +277,48 @@ matching_is_bounded(void)
 	arena_free(arena);
 }
 
+/* Of Windows' XML the samples tell; this is what is none, kept whole. */
+static void
+strangers_to_windows(struct normalizer *n)
+{
+#define SYSTEM(s) "<System><EventID>7</EventID>" s "</System>"
+#define CHANNEL   "<Channel>Application</Channel>"
+	static const struct {
+		struct slice line;
+		bool known;
+	} texts[] = {
+		{ SLICE_INIT("<Event>" SYSTEM(CHANNEL) "</Event>"), true },
+		{ SLICE_INIT("<Event>" SYSTEM("") "</Event>"), false },
+		{ SLICE_INIT(
+		      "<Event>" SYSTEM(CHANNEL) "<a><a><a><a><a><a><a><a>"
+						"<a><a><a><a><a><a><a><a>"),
+		    false },
+		{ SLICE_INIT("<Events>" SYSTEM(CHANNEL) "</Events>"), false },
+		{ SLICE_INIT("<?xml version='1.0'?><!DOCTYPE Event [<!ENTITY a "
+			     "'b'>]><Event>" SYSTEM(CHANNEL) "</Event>"),
+		    false },
+		{ SLICE_INIT("<Event"), false },
+	};
+#undef SYSTEM
+#undef CHANNEL
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct normalize_hints hints = { .time = { .year = 2026 } };
+	unsigned wrong = 0;
+
+	for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]); i++) {
+		struct event ev;
+
+		event_begin(&ev, arena);
+		if (normalizer_line(n, &ev, texts[i].line, &hints) !=
+			texts[i].known ||
+		    !slice_eq(event_get_string(&ev, FIELD_EVENT_ORIGINAL),
+			texts[i].line))
+			wrong++;
+	}
+	CHECK(wrong == 0, "XML that is no event of Windows is no object");
+	arena_free(arena);
+}
+
 static void
 syslog_frames(struct normalizer *n)
 {
@@ -339,6 +381,7 @@ main(void)
 		check_case(n, i);
 	beats_events_keep_what_they_have(n);
 	syslog_frames(n);
+	strangers_to_windows(n);
 	normalizer_free(n);
 	bad_files_are_refused_alone();
 	matching_is_bounded();
