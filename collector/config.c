@@ -183,6 +183,11 @@ const struct conf_option collector_options[] = {
 	  .offset = AT(max_connections), .def = "10000",
 	  .min = 1, .max = 1000000,
 	  .help = "bound of a listener's connections" },
+	{ .key = "connection_rate", .type = CONF_INT,
+	  .offset = AT(connection_rate), .def = "50",
+	  .min = 1, .max = 100000,
+	  .help = "new connections a second of an address to a listener; a "
+		  "burst may be ten times as many" },
 	{ .key = "idle_timeout", .type = CONF_DURATION,
 	  .offset = AT(idle_timeout_ns), .def = "15m",
 	  .min = 0, .max = INT64_MAX,

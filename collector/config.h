@@ -58,6 +58,7 @@ struct collector_config {
 	int64_t memory_bytes;
 	int64_t workers;
 	int64_t max_connections;
+	int64_t connection_rate;
 	int64_t idle_timeout_ns;
 };
 

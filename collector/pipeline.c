@@ -89,7 +89,7 @@ struct pipeline {
 
 	/* For the API's threads: __atomic. */
 	bool ready;
-	uint64_t rules_loaded, rules_refused, n_objects;
+	uint64_t rules_loaded, rules_refused, n_objects, handshakes_limited;
 };
 
 /* ---- listeners -> workers -------------------------------------------- */
@@ -143,6 +143,14 @@ set_admission(struct pipeline *p, const struct listener_tls *tls)
 	tls_context_admit(tls->syslog, on_admit, p);
 	if (tls->api != NULL)
 		tls_context_admit(tls->api, on_admit, p);
+}
+
+static void
+on_limited(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	(void)__atomic_add_fetch(&p->handshakes_limited, 1, __ATOMIC_RELAXED);
 }
 
 static void
@@ -361,6 +369,8 @@ start_listeners(struct pipeline *p, struct error *err)
 		.budget = p->budget,
 		.limits = &lumberjack_limits_default,
 		.max_connections = (size_t)p->config->max_connections,
+		.connection_rate = (double)p->config->connection_rate,
+		.on_limited = on_limited,
 		.idle_timeout_ns = p->config->idle_timeout_ns,
 		.handshake_timeout_ns = HANDSHAKE_SECONDS * NS_PER_SEC,
 		.on_piece = on_piece,
@@ -560,6 +570,8 @@ on_status(void *ctx, struct api_status *out)
 	health_status(p->health, out);
 	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
 	out->objects_unmonitored = object_watch_silent(p->objects);
+	out->handshakes_limited =
+	    __atomic_load_n(&p->handshakes_limited, __ATOMIC_RELAXED);
 	out->rules_loaded = __atomic_load_n(&p->rules_loaded, __ATOMIC_RELAXED);
 	out->rules_refused =
 	    __atomic_load_n(&p->rules_refused, __ATOMIC_RELAXED);

@@ -90,12 +90,14 @@ int tls_fd(const struct tls *t);
 
 /*
  * For HTTPS, whose connections libevent reads and writes: a server's side, for
- * which a peer's certificate is welcome and not demanded.  `gone` runs with the
- * tag when OpenSSL frees it.
+ * which a peer's certificate is welcome and not demanded.  `begin` runs with the
+ * tag for each hello of the client (there may be two), before anything is
+ * computed for it; false: there is no handshake, an alert ends it.  `gone` runs
+ * when OpenSSL frees it.
  */
 struct ssl_st;
-struct ssl_st *tls_server_new(struct tls_context *ctx, void (*gone)(void *tag),
-    void *tag);
+struct ssl_st *tls_server_new(struct tls_context *ctx, bool (*begin)(void *tag),
+    void (*gone)(void *tag), void *tag);
 void *tls_server_tag(const struct ssl_st *ssl);
 /* SHA-256 of the certificate that the peer has shown; empty: none. */
 void tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT]);

@@ -307,6 +307,8 @@ set_options(SSL_CTX *ssl, enum tls_role role, bool allow_tls12)
 		: SSL_SESS_CACHE_OFF);
 	if (role == TLS_CLIENT)
 		SSL_CTX_sess_set_new_cb(ssl, tls_on_session);
+	else
+		SSL_CTX_set_client_hello_cb(ssl, tls_on_hello, NULL);
 	return SSL_CTX_set_min_proto_version(ssl,
 		   allow_tls12 ? TLS1_2_VERSION : TLS1_3_VERSION) == 1 &&
 	    SSL_CTX_set_cipher_list(ssl, ciphers12) == 1 &&

@@ -45,6 +45,9 @@ int tls_on_session(SSL *ssl, SSL_SESSION *session);
  * context. */
 int tls_verify_pinned(X509_STORE_CTX *store, void *arg);
 
+/* OpenSSL's callback for every server: tls_server_new()'s `begin`. */
+int tls_on_hello(SSL *ssl, int *alert, void *arg);
+
 /* OpenSSL's callback for the peers of a server: tls_context_admit(). */
 int tls_verify_admitted(int ok, X509_STORE_CTX *store);
 

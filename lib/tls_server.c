@@ -10,10 +10,12 @@
 
 /* What hangs on such an SSL. */
 struct tag {
+	bool (*begin)(void *tag);
 	void (*gone)(void *tag);
 	void *ctx;
 };
 
+static pthread_once_t once = PTHREAD_ONCE_INIT;
 static int tag_index;
 
 static void
@@ -48,6 +50,25 @@ set_up(void)
 {
 	tag_index = SSL_get_ex_new_index(0, NULL, NULL, NULL, free_tag);
 	must(tag_index >= 0);
+}
+
+static const struct tag *
+tag_of(const SSL *ssl)
+{
+	(void)pthread_once(&once, set_up);
+	return SSL_get_ex_data(ssl, tag_index);
+}
+
+int
+tls_on_hello(SSL *ssl, int *alert, void *arg)
+{
+	const struct tag *t = tag_of(ssl);
+
+	(void)arg;
+	if (t == NULL || t->begin(t->ctx))
+		return SSL_CLIENT_HELLO_SUCCESS;
+	*alert = SSL_AD_INTERNAL_ERROR; /* "unrelated to the peer": RFC 8446 */
+	return SSL_CLIENT_HELLO_ERROR;
 }
 
 /* ---- who is let in ------------------------------------------------------------ */
@@ -113,14 +134,14 @@ tls_context_admit(struct tls_context *ctx, tls_admit_cb *admit, void *arg)
 }
 
 struct ssl_st *
-tls_server_new(struct tls_context *ctx, void (*gone)(void *tag), void *tag)
+tls_server_new(struct tls_context *ctx, bool (*begin)(void *tag),
+    void (*gone)(void *tag), void *tag)
 {
-	static pthread_once_t once = PTHREAD_ONCE_INIT;
 	struct tag *t = xzalloc(sizeof(*t));
 	SSL *ssl;
 
 	(void)pthread_once(&once, set_up);
-	*t = (struct tag){ gone, tag };
+	*t = (struct tag){ begin, gone, tag };
 	ssl = SSL_new(ctx->ssl);
 	must(ssl != NULL && SSL_set_ex_data(ssl, tag_index, t) == 1);
 	/* who shows none is asked for something else, above */
@@ -137,7 +158,7 @@ tls_server_new(struct tls_context *ctx, void (*gone)(void *tag), void *tag)
 void *
 tls_server_tag(const struct ssl_st *ssl)
 {
-	const struct tag *t = SSL_get_ex_data(ssl, tag_index);
+	const struct tag *t = tag_of(ssl);
 
 	return t != NULL ? t->ctx : NULL;
 }

@@ -34,6 +34,7 @@ struct api_status {
 	uint64_t objects, objects_unmonitored, findings, findings_left_out;
 	uint64_t correlated; /* commits that are in soc.db */
 	uint64_t agents_connected;
+	uint64_t handshakes_limited; /* of the listeners' new connections */
 	uint64_t outbox_pending, outbox_delivered;
 	uint64_t rules_loaded, rules_refused;
 	/* What correlation holds, and what a bound forced out. */

@@ -6,9 +6,9 @@
 
 #include "ask.h"
 #include "collector/api/audit.h"
-#include "collector/api/limiter.h"
 #include "collector/api/live.h"
 #include "engine.h"
+#include "limiter.h"
 
 struct api {
 	struct api_options options;

@@ -13,6 +13,7 @@
 #include <unistd.h>
 
 #include "http_private.h"
+#include "log.h"
 #include "priority.h"
 #include "timestamp.h"
 #include "tls.h"
@@ -25,6 +26,7 @@ enum {
 };
 
 static const int64_t sweep_ns = NS_PER_SEC;
+static const int64_t tell_ns = 10 * NS_PER_SEC;
 
 /* ---- connections ----------------------------------------------------------- */
 
@@ -73,6 +75,56 @@ new_plain(struct event_base *base, void *ctx)
 	return bev;
 }
 
+static void
+ask_address(struct http_connection *c)
+{
+	struct sockaddr_storage ss;
+	socklen_t len = sizeof(ss);
+	char text[ADDRESS_TEXT];
+	uint16_t port;
+
+	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&ss,
+		&len) != 0)
+		return;
+	address_of_peer((struct sockaddr *)&ss, len, text);
+	(void)address_split(text, c->address, &port);
+}
+
+static void
+tell_limited(struct http_face *face, const char *address)
+{
+	int64_t now = loop_now();
+	uint64_t n = atomic_fetch_add(&face->http->handshakes_limited, 1) + 1;
+
+	if (face->limited_told != 0 && now - face->limited_told < tell_ns)
+		return;
+	face->limited_told = now;
+	log_warn("HTTPS: %s: too many new connections (api.rate): closed "
+		 "before the handshake, %llu since the start",
+	    address, (unsigned long long)n);
+}
+
+/*
+ * evhttp accepts by itself and tells nobody whom: the first moment that is ours
+ * is the client's hello, which has cost nothing yet.  A second hello (RFC 8446,
+ * 4.1.4) is of the same handshake.
+ */
+static bool
+may_shake_hands(void *tag)
+{
+	struct http_connection *c = tag;
+	struct http_face *face = c->face;
+
+	if (c->begun)
+		return true;
+	ask_address(c);
+	c->begun = limiter_take(face->handshakes, limiter_address(c->address),
+	    loop_now());
+	if (!c->begun)
+		tell_limited(face, c->address);
+	return c->begun;
+}
+
 /* evhttp would take NULL for "plain": so this never fails. */
 static struct bufferevent *
 new_tls(struct event_base *base, void *ctx)
@@ -83,7 +135,7 @@ new_tls(struct event_base *base, void *ctx)
 	c->face = face;
 	c->deadline_ns = loop_now() + face->limits.head_ns;
 	c->bev = bufferevent_openssl_socket_new(base, -1,
-	    tls_server_new(face->tls, connection_gone, c),
+	    tls_server_new(face->tls, may_shake_hands, connection_gone, c),
 	    BUFFEREVENT_SSL_ACCEPTING, BEV_OPT_CLOSE_ON_FREE);
 	if (c->bev == NULL)
 		abort(); /* of memory */
@@ -108,21 +160,6 @@ hang_up(struct http_connection *c)
 	c->deadline_ns = INT64_MAX;
 	atomic_fetch_add(&c->face->http->refused, 1);
 	(void)shutdown(bufferevent_getfd(c->bev), SHUT_RDWR);
-}
-
-static void
-ask_address(struct http_connection *c)
-{
-	struct sockaddr_storage ss;
-	socklen_t len = sizeof(ss);
-	char text[ADDRESS_TEXT];
-	uint16_t port;
-
-	if (getpeername(bufferevent_getfd(c->bev), (struct sockaddr *)&ss,
-		&len) != 0)
-		return;
-	address_of_peer((struct sockaddr *)&ss, len, text);
-	(void)address_split(text, c->address, &port);
 }
 
 static bool
@@ -553,6 +590,8 @@ http_serve_tls(struct http *h, int fd, struct tls_context *tls,
 	face->tls = tls_context_share(tls);
 	face->rate =
 	    limiter_new(limits->address_rate, 4 * limits->address_rate);
+	face->handshakes =
+	    limiter_new(limits->address_rate, 4 * limits->address_rate);
 	face->sweep = loop_timer_new(h->loop, sweep, face);
 	loop_timer_start(face->sweep, sweep_ns);
 	evhttp_set_bevcb(face->evhttp, new_tls, face);
@@ -599,6 +638,7 @@ http_counters(struct http *h, struct http_counters *out)
 		.requests = atomic_load(&h->requests),
 		.limited = atomic_load(&h->limited),
 		.refused = atomic_load(&h->refused),
+		.handshakes_limited = atomic_load(&h->handshakes_limited),
 	};
 }
 
@@ -644,6 +684,7 @@ http_stop(struct http *h)
 	evhttp_free(h->https.evhttp);
 	loop_timer_free(h->https.sweep);
 	limiter_free(h->https.rate);
+	limiter_free(h->https.handshakes);
 	tls_context_free(h->https.tls);
 	queue_free(h->plain.waiting);
 	queue_free(h->slow.waiting);

@@ -142,9 +142,10 @@ enum rc http_serve_unix(struct http *h, int fd, unsigned uid,
 struct http_limits {
 	size_t connections;
 	size_t address_connections; /* of one address */
-	int64_t head_ns;     /* from the connection to its first request */
-	int64_t idle_ns;     /* between requests */
-	double address_rate; /* requests a second of one address */
+	int64_t head_ns; /* from the connection to its first request */
+	int64_t idle_ns; /* between requests */
+	/* requests a second of one address, and as many new connections */
+	double address_rate;
 };
 enum rc http_serve_tls(struct http *h, int fd, struct tls_context *tls,
     const struct http_limits *limits, struct error *err);
@@ -155,6 +156,6 @@ void http_run(struct http *h);
 
 /* Connections over HTTPS now, and what the limits turned away. */
 struct http_counters {
-	uint64_t connections, requests, limited, refused;
+	uint64_t connections, requests, limited, refused, handshakes_limited;
 };
 void http_counters(struct http *h, struct http_counters *out);

@@ -9,7 +9,7 @@
 #include <sys/queue.h>
 
 #include "collector/api/http.h"
-#include "collector/api/limiter.h"
+#include "limiter.h"
 #include "loop.h"
 #include "queue.h"
 
@@ -28,6 +28,7 @@ struct http_connection {
 	struct bufferevent *bev;    /* libevent's */
 	char address[ADDRESS_HOST]; /* empty: not asked yet */
 	int64_t deadline_ns; /* monotonic; INT64_MAX: an answer goes on */
+	bool begun;          /* its handshake */
 };
 
 /* Where connections come in: the control socket, HTTPS. */
@@ -38,8 +39,10 @@ struct http_face {
 	unsigned uid;                    /* of a local one's peers, with root */
 	struct evconnlistener *listener; /* libevent's */
 	struct http_limits limits;
-	struct tls_context *tls; /* counted */
-	struct limiter *rate;    /* by address */
+	struct tls_context *tls;    /* counted */
+	struct limiter *rate;       /* by address: requests */
+	struct limiter *handshakes; /* the same */
+	int64_t limited_told;       /* monotonic; 0: never */
 	TAILQ_HEAD(, http_connection) connections;
 	size_t n_connections;
 	bool full; /* does not accept */
@@ -63,7 +66,8 @@ struct http {
 	TAILQ_HEAD(, http_reply) replies; /* the loop's: those that go on */
 	bool loop_runs;
 	bool answers; /* the loop's: what is written now is ours */
-	_Atomic uint64_t connections, requests, limited, refused;
+	_Atomic uint64_t connections, requests, limited, refused,
+	    handshakes_limited;
 };
 
 /*

@@ -123,6 +123,10 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "loaded", s->rules_loaded);
 	put_number(&w, "refused", s->rules_refused);
 	json_close(&w, '}');
+	open_part(&w, "handshakes");
+	put_number(&w, "limited", s->handshakes_limited);
+	put_number(&w, "api_limited", f->http.handshakes_limited);
+	json_close(&w, '}');
 	write_reload(&w, &s->reload);
 	open_part(&w, "correlation");
 	put_number(&w, "hits", s->hits);
@@ -382,6 +386,11 @@ get_metrics(struct ask *a)
 		{ "api_refused_total", "counter",
 		  "Requests and connections refused otherwise.",
 		  f.http.refused },
+		{ "api_handshakes_limited_total", "counter",
+		  "HTTPS connections of too busy addresses that were closed "
+		  "before the handshake.", f.http.handshakes_limited },
+		{ "handshakes_limited_total", "counter",
+		  "The same of the listeners.", s->handshakes_limited },
 		{ "api_live_listeners", "gauge",
 		  "Listeners of the live stream.", f.listeners },
 		{ "audit_lost_total", "counter",

@@ -133,6 +133,10 @@ struct listener {
 	struct loop_timer *sweep; /* time-outs and keep-alives */
 	struct loop_timer *soon;  /* `again` and `dead` */
 
+	struct limiter *newcomers; /* by address; NULL: no bound */
+	uint64_t limited;          /* turned away by it */
+	int64_t limited_told;      /* 0: never */
+
 	int64_t log_since; /* of the bound on messages */
 	unsigned log_n, log_dropped;
 };

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include "collector/listeners/connection.h"
+#include "limiter.h"
 #include "xalloc.h"
 
 enum {
@@ -20,6 +21,7 @@ enum {
 	LOG_BURST = 50,
 	LOG_TEXT = 1024,
 	MIN_BUCKETS = 64,
+	NEWCOMERS_BURST = 10, /* seconds */
 };
 
 static const int64_t log_span_ns = 10 * 1000000000LL;
@@ -268,17 +270,42 @@ on_sweep(void *ctx)
 		loop_timer_start(l->sweep, sweep_ns);
 }
 
+/* Not worth a handshake, which costs us more than them: they come again. */
+static void
+turn_away(struct listener *l, int fd, const char *host)
+{
+	int64_t now = loop_now();
+
+	l->limited++;
+	if (l->options.on_limited != NULL)
+		l->options.on_limited(l->options.ctx);
+	if (l->limited_told == 0 || now - l->limited_told >= log_span_ns) {
+		l->limited_told = now;
+		listener_log(l,
+		    "%s: %s: too many new connections (connection_rate): "
+		    "closed before the handshake, %llu since the start",
+		    l->address, host, (unsigned long long)l->limited);
+	}
+	(void)close(fd);
+}
+
 static void
 accept_peer(struct listener *l, int fd, const struct sockaddr *sa,
     socklen_t len)
 {
-	char peer[ADDRESS_TEXT];
+	char peer[ADDRESS_TEXT], host[ADDRESS_HOST];
+	uint16_t port;
 
+	address_of_peer(sa, len, peer);
+	if (l->newcomers != NULL && address_split(peer, host, &port) &&
+	    !limiter_take(l->newcomers, limiter_address(host), loop_now())) {
+		turn_away(l, fd, host);
+		return;
+	}
 	for (size_t i = 0; i < sizeof(peer_options) / sizeof(peer_options[0]);
 	     i++)
 		(void)setsockopt(fd, peer_options[i].level,
 		    peer_options[i].name, &peer_options[i].value, sizeof(int));
-	address_of_peer(sa, len, peer);
 	(void)connection_new(l, fd, peer);
 }
 
@@ -349,6 +376,9 @@ listener_open(struct loop *loop, const struct framer *framer,
 	l->by_id = xcalloc(l->buckets, sizeof(*l->by_id));
 	l->sweep = loop_timer_new(loop, on_sweep, l);
 	l->soon = loop_timer_new(loop, on_soon, l);
+	if (options->connection_rate > 0)
+		l->newcomers = limiter_new(options->connection_rate,
+		    NEWCOMERS_BURST * options->connection_rate);
 	rc = address_listen(options->address, &l->fd, l->address, err);
 	if (rc != RC_OK) {
 		listener_free(l);
@@ -447,6 +477,7 @@ listener_free(struct listener *l)
 	loop_timer_free(l->soon);
 	if (l->fd != -1)
 		(void)close(l->fd);
+	limiter_free(l->newcomers);
 	free(l->by_id);
 	free(l);
 }

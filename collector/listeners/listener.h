@@ -52,6 +52,10 @@ struct listener_options {
 	struct budget *budget;
 	const struct lumberjack_limits *limits;
 	size_t max_connections;
+	/* New ones a second of one address, with a burst of ten times as many;
+	 * what is above is closed before its handshake.  0: no bound. */
+	double connection_rate;
+	void (*on_limited)(void *ctx); /* for each of those; may be NULL */
 	int64_t idle_timeout_ns; /* 0: none; nothing in flight and silent */
 	int64_t handshake_timeout_ns;
 	/* In the loop's thread; takes the piece; false: no room now, the

@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The API over HTTPS: who may what, and what strangers can do to it."""
 
+import contextlib
 import hashlib
 import ssl
 import time
@@ -11,6 +12,9 @@ import harness
 import https
 from harness import wait_for
 from https import ROLES, site
+
+# TLS records (RFC 8446, 5.1)
+ALERT, SERVER_HELLO = b"\x15", b"\x16"
 
 # Who may each operation; "all": every role, None: everybody without log-in.
 # An operation that has no row here fails the matrix.
@@ -696,9 +700,27 @@ def test_oversized():
         assert s.ask("GET", "/healthz").status == 200
 
 
+def hellos(s, n):
+    """The first byte of the answer to each of so many handshakes at once."""
+    begun = ssl.MemoryBIO()
+    tls = s.context().wrap_bio(ssl.MemoryBIO(), begun,
+                               server_hostname="127.0.0.1")
+    try:
+        tls.do_handshake()
+    except ssl.SSLWantReadError:
+        pass
+    hello = begun.read()
+    with contextlib.ExitStack() as open_ones:
+        socks = [open_ones.enter_context(harness.socket.create_connection(
+            ("127.0.0.1", s.port), harness.PATIENCE)) for _ in range(n)]
+        for sock in socks:
+            sock.sendall(hello)
+        return [sock.recv(1) for sock in socks]
+
+
 def test_tls():
-    """TLS 1.2 and later only"""
-    with site() as s:
+    """TLS 1.2 and later only, and not more handshakes than an address may"""
+    with site("  rate: 1") as s:
         ctx = s.context()
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", DeprecationWarning)
@@ -727,6 +749,14 @@ def test_tls():
             except OSError:
                 got = b""
             assert b"HTTP" not in got, got
+        # an address may have 2 handshakes a second, and 8 at once
+        wait_for("handshakes to be refused", lambda: ALERT in hellos(s, 12))
+        limited = s.local("GET", "/v1/status").json()["handshakes"]
+        assert limited["api_limited"] > 0 and limited["limited"] == 0, limited
+        name = "kuzet_api_handshakes_limited_total"
+        metrics = s.local("GET", "/metrics").body
+        assert f"{name} {limited['api_limited']}\n" in metrics, metrics
+        wait_for("handshakes again", lambda: hellos(s, 1) == [SERVER_HELLO])
 
 
 def test_reload():

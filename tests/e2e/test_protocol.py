@@ -16,7 +16,8 @@ from harness import World, main, wait_for
 def with_collector(test):
     def run():
         with World() as w:
-            collector = w.start_collector()
+            # hundreds of clients of one address
+            collector = w.start_collector("connection_rate: 10000\n")
             with lj.connect(w) as honest:
                 test(w)
                 # whatever the bad client did, an honest one is served

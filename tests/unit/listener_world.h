@@ -154,6 +154,7 @@ world_start(struct world *w, size_t budget_bytes)
 		.limits = &lumberjack_limits_default,
 		.max_connections = WORLD_MAX,
 		.idle_timeout_ns = w->options.idle_timeout_ns,
+		.connection_rate = w->options.connection_rate,
 		.handshake_timeout_ns = 1000000000LL,
 		.on_piece = world_on_piece,
 		.on_open = world_on_open,

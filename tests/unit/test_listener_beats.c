@@ -537,6 +537,32 @@ test_idle(void)
 	world_stop(&w);
 }
 
+/* One at once, the next after ten seconds. */
+static void
+test_newcomers(void)
+{
+	struct error err;
+	struct tls *first, *more = NULL;
+	int tries = 0;
+
+	w.options.connection_rate = 0.1;
+	if (!world_start(&w, 64 << 20))
+		return;
+	first = client_open(&w, w.agent, &err);
+	CHECK(first != NULL, "the first of an address is served");
+	do {
+		tls_free(more);
+		more = client_open(&w, w.agent, &err);
+	} while (more != NULL && ++tries < 20);
+	CHECK(more == NULL && world_logged(&w, "too many new connections"),
+	    "too many of one address get no handshake, and it is logged");
+	CHECK(first != NULL && exchange(first), "those before are served on");
+	tls_free(first);
+	tls_free(more);
+	w.options.connection_rate = 0;
+	world_stop(&w);
+}
+
 int
 main(void)
 {
@@ -558,6 +584,7 @@ main(void)
 	test_stuck_beside_unfinished();
 	test_drain();
 	test_idle();
+	test_newcomers();
 	test_many();
 	tls_context_free(w.server);
 	tls_context_free(w.agent);

@@ -58,9 +58,9 @@ hash(const struct limiter *l, struct slice key)
 static void
 refill(const struct limiter *l, struct bucket *b, int64_t now_ns)
 {
-	if (now_ns > b->then_ns)
-		b->left += l->rate * (double)(now_ns - b->then_ns) /
-		    (double)NS_PER_SEC;
+	if (now_ns <= b->then_ns)
+		return; /* another thread looked at the clock later */
+	b->left += l->rate * (double)(now_ns - b->then_ns) / (double)NS_PER_SEC;
 	if (b->left > l->burst)
 		b->left = l->burst;
 	b->then_ns = now_ns;
