@@ -32,10 +32,13 @@ struct json_step {
 	uint16_t next;    /* the first that came behind it; 0: none */
 	uint16_t sibling; /* what also came in its place; 0: none */
 	uint8_t len;
-	uint8_t depth;        /* levels that are open around the value */
-	char text[STEP_TEXT]; /* zeros behind len */
+	uint8_t depth; /* levels that are open around the value */
+	_Alignas(16) char text[STEP_TEXT]; /* zeros behind len */
 	uint32_t parents[STEP_DEPTH];
 };
+
+_Static_assert(sizeof(struct json_step) == 128,
+    "a step is found by shifting its number");
 
 /* Full: it is emptied before the next object. */
 struct json_paths {
@@ -56,7 +59,7 @@ json_step_fits(const struct json_step *s, const char *at, const char *end)
 		for (;; i += 16) {
 			__m128i x = _mm_loadu_si128(
 			    (const __m128i *)(const void *)(at + i));
-			__m128i y = _mm_loadu_si128(
+			__m128i y = _mm_load_si128(
 			    (const __m128i *)(const void *)(s->text + i));
 
 			equal =

@@ -26,6 +26,7 @@ json_plain_end(const char *p, const char *end, bool *high)
 	const __m128i quote = _mm_set1_epi8('"');
 	const __m128i backslash = _mm_set1_epi8('\\');
 	const __m128i space = _mm_set1_epi8(0x1f);
+	__m128i seen = _mm_setzero_si128();
 
 	while (end - p >= 16) {
 		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
@@ -34,17 +35,19 @@ json_plain_end(const char *p, const char *end, bool *high)
 				     _mm_cmpeq_epi8(x, backslash)),
 			_mm_cmpeq_epi8(_mm_min_epu8(x, space), x));
 		unsigned stops = (unsigned)_mm_movemask_epi8(stop);
-		unsigned highs = (unsigned)_mm_movemask_epi8(x);
 
 		if (stops != 0) {
 			unsigned n = (unsigned)__builtin_ctz(stops);
+			unsigned highs = (unsigned)_mm_movemask_epi8(x);
 
-			*high |= (highs & ((1U << n) - 1)) != 0;
+			*high |= _mm_movemask_epi8(seen) != 0 ||
+			    (highs & ((1U << n) - 1)) != 0;
 			return p + n;
 		}
-		*high |= highs != 0;
+		seen = _mm_or_si128(seen, x);
 		p += 16;
 	}
+	*high |= _mm_movemask_epi8(seen) != 0;
 #endif
 	while (p < end && *p != '"' && *p != '\\' && (unsigned char)*p >= 0x20)
 		*high |= (unsigned char)*p++ >= 0x80;
