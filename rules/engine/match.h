@@ -14,7 +14,9 @@ enum {
 	ROUTE_KEY_MAX = 256,
 	ROUTE_UNITS_MAX = 24,
 	PLANS = 256,
+	PLAN_WAYS = 4, /* places that a plan may have */
 	PLAN_ROUTES = 8,
+	PLAN_LASTS = 4,
 	PLAN_FIELDS = 128, /* of a plan that is kept */
 	MEMO_VALUES = 16,  /* of an index */
 	MEMO_TEXT = 192,
@@ -76,8 +78,8 @@ struct plan_slot {
 };
 
 /*
- * The route that a plan's last event took, and what it had in the fields that
- * decide: the next one mostly has the same.
+ * The route that an event of a plan took lately, and what it had in the fields
+ * that decide: the next ones mostly have the same.
  */
 struct plan_last {
 	const struct route_entry *route; /* NULL: none */
@@ -110,7 +112,8 @@ struct plan {
 	/* fields whose values decide about units, each once */
 	uint16_t *deciding;
 	uint32_t n_deciding;
-	struct plan_last last;
+	struct plan_last lasts[PLAN_LASTS];
+	uint32_t n_lasts; /* made so far */
 };
 
 /*
@@ -170,6 +173,7 @@ struct matcher {
 	uint32_t n_pool, cap_pool;
 
 	struct plan *plans; /* and one more, of events with many fields */
+	uint32_t n_plans;   /* made so far */
 	struct plan *plan;  /* of this event */
 	/* of this event: what is scanned of the plan's slots; NULL: not known */
 	const struct plan_route *plan_route;

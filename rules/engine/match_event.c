@@ -64,10 +64,14 @@ void
 match_make_ref(struct matcher *m, uint32_t ref)
 {
 	const struct value *v = planned_value(m, ref);
+	struct ref *r = &m->refs[ref];
 
-	m->refs[ref] = (struct ref){ .epoch = m->epoch, .value = v };
+	r->epoch = m->epoch;
+	r->value = v;
+	r->raw.ptr = NULL;
+	r->folded.ptr = NULL;
 	if (v->kind == VALUE_STRING)
-		m->refs[ref].raw = v->s;
+		r->raw = v->s;
 }
 
 /* The state of a slot, of this event's own. */

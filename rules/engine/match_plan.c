@@ -193,7 +193,8 @@ clear_plan(const struct matcher *m, struct plan *p)
 	p->n_used = p->n_slots = p->n_links = p->n_routing = 0;
 	for (uint32_t i = 0; i < PLAN_ROUTES; i++)
 		p->routes[i].number = 0;
-	p->last.route = NULL;
+	for (uint32_t i = 0; i < PLAN_LASTS; i++)
+		p->lasts[i].route = NULL;
 	p->n_deciding = 0;
 	p->original = UINT32_MAX;
 }
@@ -252,26 +253,38 @@ is_planned(const struct plan *p, const struct event *ev)
 	return true;
 }
 
+/* The plan of an event, made if need be in the place of an older one. */
+static struct plan *
+find_plan(struct matcher *m, uint32_t hash, const struct event *ev)
+{
+	uint32_t first = hash % (PLANS / PLAN_WAYS) * PLAN_WAYS;
+	struct plan *set = &m->plans[first], *p;
+
+	for (uint32_t i = 0; i < PLAN_WAYS; i++)
+		if (is_planned(&set[i], ev))
+			return &set[i];
+	p = &set[m->n_plans++ % PLAN_WAYS];
+	make_plan(m, p, ev);
+	return p;
+}
+
 void
 match_plan(struct matcher *m, const struct event *ev)
 {
 	uint64_t hash = ev->n;
-	struct plan *p;
 
 	m->plan_route = NULL;
 	if (m->plan != NULL && is_planned(m->plan, ev))
 		return; /* as the event before */
-	m->plan = p = &m->plans[PLANS];
 	if (ev->n > PLAN_FIELDS) {
-		make_plan(m, p, ev);
+		m->plan = &m->plans[PLANS];
+		make_plan(m, m->plan, ev);
 		return;
 	}
 	for (uint32_t i = 0; i < ev->n; i++)
 		hash = (hash << 7 | hash >> 57) ^ ev->fields[i].id;
 	hash *= UINT64_C(0x9e3779b97f4a7c15);
-	m->plan = p = &m->plans[(hash >> 40) % PLANS];
-	if (!is_planned(p, ev))
-		make_plan(m, p, ev);
+	m->plan = find_plan(m, (uint32_t)(hash >> 40), ev);
 }
 
 /* ---- their routes ------------------------------------------------------ */

@@ -177,9 +177,20 @@ last_add(char text[ROUTE_KEY_MAX], size_t *len, const struct value *v)
 	return true;
 }
 
+/* The one scalar of a field, itself or as an item; NULL: there are more. */
+static const struct value *
+single_value(const struct matcher *m, const struct plan_field *f)
+{
+	const struct value *v = &m->event->fields[f->field].value;
+
+	if (v->kind != VALUE_LIST)
+		return v;
+	return v->n == 1 ? v->list : NULL;
+}
+
 /*
- * All that the route of an event of a plan depends on, where the fields are
- * single values; 0: they are not, or too long.
+ * All that the route of an event of a plan depends on, where the fields that
+ * decide are single values; 0: they are not, or too long.
  */
 static size_t
 last_text(struct matcher *m, const struct logsource *ls,
@@ -188,7 +199,7 @@ last_text(struct matcher *m, const struct logsource *ls,
 	const struct plan *p = m->plan;
 	size_t len = 0;
 
-	if (!m->as_planned || m->has_lists || m->program->extras_route)
+	if (!m->as_planned || m->program->extras_route)
 		return 0;
 	text[len++] = ls != NULL ? 1 : 2;
 	if (ls != NULL &&
@@ -196,9 +207,13 @@ last_text(struct matcher *m, const struct logsource *ls,
 		key_add_text(text, &len, ls->category) &&
 		key_add_text(text, &len, ls->service)))
 		return 0;
-	for (uint32_t i = 0; i < p->n_deciding; i++)
-		if (!last_add(text, &len, match_ref(m, p->deciding[i])->value))
+	for (uint32_t i = 0; i < p->n_deciding; i++) {
+		const struct value *v =
+		    single_value(m, &p->used[p->deciding[i]]);
+
+		if (v == NULL || !last_add(text, &len, v))
 			return 0;
+	}
 	return len;
 }
 
@@ -211,29 +226,48 @@ take_route(struct matcher *m, const struct route_entry *e)
 	match_plan_route(m, e);
 }
 
+/* What an event of the plan that had the same took; NULL: none lately. */
+static const struct route_entry *
+find_last(const struct plan *p, struct slice text)
+{
+	for (uint32_t i = 0; i < PLAN_LASTS; i++) {
+		const struct plan_last *last = &p->lasts[i];
+
+		if (last->route != NULL && last->len == text.len &&
+		    last->route->number == last->number &&
+		    memcmp(last->text, text.ptr, text.len) == 0)
+			return last->route;
+	}
+	return NULL;
+}
+
+static void
+keep_last(struct plan *p, const struct route_entry *e, struct slice text)
+{
+	struct plan_last *last = &p->lasts[p->n_lasts++ % PLAN_LASTS];
+
+	last->route = e;
+	last->number = e->number;
+	last->len = (uint16_t)text.len;
+	memcpy(last->text, text.ptr, text.len);
+}
+
 void
 match_route(struct matcher *m, const struct logsource *ls)
 {
-	struct plan_last *last = &m->plan->last;
 	char text[ROUTE_KEY_MAX], key[ROUTE_KEY_MAX];
-	size_t len = last_text(m, ls, text);
-	const struct route_entry *e;
+	struct slice had = { text, last_text(m, ls, text) };
+	const struct route_entry *e =
+	    had.len > 0 ? find_last(m->plan, had) : NULL;
 
-	if (len > 0 && last->route != NULL && last->len == len &&
-	    last->route->number == last->number &&
-	    memcmp(last->text, text, len) == 0) {
-		take_route(m, last->route);
+	if (e != NULL) {
+		take_route(m, e);
 		return;
 	}
 	e = find_route(m, ls, (struct slice){ key, route_key(m, ls, key) });
-	last->route = NULL;
 	if (e == NULL)
 		return;
 	take_route(m, e);
-	if (len == 0)
-		return;
-	last->route = e;
-	last->number = e->number;
-	last->len = (uint16_t)len;
-	memcpy(last->text, text, len);
+	if (had.len > 0)
+		keep_last(m->plan, e, had);
 }
