@@ -559,11 +559,73 @@ test_order(void)
 	arena_free(arena);
 }
 
+/* An event of sshd or not, with as many more fields as `shape` has bits. */
+static void
+shaped_event(struct event *ev, struct arena *arena, unsigned shape,
+    const char *process)
+{
+	struct error err;
+	char json[1024];
+	int n = snprintf(json, sizeof(json), "{\"A\":1,");
+
+	for (unsigned bit = 0; bit < 10; bit++)
+		if ((shape >> bit & 1) != 0)
+			n += snprintf(json + n, sizeof(json) - (size_t)n,
+			    "\"x%u\":%u,", bit, shape);
+	n += snprintf(json + n, sizeof(json) - (size_t)n,
+	    "\"event\":{\"module\":\"system\"},"
+	    "\"process\":{\"name\":%s}}",
+	    process);
+	event_begin(ev, arena);
+	(void)json_read_event(arena_copy(arena,
+				  (struct slice){ json, (size_t)n }),
+	    &json_limits_default, ev, &err);
+}
+
+/* More shapes than a matcher keeps, and more that decides than it keeps. */
+static void
+test_shapes(void)
+{
+	static const struct {
+		const char *process;
+		uint32_t matches;
+	} names[] = { { "\"sshd\"", 1 }, { "\"cron\"", 0 }, { "[\"sshd\"]", 1 },
+		{ "[\"cron\",\"sshd\"]", 1 }, { "[\"cron\",\"su\"]", 0 },
+		{ "\"su\"", 0 }, { "\"sudo\"", 0 }, { "null", 0 },
+		{ "\"sshx\"", 0 } };
+	struct rules_text t;
+	struct ruleset *rs = rules_text_load(&t,
+	    "title: a rule\nlogsource: {product: linux, service: sshd}\n"
+	    "detection:\n  s: {A: 1}\n  condition: s\n",
+	    NULL);
+	struct matcher *m = matcher_new(rs);
+	struct arena *arena = arena_new(65536);
+	unsigned wrong = 0;
+
+	for (unsigned i = 0; i < 8000; i++) {
+		size_t of = i % (sizeof(names) / sizeof(names[0]));
+		struct event ev;
+		uint32_t n;
+
+		arena_reset(arena);
+		shaped_event(&ev, arena, i < 4000 ? i / 9 : i % 700,
+		    names[of].process);
+		(void)matcher_run(m, &ev, NULL, &n);
+		wrong += n != names[of].matches;
+	}
+	CHECK(wrong == 0,
+	    "events of many shapes, sources and lists in turn keep apart");
+	arena_free(arena);
+	matcher_free(m);
+	ruleset_unref(rs);
+}
+
 int
 main(void)
 {
 	test_rows();
 	test_routes();
+	test_shapes();
 	test_expand();
 	test_order();
 	return tap_done();
