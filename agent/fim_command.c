@@ -231,7 +231,8 @@ static enum rc
 each_input(struct session *s, one_input_fn *fn, struct error *err)
 {
 	struct opener *opener = opener_new(NULL);
-	struct fim_packages *packages = fim_packages_new(opener, FIM_DPKG_DIR);
+	struct fim_packages *packages =
+	    fim_packages_new(opener, FIM_DPKG_DIR, NULL);
 	struct account_names *names = account_names_new(opener);
 	atomic_bool stop = false;
 	enum rc rc = RC_OK;

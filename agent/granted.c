@@ -36,7 +36,11 @@ static const struct {
 	{ GRANT_TREE, "/lib/systemd/system" },
 };
 static const char *const of_packages[] = { "/var/lib/dpkg/status",
-	"/var/lib/dpkg/info", "/var/lib/dpkg/info/*.md5sums" };
+	"/var/lib/dpkg/info", "/var/lib/dpkg/info/*.md5sums",
+	"/usr/lib/sysimage/rpm/rpmdb.sqlite",
+	"/usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
+	"/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/rpmdb.sqlite",
+	"/var/lib/rpm/rpmdb.sqlite-wal", "/var/lib/rpm/.rpm.lock" };
 
 static void
 grant_all(struct grants *g, enum grant_kind kind, const struct conf_strings *s)

@@ -25,7 +25,8 @@ enum { SQL_STATEMENTS = 48 };
 
 struct sql {
 	sqlite3 *db;
-	char *path; /* for messages */
+	char *path;          /* for messages */
+	struct sql_fds *fds; /* where SQLite opens nothing itself */
 	/* prepared once: by the address of their text, which is a literal */
 	struct {
 		const char *text;
@@ -35,6 +36,14 @@ struct sql {
 };
 
 enum rc sql_open(const char *path, enum sql_mode mode, struct sql **out,
+    struct error *err);
+/*
+ * Somebody else's database, to read only, of descriptors: {the file, its
+ * write-ahead log or -1}, borrowed until sql_close().  It takes no locks: who
+ * sees afterwards that the files changed cannot trust what he read.  A value or
+ * row longer than `bytes_max` is an error.
+ */
+enum rc sql_open_fds(const int files[2], int bytes_max, struct sql **out,
     struct error *err);
 void sql_close(struct sql *s); /* NULL is fine */
 

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "sql_fds.h"
 #include "xalloc.h"
 
 enum { BUSY_MS = 10000 };
@@ -91,6 +92,38 @@ out:
 	return rc;
 }
 
+enum rc
+sql_open_fds(const int files[2], int bytes_max, struct sql **out,
+    struct error *err)
+{
+	struct sql *s = xzalloc(sizeof(*s));
+	enum rc rc;
+
+	s->path = xstrdup("database");
+	s->fds = sql_fds_new(files);
+	if (sqlite3_open_v2(s->path, &s->db,
+		SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_READONLY,
+		sql_fds_name(s->fds)) != SQLITE_OK) {
+		rc = sql_fail(s, "cannot open", err);
+		goto out;
+	}
+	(void)sqlite3_extended_result_codes(s->db, 1);
+	(void)sqlite3_limit(s->db, SQLITE_LIMIT_LENGTH, bytes_max);
+	/* exclusive: the index of the log is made in memory */
+	rc = sql_exec(s,
+	    "PRAGMA locking_mode=EXCLUSIVE; PRAGMA temp_store=MEMORY;"
+	    "PRAGMA query_only=ON; PRAGMA trusted_schema=OFF;"
+	    "PRAGMA cell_size_check=ON; PRAGMA cache_size=-1024;",
+	    err);
+out:
+	if (rc != RC_OK) {
+		sql_close(s);
+		s = NULL;
+	}
+	*out = s;
+	return rc;
+}
+
 void
 sql_close(struct sql *s)
 {
@@ -99,6 +132,7 @@ sql_close(struct sql *s)
 	for (unsigned i = 0; i < s->n_cache; i++)
 		(void)sqlite3_finalize(s->cache[i].stmt);
 	(void)sqlite3_close(s->db);
+	sql_fds_free(s->fds);
 	free(s->path);
 	free(s);
 }

@@ -41,7 +41,7 @@ PLACES = {
 
 # The same for a header of ours that is a library's face.
 FACES = {
-    "include/sql.h": ("lib/sql.c", "collector/store/", "agent/inputs/"),
+    "include/sql.h": ("lib/sql.c", "lib/sql_fds.h", "collector/store/", "agent/inputs/"),
 }
 
 # Folders where stages meet: their files may include any of the prefixes.

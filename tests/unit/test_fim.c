@@ -397,7 +397,7 @@ knows_packages(void)
 	c[1] = changed(dir, "other", paths[1], &entries[1]);
 	c[2] = changed(dir, "conf", paths[2], &entries[2]);
 	c[3] = changed(dir, "mine", paths[3], &entries[3]);
-	packages = fim_packages_new(o, dir);
+	packages = fim_packages_new(o, dir, dir);
 	fim_packages_find(packages, c, 4);
 	CHECK(c[0].package.owned && c[0].package.verified &&
 		strcmp(c[0].package.name, "tool") == 0,

@@ -87,7 +87,8 @@ enum fim_action {
 
 struct fim_package {
 	bool owned;
-	bool verified; /* the content is what the package says */
+	/* the content is what the package says; of rpm the permissions, too */
+	bool verified;
 	char name[128];
 };
 

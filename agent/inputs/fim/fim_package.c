@@ -8,13 +8,15 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "agent/inputs/rpm_db.h"
 #include "agent/inputs/slurp.h"
 #include "xalloc.h"
 
 enum {
 	LIST_MAX = 32 * 1024 * 1024, /* bytes of one file of dpkg's */
 	HEX = MD5_TEXT - 1,
-	NAMES_PER_CHANGE = 2 /* "usr/bin/x", and "bin/x" where these are one */
+	NAMES_PER_CHANGE = 2, /* "usr/bin/x", and "bin/x" where these are one */
+	RPM_TRIES = 3         /* of a database that changes meanwhile */
 };
 
 struct wanted {
@@ -22,13 +24,15 @@ struct wanted {
 	struct fim_change *change;
 };
 
-/* Which paths dpkg's lists name at all: most changes are of none. */
+/* Which paths the packages name at all: most changes are of none. */
 struct fim_packages {
 	struct opener *opener;
 	char *dir;
+	char *rpm_dir;    /* NULL: to be found */
 	uint32_t *hashes; /* of the paths, sorted */
 	size_t n, cap;
 	int64_t info_ns, status_ns; /* when what it was made of changed */
+	uint64_t rpm_state;
 };
 
 struct search {
@@ -36,7 +40,17 @@ struct search {
 	struct fim_packages *index; /* to be made; NULL: look for `wanted` */
 	struct wanted *wanted;      /* sorted */
 	size_t n;
-	struct buf list; /* the file being read */
+	struct buf list;      /* the file being read; of rpm: one path */
+	struct slice package; /* of rpm, being read */
+};
+
+/* What a package says of a file. */
+struct claim {
+	struct slice path; /* without the first '/' */
+	struct slice package;
+	struct slice hex;
+	enum rpm_digest algorithm;
+	uint32_t mode; /* with its type; 0: it says nothing */
 };
 
 static int
@@ -136,22 +150,45 @@ remember(struct fim_packages *p, struct slice path)
 	p->hashes[p->n++] = hash_of(path);
 }
 
+static bool
+holds(struct search *s, const struct fim_change *c, const struct claim *claim)
+{
+	char text[SHA256_TEXT];
+
+	if (claim->mode != 0 && claim->mode != c->after->st.mode)
+		return false;
+	if (claim->algorithm == RPM_MD5)
+		return has_md5(s, c, claim->hex);
+	hex_text(c->after->sha256, SHA256_BYTES, text);
+	return claim->hex.len == SHA256_TEXT - 1 &&
+	    memcmp(text, claim->hex.ptr, claim->hex.len) == 0;
+}
+
 static void
-listed(struct search *s, struct slice path, struct slice md5,
-    struct slice package)
+listed(struct search *s, const struct claim *claim)
 {
 	const struct wanted *w = NULL;
 
 	if (s->index != NULL)
-		remember(s->index, path);
+		remember(s->index, claim->path);
 	else
-		w = find(s, path);
+		w = find(s, claim->path);
 	if (w == NULL || w->change->package.verified)
 		return;
 	w->change->package.owned = true;
 	(void)snprintf(w->change->package.name, sizeof(w->change->package.name),
-	    "%.*s", SLICE_ARG(package));
-	w->change->package.verified = has_md5(s, w->change, md5);
+	    "%.*s", SLICE_ARG(claim->package));
+	w->change->package.verified = holds(s, w->change, claim);
+}
+
+/* As dpkg writes it. */
+static void
+listed_md5(struct search *s, struct slice path, struct slice md5,
+    struct slice package)
+{
+	const struct claim claim = { path, package, md5, RPM_MD5, 0 };
+
+	listed(s, &claim);
 }
 
 /* "0123...cdef  usr/bin/x"; the package is the file's name up to '.' or ':' */
@@ -170,7 +207,7 @@ read_md5sums(void *ctx, const char *path, const struct opener_stat *st)
 		return;
 	for (rest = buf_slice(&s->list); slurp_line(&rest, &line);) {
 		if (line.len > HEX + 2)
-			listed(s,
+			listed_md5(s,
 			    (struct slice){ line.ptr + HEX + 2,
 				line.len - HEX - 2 },
 			    (struct slice){ line.ptr, HEX }, package);
@@ -187,7 +224,7 @@ read_conffile(struct search *s, struct slice line, struct slice package)
 
 	if (space == NULL || line.ptr[1] != '/' || end - space - 1 < HEX)
 		return;
-	listed(s, (struct slice){ path, (size_t)(space - path) },
+	listed_md5(s, (struct slice){ path, (size_t)(space - path) },
 	    (struct slice){ space + 1, HEX }, package);
 }
 
@@ -214,17 +251,76 @@ read_status(struct search *s, const char *path)
 }
 
 static void
+read_rpm_file(void *ctx, const struct rpm_file *f)
+{
+	struct search *s = ctx;
+	struct claim claim = { .package = s->package,
+		.hex = f->digest,
+		.algorithm = f->algorithm,
+		.mode = f->mode };
+
+	buf_clear(&s->list);
+	if (f->dir.len == 0 || f->dir.ptr[0] != '/' ||
+	    !buf_add(&s->list, f->dir.ptr + 1, f->dir.len - 1) ||
+	    !buf_add_slice(&s->list, f->base))
+		return;
+	claim.path = buf_slice(&s->list);
+	listed(s, &claim);
+}
+
+static void
+read_rpm_package(void *ctx, const struct rpm_header *h)
+{
+	struct search *s = ctx;
+
+	if (rpm_header_text(h, RPM_NAME, &s->package))
+		(void)rpm_header_files(h, read_rpm_file, s);
+}
+
+static const char *
+rpm_dir(const struct fim_packages *p)
+{
+	return p->rpm_dir != NULL ? p->rpm_dir : rpm_db_dir(p->opener);
+}
+
+static uint64_t
+rpm_state(const struct fim_packages *p)
+{
+	const char *dir = rpm_dir(p);
+
+	return dir == NULL ? 0 : rpm_db_state(p->opener, dir);
+}
+
+/* RC_AGAIN: it changes all the time. */
+static enum rc
+read_rpm(const struct fim_packages *p, struct search *s)
+{
+	const char *dir = rpm_dir(p);
+	enum rc rc = RC_AGAIN;
+	struct error err;
+
+	if (rpm_state(p) == 0)
+		return RC_OK; /* there is none */
+	for (int i = 0; i < RPM_TRIES && rc == RC_AGAIN; i++)
+		rc = rpm_db_each(p->opener, dir, read_rpm_package, s, &err);
+	return rc;
+}
+
+static enum rc
 read_lists(const struct fim_packages *p, struct search *s)
 {
 	char path[PATH_MAX];
 	struct error err;
+	enum rc rc;
 
 	buf_init(&s->list, LIST_MAX);
 	(void)snprintf(path, sizeof(path), "%s/info/*.md5sums", p->dir);
 	(void)opener_list(p->opener, path, read_md5sums, s, &err);
 	(void)snprintf(path, sizeof(path), "%s/status", p->dir);
 	read_status(s, path);
+	rc = read_rpm(p, s);
 	buf_fini(&s->list);
+	return rc;
 }
 
 static int64_t
@@ -237,31 +333,36 @@ changed_ns(const struct fim_packages *p, const char *name)
 	return opener_lstat(p->opener, path, &st) ? st.ctime_ns : 0;
 }
 
-/* The index of what dpkg's files say now. */
+/* The index of what the packages say now. */
 static void
 refresh(struct fim_packages *p)
 {
 	struct search s = { .opener = p->opener, .index = p };
 	int64_t info_ns = changed_ns(p, "info");
 	int64_t status_ns = changed_ns(p, "status");
+	uint64_t state = rpm_state(p);
 
-	if (p->info_ns == info_ns && p->status_ns == status_ns)
+	if (p->info_ns == info_ns && p->status_ns == status_ns &&
+	    p->rpm_state == state)
 		return;
 	p->info_ns = info_ns;
 	p->status_ns = status_ns;
+	p->rpm_state = state;
 	p->n = 0;
-	read_lists(p, &s);
+	if (read_lists(p, &s) == RC_AGAIN)
+		p->rpm_state = 0;
 	if (p->n > 1)
 		qsort(p->hashes, p->n, sizeof(*p->hashes), by_hash);
 }
 
 struct fim_packages *
-fim_packages_new(struct opener *o, const char *dir)
+fim_packages_new(struct opener *o, const char *dir, const char *rpm_dir)
 {
 	struct fim_packages *p = xzalloc(sizeof(*p));
 
 	p->opener = o;
 	p->dir = xstrdup(dir);
+	p->rpm_dir = rpm_dir == NULL ? NULL : xstrdup(rpm_dir);
 	p->hashes = xcalloc(1, sizeof(*p->hashes));
 	p->cap = 1;
 	return p;
@@ -273,6 +374,7 @@ fim_packages_free(struct fim_packages *p)
 	if (p == NULL)
 		return;
 	free(p->hashes);
+	free(p->rpm_dir);
 	free(p->dir);
 	free(p);
 }
@@ -291,9 +393,17 @@ fim_packages_find(struct fim_packages *p, struct fim_change *changes, size_t n)
 	}
 	if (s.n > 0) {
 		qsort(s.wanted, s.n, sizeof(*s.wanted), by_path);
-		read_lists(p, &s);
+		(void)read_lists(p, &s);
 	}
 	free(s.wanted);
+}
+
+static bool
+rpm_busy(const struct fim_packages *p)
+{
+	const char *dir = rpm_dir(p);
+
+	return dir != NULL && rpm_db_busy(p->opener, dir);
 }
 
 bool
@@ -307,8 +417,8 @@ fim_packages_busy(const struct fim_packages *p)
 	(void)snprintf(path, sizeof(path), "%s/lock", p->dir);
 	fd = open(path, O_RDWR | O_CLOEXEC | O_NOFOLLOW);
 	if (fd == -1)
-		return false;
+		return rpm_busy(p);
 	busy = fcntl(fd, F_OFD_GETLK, &lock) == 0 && lock.l_type != F_UNLCK;
 	(void)close(fd);
-	return busy;
+	return busy || rpm_busy(p);
 }

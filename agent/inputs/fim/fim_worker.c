@@ -294,8 +294,8 @@ look_for_input(struct fim_worker *w, struct watched *in, struct error *err)
 }
 
 /*
- * dpkg unpacks first and writes its checksums then: while it is at work, wait
- * for it, so that its own work is not told as somebody else's.
+ * dpkg and rpm unpack first and write their checksums then: while one is at
+ * work, wait for it, so that its own work is not told as somebody else's.
  */
 static bool
 packages_at_work(struct fim_worker *w)
@@ -587,7 +587,7 @@ fim_worker_start(const struct input_setup *setup, struct fim_dirty *dirty,
 	w->dirty = dirty;
 	w->notify = notify;
 	w->feed = feed;
-	w->packages = fim_packages_new(setup->opener, FIM_DPKG_DIR);
+	w->packages = fim_packages_new(setup->opener, FIM_DPKG_DIR, NULL);
 	w->names = account_names_new(setup->opener);
 	w->state_dir = xstrdup(setup->state_dir);
 	w->host_name = xstrdup(setup->host_name);
