@@ -333,6 +333,22 @@ one_fanotify(struct opener_notify *n, const struct fanotify_event_metadata *ev)
 		tell(n, key_of_handle(&fid->fsid, handle), name, &what);
 }
 
+/* Its length; 0: it is none.  The kernel aligns events to four bytes only. */
+static size_t
+next_fanotify(struct opener_notify *n, const char *at, size_t left)
+{
+	struct fanotify_event_metadata head;
+	alignas(8) char event[EVENTS_BYTES];
+
+	memcpy(&head, at, sizeof(head));
+	if (head.event_len < sizeof(head) || head.event_len > left ||
+	    head.vers != FANOTIFY_METADATA_VERSION)
+		return 0;
+	memcpy(event, at, head.event_len);
+	one_fanotify(n, (const void *)event);
+	return head.event_len;
+}
+
 void
 opener_notify_read(struct opener_notify *n)
 {
@@ -345,15 +361,12 @@ opener_notify_read(struct opener_notify *n)
 
 		while (n->fanotify &&
 		    left >= sizeof(struct fanotify_event_metadata)) {
-			const struct fanotify_event_metadata *ev =
-			    (const void *)at;
+			size_t len = next_fanotify(n, at, left);
 
-			if (ev->event_len > left ||
-			    ev->vers != FANOTIFY_METADATA_VERSION)
+			if (len == 0)
 				return;
-			one_fanotify(n, ev);
-			at += ev->event_len;
-			left -= ev->event_len;
+			at += len;
+			left -= len;
 		}
 		while (!n->fanotify && left >= sizeof(struct inotify_event)) {
 			const struct inotify_event *ev = (const void *)at;
