@@ -117,7 +117,7 @@ def bundled_logs(place):
             ("Successful path traversal", "203.0.113.120"),
             ("Command injection", "203.0.113.66"),
             ("Cross-site scripting", "198.51.100.201"),
-            ("Brute force on a web login", "203.0.113.12"),
+            ("Failed logins on a web form", "203.0.113.12"),
             ("New account raised at once", None)]:
         ok(wanted in titles, "the bundled logs hold: %s by %s" % wanted, *titles)
     ok(not any(str(ip).startswith("192.0.2.") for _, ip in titles),
