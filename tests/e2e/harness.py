@@ -28,15 +28,22 @@ SHARED = pathlib.Path(os.environ.get("KUZET_SHARED", SRC / "../shared"))
 PATIENCE = float(os.environ.get("KUZET_TEST_PATIENCE", "60"))
 
 
+given_ports = set()
+
+
 def free_port():
     """Below the ephemeral ports: none of the many connections that tests make
-    takes it before its listener, or while that is being started again."""
+    takes it before its listener, or while that is being started again.  None
+    is given twice."""
     while True:
         port = random.SystemRandom().randrange(10000, 20000)
+        if port in given_ports:
+            continue
         with socket.socket() as s:
             s.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
             with contextlib.suppress(OSError):
                 s.bind(("127.0.0.1", port))
+                given_ports.add(port)
                 return port
 
 
