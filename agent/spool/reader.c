@@ -75,30 +75,39 @@ skip(struct reader *r, uint64_t n)
 	r->skipped += n;
 }
 
+/* What is at `at`, with as much loaded as it takes: of a long record first its
+ * head, then the rest.  RECORD_SHORT: there is no more before `end`. */
+static enum record_found
+find(struct reader *r, uint64_t end, struct record *out, size_t *used)
+{
+	enum record_found found = RECORD_SHORT;
+	struct slice s = there(r);
+	size_t before;
+
+	*used = RECORD_HEADER;
+	do {
+		if (s.len > end - r->at)
+			s.len = (size_t)(end - r->at);
+		if (s.len > 0)
+			found = record_decode(s, out, used);
+		if (found != RECORD_SHORT)
+			return found;
+		before = s.len;
+		load(r, *used, end);
+		s = there(r);
+	} while (s.len > before);
+	*used = s.len == 0 ? (size_t)(end - r->at) /* cannot be read */
+			   : record_skip(s);       /* ends before */
+	return RECORD_SHORT;
+}
+
 enum rc
 reader_next(struct reader *r, uint64_t end, struct record *out)
 {
-	while (r->at < end) {
-		struct slice s = there(r);
-		enum record_found found;
-		size_t used = RECORD_HEADER;
+	size_t used;
 
-		if (s.len > end - r->at)
-			s.len = (size_t)(end - r->at);
-		found =
-		    s.len == 0 ? RECORD_SHORT : record_decode(s, out, &used);
-		if (found == RECORD_SHORT) {
-			load(r, used, end);
-			s = there(r);
-			if (s.len == 0) {
-				skip(r, end - r->at); /* cannot be read */
-				break;
-			}
-			found = record_decode(s, out, &used);
-			if (found == RECORD_SHORT)
-				used = record_skip(s); /* ends before */
-		}
-		if (found == RECORD_WHOLE) {
+	while (r->at < end) {
+		if (find(r, end, out, &used) == RECORD_WHOLE) {
 			r->at += used;
 			return RC_OK;
 		}

@@ -558,6 +558,36 @@ bad_events(void)
 	folder_remove(dir);
 }
 
+/* Longer than what is read at once, first and behind others. */
+static void
+long_events(void)
+{
+	static const size_t sizes[] = { 70000, 64 * 1024 - RECORD_HEADER,
+		SPOOL_EVENT_MAX, 100, 200000, SPOOL_EVENT_MAX };
+	enum { N = sizeof(sizes) / sizeof(sizes[0]) };
+	struct spool *s = open_with(8 * SMALL, SPOOL_DROP_NEWEST);
+	static char text[SPOOL_EVENT_MAX];
+	struct spool_event e;
+	size_t right = 0;
+
+	for (size_t i = 0; i < N; i++) {
+		memset(text, (int)('a' + i), sizes[i]);
+		text[0] = '{';
+		text[sizes[i] - 1] = '}';
+		assert(spool_put(s, (struct slice){ text, sizes[i] }, &err) ==
+		    RC_OK);
+	}
+	while (right < N && spool_next(s, &e) && e.json.len == sizes[right] &&
+	    e.json.ptr[1] == (char)('a' + right)) {
+		spool_acked(s, e.segment, e.sequence);
+		right++;
+	}
+	CHECK(right == N, "long events come out as they went in");
+	CHECK(counts_of(s).damaged_bytes == 0, "and nothing is damaged");
+	spool_close(s);
+	folder_remove(dir);
+}
+
 int
 main(void)
 {
@@ -570,6 +600,7 @@ main(void)
 	full_disk();
 	failing_disk();
 	bad_events();
+	long_events();
 	death_at_every_operation(KILL, "killed before an operation");
 	death_at_every_operation(TORN, "killed within a write");
 	return tap_done();
