@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #include "address.h"
@@ -15,6 +16,7 @@
 #include "agent/inputs/policy/policy_event.h"
 #include "agent/inputs/probe/probe.h"
 #include "agent/output/sender.h"
+#include "agent/roles/opener.h"
 #include "agent/spool/spool.h"
 #include "datadir.h"
 #include "sign.h"
@@ -105,6 +107,10 @@ static const struct conf_option input_options[] = {
 	{ .key = "rate", .type = CONF_SIZE, .def = "20MB/s",
 	    .offset = offsetof(struct agent_input, rate),
 	    .help = "fim: reading pace; 0: as fast as it goes." },
+	{ .key = "socket", .type = CONF_PATH,
+	    .offset = offsetof(struct agent_input, socket),
+	    .help = "audit: where auditd's af_unix plugin writes, in place of "
+		    "paths." },
 	{ .key = "directory", .type = CONF_PATH,
 	    .offset = offsetof(struct agent_input, directory),
 	    .help = "journal: its folder; by default this machine's." },
@@ -330,7 +336,7 @@ agent_input_kind(const struct agent_input *in)
 	const struct input_kind *const *kind = input_kinds;
 
 	/* a file, whose records are joined */
-	const char *name = in->type == AGENT_INPUT_AUDIT
+	const char *name = in->type == AGENT_INPUT_AUDIT && in->socket == NULL
 	    ? input_types[AGENT_INPUT_FILE]
 	    : input_types[in->type];
 
@@ -365,7 +371,9 @@ name_input(struct agent_input *in)
 	    : in->files.n > 0                             ? &in->files
 	    : in->targets.n > 0                           ? &in->targets
 							  : &in->units;
-	const char *first = what->n > 0 ? what->items[0] : in->directory;
+	const char *first = what->n > 0 ? what->items[0]
+	    : in->socket != NULL        ? in->socket
+					: in->directory;
 	size_t room = strlen(type) + (first == NULL ? 0 : strlen(first)) + 2;
 
 	if (in->name != NULL)
@@ -379,27 +387,29 @@ name_input(struct agent_input *in)
 
 /* Events and the state name files by their whole paths. */
 static void
-make_absolute(struct conf_strings *paths)
+make_absolute(char **path)
 {
-	char here[PATH_MAX];
+	char here[PATH_MAX], *whole;
+	const char *from = *path;
+	size_t room;
 
-	if (getcwd(here, sizeof(here)) == NULL)
+	if (from == NULL || from[0] == '/' ||
+	    getcwd(here, sizeof(here)) == NULL)
 		return;
-	for (size_t i = 0; i < paths->n; i++) {
-		const char *path = paths->items[i];
-		size_t room;
-		char *whole;
+	while (from[0] == '.' && from[1] == '/')
+		from += 2;
+	room = strlen(here) + strlen(from) + 2;
+	whole = xzalloc(room);
+	(void)snprintf(whole, room, "%s/%s", here, from);
+	free(*path);
+	*path = whole;
+}
 
-		if (path[0] == '/')
-			continue;
-		while (path[0] == '.' && path[1] == '/')
-			path += 2;
-		room = strlen(here) + strlen(path) + 2;
-		whole = xzalloc(room);
-		(void)snprintf(whole, room, "%s/%s", here, path);
-		free(paths->items[i]);
-		paths->items[i] = whole;
-	}
+static void
+make_all_absolute(struct conf_strings *paths)
+{
+	for (size_t i = 0; i < paths->n; i++)
+		make_absolute(&paths->items[i]);
 }
 
 struct multiline_options
@@ -462,6 +472,7 @@ static const struct {
 	{ "encoding", TYPE(AGENT_INPUT_FILE) },
 	{ "multiline.first", TYPE(AGENT_INPUT_FILE) },
 	{ "multiline.next", TYPE(AGENT_INPUT_FILE) },
+	{ "socket", TYPE(AGENT_INPUT_AUDIT) },
 	{ "directory", TYPE(AGENT_INPUT_JOURNAL) },
 	{ "files", TYPE(AGENT_INPUT_JOURNAL) },
 	{ "units", TYPE(AGENT_INPUT_JOURNAL) },
@@ -523,7 +534,7 @@ default_policy(struct agent_input *in)
 static void
 default_audit(struct agent_input *in)
 {
-	if (in->paths.n == 0) {
+	if (in->paths.n == 0 && in->socket == NULL) {
 		in->paths.items = xcalloc(1, sizeof(char *));
 		in->paths.items[0] = xstrdup("/var/log/audit/audit.log");
 		in->paths.n = 1;
@@ -544,6 +555,33 @@ check_keys(const char *file, unsigned line, const struct agent_input *in,
 			    "key",
 			    file, line, keys_of_types[i].key,
 			    input_types[in->type]);
+	}
+	return RC_OK;
+}
+
+/* One place that records come from, and one input for it: auditd serves one. */
+static enum rc
+check_socket(const char *file, const struct agent_config *c, size_t i,
+    struct error *err)
+{
+	const struct agent_input *in = input_at(c, i);
+	unsigned line = c->inputs.lines[i];
+
+	if (in->socket == NULL)
+		return RC_OK;
+	if (in->paths.n > 0 || in->exclude.n > 0)
+		return error_set(err, RC_INVALID,
+		    "%s:%u: inputs.socket: there are paths, too: an input "
+		    "reads the log or the socket",
+		    file, line);
+	for (size_t k = 0; k < i; k++) {
+		const char *other = input_at(c, k)->socket;
+
+		if (other != NULL && strcmp(in->socket, other) == 0)
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.socket: %s is that of another input "
+			    "(line %u): auditd serves one reader",
+			    file, line, other, c->inputs.lines[k]);
 	}
 	return RC_OK;
 }
@@ -583,13 +621,17 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 		rc = check_probe(file, line, in, err);
 	if (rc == RC_OK)
 		rc = check_maintenance(file, line, in, err);
+	make_absolute(&in->socket);
+	if (rc == RC_OK)
+		rc = check_socket(file, c, i, err);
 	if (rc != RC_OK)
 		return rc;
 	if (in->type == AGENT_INPUT_AUDIT)
 		default_audit(in);
 	if (in->type == AGENT_INPUT_POLICY)
 		default_policy(in);
-	if (in->paths.n == 0 && types_of("paths") & TYPE(in->type))
+	if (in->paths.n == 0 && in->socket == NULL &&
+	    types_of("paths") & TYPE(in->type))
 		return error_set(err, RC_INVALID,
 		    "%s:%u: inputs.paths: at least one is needed", file, line);
 	rc = check_text(file, line, "name", in->name, err);
@@ -601,8 +643,8 @@ check_input(const char *file, const struct agent_config *c, size_t i,
 		rc = check_reading(file, line, in, err);
 	if (rc != RC_OK)
 		return rc;
-	make_absolute(&in->paths);
-	make_absolute(&in->files);
+	make_all_absolute(&in->paths);
+	make_all_absolute(&in->files);
 	name_input(in);
 	for (size_t k = 0; k < i; k++) {
 		if (strcmp(in->name, input_at(c, k)->name) == 0)
@@ -745,6 +787,22 @@ check_policies(const struct agent_input *in, struct opener *o,
 	    policy_is_good, NULL, err);
 }
 
+/* While auditd does not run there is none. */
+static enum rc
+check_is_socket(const char *file, unsigned line, const struct agent_input *in,
+    struct opener *o, struct error *err)
+{
+	struct opener_stat st;
+
+	if (in->socket == NULL || opener_stat(o, in->socket, &st) != RC_OK ||
+	    S_ISSOCK(st.mode))
+		return RC_OK;
+	return error_set(err, RC_INVALID,
+	    "%s:%u: inputs.socket: %s is no socket; af_unix.conf of auditd "
+	    "names it",
+	    file, line, in->socket);
+}
+
 enum rc
 agent_config_check_inputs(const char *path, const struct agent_config *c,
     struct opener *o, struct error *err)
@@ -760,6 +818,9 @@ agent_config_check_inputs(const char *path, const struct agent_config *c,
 		if (rc != RC_OK)
 			return error_prefix(err, "%s:%u: inputs.paths", path,
 			    c->inputs.lines[i]);
+		rc = check_is_socket(path, c->inputs.lines[i], in, o, err);
+		if (rc != RC_OK)
+			return rc;
 		if (in->timezone == NULL)
 			continue;
 		rc = timezone_open(in->timezone, &tz, err);
@@ -834,6 +895,7 @@ agent_input_config(const struct agent_input *in)
 		.year = (int)in->year,
 		.max_line = (size_t)in->max_line,
 		.encoding = in->encoding,
+		.socket = in->socket,
 		.multiline = {
 		    .how = agent_multiline(in),
 		    .max_lines = (uint32_t)in->multiline.max_lines,

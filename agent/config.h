@@ -47,6 +47,8 @@ struct agent_input {
 	int64_t max_file_size;
 	struct conf_strings diff, diff_never;
 	int64_t diff_max;
+	/* of `audit` */
+	char *socket;
 	/* of `journal` */
 	char *directory;
 	struct conf_strings files;

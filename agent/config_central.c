@@ -273,10 +273,11 @@ check_allowed(const char *name, const struct agent_config *central,
 			    "agent.yaml, or not",
 			    name, line, in->paths.items[k]);
 	}
-	if (in->directory != NULL || in->files.n > 0 || in->ca != NULL)
+	if (in->socket != NULL || in->directory != NULL || in->files.n > 0 ||
+	    in->ca != NULL)
 		return error_set(err, RC_DENIED,
-		    "%s:%u: inputs: directory, files and ca are for agent.yaml "
-		    "only",
+		    "%s:%u: inputs: directory, socket, files and ca are for "
+		    "agent.yaml only",
 		    name, line);
 	return RC_OK;
 }

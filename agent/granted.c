@@ -125,6 +125,8 @@ grant_input(struct grants *g, const struct agent_input *in)
 	case AGENT_INPUT_AUDIT:
 		grant_names(g);
 		grant_all(g, GRANT_LOG, &in->paths);
+		if (in->socket != NULL)
+			(void)grants_add(g, GRANT_SOCKET, in->socket);
 		break;
 	case AGENT_INPUT_FILE:
 		grant_all(g, GRANT_LOG, &in->paths);

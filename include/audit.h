@@ -52,3 +52,6 @@ void audit_join_free(struct audit_join *j); /* NULL is fine; flush before */
 /* `cut`: the line is not all there; so is its event then. */
 void audit_join_line(struct audit_join *j, struct slice line, bool cut);
 void audit_join_flush(struct audit_join *j);
+/* For input that comes as it happens: gives out what had no line of its own
+ * since the call before. */
+void audit_join_flush_idle(struct audit_join *j);

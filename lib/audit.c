@@ -116,7 +116,7 @@ TAILQ_HEAD(open_list, open_event);
 struct audit_join {
 	struct open_list open; /* in the order of their first lines */
 	size_t n;
-	uint64_t lines;
+	uint64_t lines, lines_before; /* now, and when it was idle last */
 	audit_join_cb *cb;
 	void *ctx;
 };
@@ -226,6 +226,20 @@ audit_join_line(struct audit_join *j, struct slice line, bool cut)
 	if (!record || slice_eq(head.type, SLICE("EOE")))
 		e->whole = true;
 	give_out_whole(j);
+}
+
+void
+audit_join_flush_idle(struct audit_join *j)
+{
+	struct open_event *e, *next;
+
+	for (e = TAILQ_FIRST(&j->open);
+	     e != NULL && e->last_line <= j->lines_before; e = next) {
+		next = TAILQ_NEXT(e, link);
+		give_out(j, e);
+	}
+	give_out_whole(j);
+	j->lines_before = j->lines;
 }
 
 void

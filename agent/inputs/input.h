@@ -93,6 +93,7 @@ struct input_config {
 		uint32_t max_lines;
 		int64_t timeout_ns;
 	} multiline;
+	const char *socket; /* of `audit`, which has no paths then; or NULL */
 	struct journal_config journal;
 	struct probe_config probe;
 	struct fim_config {

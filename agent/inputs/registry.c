@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/input.h"
 
+extern const struct input_kind input_audit;
 extern const struct input_kind input_file;
 extern const struct input_kind input_fim;
 extern const struct input_kind input_inventory;
@@ -10,6 +11,7 @@ extern const struct input_kind input_policy;
 
 const struct input_kind *const input_kinds[] = {
 	&input_file,
+	&input_audit,
 	&input_fim,
 	&input_inventory,
 	&input_policy,

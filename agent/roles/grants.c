@@ -157,6 +157,8 @@ names_path(const struct grant *grant, const char *path)
 {
 	if (grant->kind == GRANT_TREE)
 		return within_tree(grant, path);
+	if (grant->kind == GRANT_SOCKET)
+		return strcmp(grant->pattern, path) == 0;
 	return fnmatch(grant->pattern, path, AS_GLOB) == 0 ||
 	    (grant->kind == GRANT_LOG && rotated(grant->pattern, path));
 }
@@ -168,6 +170,17 @@ grants_path(const struct grants *g, const char *path)
 		return false;
 	for (size_t i = 0; i < g->n; i++) {
 		if (names_path(&g->at[i], path))
+			return true;
+	}
+	return false;
+}
+
+bool
+grants_socket(const struct grants *g, const char *path)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		if (g->at[i].kind == GRANT_SOCKET &&
+		    names_path(&g->at[i], path))
 			return true;
 	}
 	return false;

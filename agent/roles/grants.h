@@ -14,7 +14,8 @@
 enum grant_kind {
 	GRANT_FILE, /* what the pattern names */
 	GRANT_LOG,  /* and what rotations make of it, and its folder's events */
-	GRANT_TREE  /* and everything below it */
+	GRANT_TREE, /* and everything below it */
+	GRANT_SOCKET /* a path, no pattern: may be connected to, too */
 };
 
 enum { GRANTS_MAX = 65536 };
@@ -31,6 +32,8 @@ struct grants *grants_union(const struct grants *a, const struct grants *b);
 
 /* Whether this path may be opened and asked about. */
 bool grants_path(const struct grants *g, const char *path);
+/* Whether this socket may be connected to: by its own grant only. */
+bool grants_socket(const struct grants *g, const char *path);
 /* Whether this folder may be watched. */
 bool grants_folder(const struct grants *g, const char *path);
 /* Whether names may be looked for by this pattern: it is a grant's own, or

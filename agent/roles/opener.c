@@ -163,6 +163,14 @@ opener_watch_fd(struct opener *o, const char *dir, bool follow)
 }
 
 int
+opener_socket_fd(struct opener *o, const char *path)
+{
+	if (o->grants != NULL && !grants_socket(o->grants, path))
+		return refuse(o);
+	return path_fd(o, path, true);
+}
+
+int
 opener_way_fd(struct opener *o, const char *dir)
 {
 	return path_fd(o, dir, true);

@@ -96,6 +96,13 @@ enum rc opener_open_itself(struct opener *o, const char *path, int *fd,
     struct opener_stat *st, struct error *err);
 
 /*
+ * Connects to the UNIX stream socket of this path; *fd is the caller's, and does
+ * not block.  RC_INVALID: it is no socket; RC_SYSTEM: errno says why.
+ */
+enum rc opener_socket(struct opener *o, const char *path, int *fd,
+    struct error *err);
+
+/*
  * Watches a folder from now on; asking again costs little.  A folder that
  * cannot be watched (no more inotify watches, a file system without them) is
  * left to polling: opener_watches_all() says so.

@@ -22,6 +22,8 @@ const struct grants *opener_grants(const struct opener *o); /* NULL: none */
 int opener_fd(struct opener *o, const char *path, bool follow);
 /* The same of a folder that is to be watched. */
 int opener_watch_fd(struct opener *o, const char *dir, bool follow);
+/* The same of a socket that is to be connected to. */
+int opener_socket_fd(struct opener *o, const char *path);
 /* The same of a folder on the way to what is granted. */
 int opener_way_fd(struct opener *o, const char *dir);
 /* Whether names may be looked for by it; false: errno, and it is counted. */

@@ -95,6 +95,16 @@ on_open(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
+on_socket(struct opener_client *c, const struct ask *a)
+{
+	struct error err;
+	enum rc rc = opener_socket(c->opener, a->path, &c->fd, &err);
+
+	c->own_fd = true;
+	return rc == RC_SYSTEM ? failed(c, errno) : rc;
+}
+
+static enum rc
 on_stat(struct opener_client *c, const struct ask *a)
 {
 	bool good = a->request.op == WIRE_STAT
@@ -500,6 +510,7 @@ static const struct {
 	[WIRE_UNNOTIFY] = { on_unnotify, false },
 	[WIRE_RELOAD] = { on_reload, true },
 	[WIRE_KEEP] = { on_keep, true },
+	[WIRE_SOCKET] = { on_socket, false },
 };
 
 static void

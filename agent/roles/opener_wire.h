@@ -35,6 +35,7 @@ enum wire_op {
 	WIRE_UNNOTIFY,
 	WIRE_RELOAD, /* a descriptor of the text */
 	WIRE_KEEP,   /* `arg`: the new configuration's grants, or the old */
+	WIRE_SOCKET, /* a descriptor that is connected */
 	WIRE_OPS
 };
 

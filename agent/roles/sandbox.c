@@ -13,6 +13,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
 #include <ucontext.h>
@@ -68,8 +69,9 @@ static const char *const worker_calls[] = { "accept4", "accept", "bind",
 	"timerfd_settime", "truncate", "umask", "unlink", "unlinkat",
 	"utimensat", "wait4", "waitid" };
 
-static const char *const opener_calls[] = { "fanotify_init", "fanotify_mark",
-	"inotify_add_watch", "inotify_init1", "name_to_handle_at" };
+static const char *const opener_calls[] = { "connect", "fanotify_init",
+	"fanotify_mark", "inotify_add_watch", "inotify_init1",
+	"name_to_handle_at" };
 
 static const char *const sanitizer_calls[] = { "getdents", "personality",
 	"ptrace", "process_vm_readv", "rt_sigqueueinfo", "tkill", "wait4",
@@ -179,6 +181,14 @@ add_calls(scmp_filter_ctx filter, uint32_t action, const char *const *names,
 	return r;
 }
 
+/* The opener's: to what the configuration names; the worker has all families. */
+static int
+add_unix_sockets(scmp_filter_ctx filter)
+{
+	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
+	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
 static enum rc
 filter_calls(const char *const *own, size_t n, struct error *err)
 {
@@ -194,6 +204,8 @@ filter_calls(const char *const *own, size_t n, struct error *err)
 		    COUNT(common_calls));
 	if (r == 0)
 		r = add_calls(filter, SCMP_ACT_ALLOW, own, n);
+	if (r == 0)
+		r = add_unix_sockets(filter);
 	if (r == 0 && SANDBOX_SANITIZED)
 		r = add_calls(filter, SCMP_ACT_ALLOW, sanitizer_calls,
 		    COUNT(sanitizer_calls));

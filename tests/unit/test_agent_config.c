@@ -104,6 +104,8 @@ nothing_else_may_be_set(void)
 		    "web.yaml:3: inputs.paths: /etc is not allowed" },
 		{ "inputs: [{type: policy, paths: [/tmp/p.yml]}]\n",
 		    "web.yaml:1: inputs.paths: /tmp/p.yml" },
+		{ "inputs: [{type: audit, name: a, socket: /run/x}]",
+		    "web.yaml:1: inputs: directory, socket, files and ca" },
 		{ "inputs: [{type: file, name: mine, paths: [/var/log/x]}]\n",
 		    "is the name of an input of agent.yaml" },
 		{ "inputs: [{type: file, name: a, paths: [/var/log/x]},\n"

@@ -114,6 +114,33 @@ joining(void)
 	}
 }
 
+/* As records come: a look, more of them, a look. */
+static void
+idle(void)
+{
+	static struct joined out;
+	struct audit_join *j = audit_join_new(on_joined, &out);
+
+	audit_join_line(j, text(A("1") "x"), false);
+	audit_join_line(j, text(A("2") "y"), false);
+	audit_join_flush_idle(j);
+	CHECK(out.n == 0, "what has just come may grow");
+	audit_join_line(j, text(A("2") "z"), false);
+	audit_join_line(j, text(A("3") "x"), false);
+	audit_join_line(j, text(Z("3")), false);
+	audit_join_flush_idle(j);
+	CHECK(strcmp(out.all, A("1") "x|") == 0,
+	    "what did not, is whole; what grew, is not");
+	audit_join_flush_idle(j);
+	CHECK(strcmp(out.all,
+		  A("1") "x|" A("2") "y+" A("2") "z|" A("3") "x+" Z("3") "|") ==
+		0,
+	    "what was whole behind it comes with it, in order");
+	audit_join_flush_idle(j);
+	CHECK(out.n == 3, "and once");
+	audit_join_free(j);
+}
+
 struct measured {
 	size_t n, longest, cut;
 };
@@ -304,6 +331,7 @@ main(void)
 {
 	heads();
 	joining();
+	idle();
 	bounds();
 	read_events();
 	return tap_done();

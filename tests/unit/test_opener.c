@@ -14,6 +14,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/un.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -82,6 +83,25 @@ make_world(void)
 		abort();
 }
 
+/* One that listens; -1: it cannot be made. */
+static int
+listen_at(const char *name)
+{
+	struct sockaddr_un at = { .sun_family = AF_UNIX };
+	int fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int folder = open(in_dir("logs"), O_PATH | O_CLOEXEC);
+
+	/* TMPDIR may be longer than sun_path */
+	(void)snprintf(at.sun_path, sizeof(at.sun_path), "/proc/self/fd/%d/%s",
+	    folder, name);
+	if (fd == -1 || folder == -1 ||
+	    bind(fd, (const struct sockaddr *)&at, sizeof(at)) != 0 ||
+	    listen(fd, 8) != 0)
+		abort();
+	(void)close(folder);
+	return fd;
+}
+
 static struct grants *
 make_grants(void)
 {
@@ -89,6 +109,7 @@ make_grants(void)
 
 	(void)grants_add(g, GRANT_LOG, in_dir("logs/*.log"));
 	(void)grants_add(g, GRANT_TREE, in_dir("tree"));
+	(void)grants_add(g, GRANT_SOCKET, in_dir("logs/sock"));
 	return g;
 }
 
@@ -440,6 +461,47 @@ test_nonsense(void)
 	talk_end(&t);
 }
 
+/* ---- sockets ------------------------------------------------------------- */
+
+static void
+test_sockets(void)
+{
+	int granted = listen_at("sock"), other = listen_at("other.log");
+	struct talk t;
+
+	talk_begin(&t);
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/sock")) == RC_OK &&
+		t.fd != -1 && write(t.fd, "x", 1) == 1,
+	    "the socket that is granted is connected to");
+	CHECK(ask(&t, WIRE_OPEN, 0, 0, in_dir("logs/sock")) == RC_INVALID &&
+		t.fd == -1,
+	    "and not opened as a file");
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/other.log")) ==
+		    RC_SYSTEM &&
+		t.answer.errnum == EACCES && t.answer.refused == 1 &&
+		t.fd == -1,
+	    "one where a log may be is not, and is counted");
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/../logs/sock")) ==
+		    RC_SYSTEM &&
+		t.answer.refused == 2,
+	    "nor by another name");
+	(void)close(granted);
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/sock")) == RC_SYSTEM &&
+		t.answer.errnum == ECONNREFUSED,
+	    "where nobody listens it says so");
+	(void)unlink(in_dir("logs/sock"));
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/sock")) == RC_SYSTEM &&
+		t.answer.errnum == ENOENT,
+	    "and where there is none");
+	put("logs/sock", "");
+	CHECK(ask(&t, WIRE_SOCKET, 0, 0, in_dir("logs/sock")) == RC_INVALID,
+	    "and where it is a file");
+	talk_end(&t);
+	(void)close(other);
+	(void)unlink(in_dir("logs/sock"));
+	(void)unlink(in_dir("logs/other.log"));
+}
+
 /* ---- a swapper ----------------------------------------------------------- */
 
 static _Noreturn void
@@ -541,6 +603,33 @@ pair_end(struct pair *p)
 	loop_free(p->loop);
 	(void)waitpid(p->pid, &status, 0);
 	return status;
+}
+
+/* As the agent has it: the opener in its process. */
+static void
+test_socket_handed_over(void)
+{
+	int server = listen_at("sock"), fd = -1, theirs;
+	char text[8] = "";
+	struct error err;
+	struct pair p;
+
+	pair_begin(&p);
+	CHECK(opener_socket(p.opener, in_dir("logs/sock"), &fd, &err) == RC_OK,
+	    "the other process connects");
+	theirs = accept(server, NULL, NULL);
+	CHECK(write(theirs, "hello", 5) == 5 && read(fd, text, 5) == 5 &&
+		strcmp(text, "hello") == 0,
+	    "and hands over what is connected");
+	(void)close(fd);
+	(void)close(theirs);
+	CHECK(opener_socket(p.opener, in_dir("out/none"), &fd, &err) ==
+		    RC_SYSTEM &&
+		fd == -1 && strstr(err.text, "out/none") != NULL,
+	    "what is not granted is an error that names it");
+	(void)pair_end(&p);
+	(void)close(server);
+	(void)unlink(in_dir("logs/sock"));
 }
 
 static void
@@ -731,6 +820,20 @@ run_something(void)
 }
 
 static int
+families_of_opener(void)
+{
+	struct error err;
+
+	if (sandbox_opener(&err) != RC_OK)
+		return 1;
+	if (socket(AF_UNIX, SOCK_STREAM, 0) == -1)
+		return 2;
+	if (socket(AF_INET, SOCK_STREAM, 0) != -1 || errno != EPERM)
+		return 3;
+	return 0;
+}
+
+static int
 open_by_handle(void)
 {
 	struct error err;
@@ -756,6 +859,9 @@ test_sandbox(void)
 	status = child(run_something);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 	    "running a program ends the worker");
+	status = child(families_of_opener);
+	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0,
+	    "the opener has no socket but UNIX ones");
 	status = child(open_by_handle);
 	CHECK(WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS,
 	    "opening by handle ends the opener");
@@ -957,8 +1063,10 @@ main(void)
 	test_names();
 	test_walks();
 	test_nonsense();
+	test_sockets();
 	test_swaps();
 	test_processes();
+	test_socket_handed_over();
 	test_death();
 	test_sandbox();
 	test_owned();
