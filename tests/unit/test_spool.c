@@ -565,7 +565,7 @@ long_events(void)
 	static const size_t sizes[] = { 70000, 64 * 1024 - RECORD_HEADER,
 		SPOOL_EVENT_MAX, 100, 200000, SPOOL_EVENT_MAX };
 	enum { N = sizeof(sizes) / sizeof(sizes[0]) };
-	struct spool *s = open_with(8 * SMALL, SPOOL_DROP_NEWEST);
+	struct spool *s = open_with((uint64_t)8 * SMALL, SPOOL_DROP_NEWEST);
 	static char text[SPOOL_EVENT_MAX];
 	struct spool_event e;
 	size_t right = 0;
