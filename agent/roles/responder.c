@@ -3,10 +3,8 @@
 
 #include <arpa/inet.h>
 #include <errno.h>
-#include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -18,6 +16,7 @@
 #include "address.h"
 #include "agent/roles/evidence.h"
 #include "agent/roles/responder_event.h"
+#include "agent/roles/spawn.h"
 #include "arena.h"
 #include "conf.h"
 #include "log.h"
@@ -72,32 +71,6 @@ text_fd(struct slice text)
 	return fd;
 }
 
-static bool
-spawn(const char *const *argv, int in, int out, pid_t *pid)
-{
-	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	static char locale[] = "LC_ALL=C";
-	char *const environment[] = { path, locale, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t all;
-	bool good;
-
-	(void)sigfillset(&all);
-	(void)posix_spawnattr_init(&attributes);
-	(void)posix_spawnattr_setsigdefault(&attributes, &all);
-	(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_adddup2(&actions, in, STDIN_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_adddup2(&actions, out, STDERR_FILENO);
-	good = posix_spawn(pid, argv[0], &actions, &attributes,
-		   (char *const *)argv, environment) == 0;
-	(void)posix_spawn_file_actions_destroy(&actions);
-	(void)posix_spawnattr_destroy(&attributes);
-	return good;
-}
-
 /* Its status, as waitpid(2); it has SECONDS_MAX. */
 static int
 await(pid_t pid)
@@ -119,11 +92,12 @@ run(const char *const *argv, struct slice input, struct error *err)
 {
 	char said[SAID_BYTES + 1] = "";
 	int in = text_fd(input), out = memfd_create("said", MFD_CLOEXEC);
+	const struct spawn_files files = { in, out, out };
 	enum rc rc = RC_OK;
 	pid_t pid;
 	int status;
 
-	if (in == -1 || out == -1 || !spawn(argv, in, out, &pid)) {
+	if (in == -1 || out == -1 || !spawn_program(argv, &files, &pid)) {
 		rc = error_set(err, RC_SYSTEM, "%s cannot be run", argv[0]);
 	} else {
 		status = await(pid);

@@ -5,56 +5,30 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
-#include <spawn.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include "agent/roles/opener_wire.h"
+#include "agent/roles/spawn.h"
 #include "loop.h"
 #include "timestamp.h"
 
 enum { LOOK_MS = 20 };
 
 static bool
-spawn(const char *const *argv, int out, pid_t *pid)
-{
-	static char path[] = "PATH=/usr/sbin:/usr/bin:/sbin:/bin";
-	static char locale[] = "LC_ALL=C";
-	char *const environment[] = { path, locale, NULL };
-	posix_spawn_file_actions_t actions;
-	posix_spawnattr_t attributes;
-	sigset_t all;
-	bool good;
-
-	(void)sigfillset(&all);
-	(void)posix_spawnattr_init(&attributes);
-	(void)posix_spawnattr_setsigdefault(&attributes, &all);
-	(void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGDEF);
-	(void)posix_spawn_file_actions_init(&actions);
-	(void)posix_spawn_file_actions_addopen(&actions, STDIN_FILENO,
-	    "/dev/null", O_RDONLY, 0);
-	(void)posix_spawn_file_actions_adddup2(&actions, out, STDOUT_FILENO);
-	(void)posix_spawn_file_actions_addopen(&actions, STDERR_FILENO,
-	    "/dev/null", O_WRONLY, 0);
-	good = posix_spawn(pid, argv[0], &actions, &attributes,
-		   (char *const *)argv, environment) == 0;
-	(void)posix_spawn_file_actions_destroy(&actions);
-	(void)posix_spawnattr_destroy(&attributes);
-	return good;
-}
-
-static bool
 start_here(const char *const *argv, int *out, pid_t *pid)
 {
+	struct spawn_files files = { -1, -1, -1 };
 	int ends[2];
 
 	if (argv == NULL || access(argv[0], X_OK) != 0 ||
 	    pipe2(ends, O_CLOEXEC) != 0)
 		return false;
 	*out = ends[0];
-	if (!spawn(argv, ends[1], pid)) {
+	files.out = ends[1];
+	if (!spawn_program(argv, &files, pid)) {
 		(void)close(ends[0]);
 		*out = -1;
 	}
