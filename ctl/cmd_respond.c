@@ -80,16 +80,6 @@ parse(const struct global_options *global, int argc, char *argv[],
 	return EXIT_USAGE;
 }
 
-static bool
-keep(void *ctx, struct slice line)
-{
-	struct buf *out = ctx;
-
-	buf_clear(out);
-	(void)buf_add_slice(out, line);
-	return true;
-}
-
 static void
 put(struct json_writer *w, const char *key, const char *text)
 {
@@ -171,7 +161,8 @@ act(const char *action, const struct global_options *global, int argc,
 	rc = write_body(action, &a, &body, &err);
 	request.body = buf_slice(&body);
 	if (rc == RC_OK)
-		rc = client_ask(&a.global, &request, keep, &answer, &err);
+		rc = client_ask(&a.global, &request, order_keep_line, &answer,
+		    &err);
 	if (rc == RC_OK) {
 		order_member(buf_slice(&answer), "id", id, sizeof(id));
 		rc = order_await(&a.global, id, &answer, &err);

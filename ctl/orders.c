@@ -28,8 +28,8 @@ order_member(struct slice json, const char *name, char *out, size_t room)
 	arena_free(arena);
 }
 
-static bool
-keep_line(void *ctx, struct slice line)
+bool
+order_keep_line(void *ctx, struct slice line)
 {
 	struct buf *out = ctx;
 
@@ -48,7 +48,7 @@ order_await(const struct global_options *global, const char *id,
 
 	(void)snprintf(target, sizeof(target), "/v1/orders/%s", id);
 	while (rc == RC_OK) {
-		rc = client_get(global, target, keep_line, out, err);
+		rc = client_get(global, target, order_keep_line, out, err);
 		if (rc == RC_OK)
 			order_member(buf_slice(out), "state", state,
 			    sizeof(state));
