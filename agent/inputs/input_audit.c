@@ -27,7 +27,7 @@ enum {
 	READS_AT_END = 64,     /* more than a socket holds */
 	TEXT_MAX = 128 * 1024, /* of one event; six times that as JSON */
 	EXPANSION = 6,
-	SAID_MAX = 512
+	SAID_MAX = 1280 /* an error's text behind a path */
 };
 
 /* auditd drops what it has while nobody listens. */
