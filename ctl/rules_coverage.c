@@ -16,6 +16,7 @@
 
 enum {
 	LINE_MAX_BYTES = 64 << 20,
+	TITLES_SHOWN = 3,  /* of a technique, in the table; --json has all */
 	TECHNIQUE_LEN = 5, /* T1110 */
 	SUB_LEN = 9,       /* T1110.001 */
 	WIDTH = 12
@@ -166,13 +167,15 @@ print_table(const struct coverage *c)
 		(void)printf("%-*s %5zu  %-13s  ", WIDTH,
 		    c->mentions[i].technique, n,
 		    rule_level_name(highest(c, i, n)));
-		for (size_t k = i; k < i + n; k++) {
+		for (size_t k = i; k < i + n && k < i + TITLES_SHOWN; k++) {
 			if (k > i)
 				(void)fputs("; ", stdout);
 			print_text(
 			    ruleset_rule(c->rules, c->mentions[k].rule)->title,
 			    0);
 		}
+		if (n > TITLES_SHOWN)
+			(void)printf("; and %zu more", n - TITLES_SHOWN);
 		(void)putchar('\n');
 		i += n;
 	}

@@ -225,7 +225,7 @@ warn_dates(struct rule_parser *p, const struct yaml_node *root)
 		if (node != NULL && !yaml_is_null(node) &&
 		    (node->kind != YAML_SCALAR || !is_date(node->text)))
 			parse_warn(p, node->line,
-			    "\"%s\" is no date: write it as 2026-11-22",
+			    "\"%s\" is no date: write it as YYYY-MM-DD",
 			    keys[i]);
 	}
 }

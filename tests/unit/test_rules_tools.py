@@ -164,6 +164,9 @@ def test_coverage(folder):
     check(status == 0 and layer_faults(json.loads(out)) == [], 'and that of the packs', out + err)
     status, out, err = kuzetctl('coverage')
     check(status == 0 and 'T1110' in out and err == '', 'without paths it is of the packs', out + err)
+    row = next(line for line in out.splitlines() if line.startswith('T1110 '))
+    check(int(row.split()[1]) > 3 and row.endswith(f'; and {int(row.split()[1]) - 3} more') and row.count(';') == 3,
+          'its table names three rules of a technique and counts the others', row)
     check(kuzetctl('coverage', '--rules', '/nonexistent')[0] == 2, 'no rules at all is wrong usage')
 
 
