@@ -19,7 +19,7 @@ static void
 print_row(const struct account_column *c, const struct event *ev)
 {
 	for (;; c++) {
-		print_field(ev, c->field, c->width);
+		print_cell(ev, c->field, c->width);
 		if (c->width == 0)
 			break;
 	}

@@ -40,7 +40,7 @@ static const char token_help[] =
 
 static const struct account_column new_columns[] = {
 	{ "ID", "id", 6 },
-	{ "EXPIRES", "expires", 30 },
+	{ "EXPIRES", "expires", 20 },
 	{ "TOKEN", "token", 0 },
 };
 static const struct account_column columns[] = {

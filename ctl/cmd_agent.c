@@ -145,8 +145,12 @@ print_all(const struct event *ev)
 	};
 
 	for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+		if (event_get(ev,
+			field_intern((struct slice){ rows[i].field,
+			    strlen(rows[i].field) })) == NULL)
+			continue; /* it does not say so */
 		(void)printf("%-24s", rows[i].label);
-		print_field(ev, rows[i].field, 0);
+		print_cell(ev, rows[i].field, 0);
 		(void)putchar('\n');
 	}
 	print_positions(ev);

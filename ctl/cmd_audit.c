@@ -15,7 +15,7 @@ static const char help[] =
     "every change.\n";
 
 static const struct account_column columns[] = {
-	{ "TIME", "@timestamp", 30 },
+	{ "TIME", "@timestamp", 20 },
 	{ "USER", "user", 16 },
 	{ "ADDRESS", "address", 16 },
 	{ "STATUS", "status", 6 },

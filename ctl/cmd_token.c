@@ -25,12 +25,12 @@ static const struct account_column columns[] = {
 	{ "USER", "user", 16 },
 	{ "KIND", "kind", 8 },
 	{ "NAME", "name", 20 },
-	{ "EXPIRES", "expires", 30 },
+	{ "EXPIRES", "expires", 20 },
 	{ "SCOPE", "scope", 0 },
 };
 static const struct account_column new_columns[] = {
 	{ "ID", "id", 6 },
-	{ "EXPIRES", "expires", 30 },
+	{ "EXPIRES", "expires", 20 },
 	{ "TOKEN", "token", 0 },
 };
 

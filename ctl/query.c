@@ -11,6 +11,7 @@
 #include "timestamp.h"
 
 enum { TARGET_MAX = 64 * 1024, ARENA_BLOCK = 64 * 1024, CELL_MAX = 64 * 1024 };
+enum { TIME_WIDTH = 20 };
 
 enum {
 	OPT_SINCE = 256,
@@ -396,8 +397,8 @@ print_members(const struct event *ev, const char *name)
 		(void)putchar('-');
 }
 
-void
-print_time(int64_t time_ns)
+static void
+put_time(int64_t time_ns, int width)
 {
 	char out[TIMESTAMP_TEXT_MAX];
 	struct slice text =
@@ -407,18 +408,45 @@ print_time(int64_t time_ns)
 	text.ptr = out;
 	out[19] = 'Z';
 	text.len = 20;
-	print_text(text, 20);
+	print_text(text, width);
+}
+
+void
+print_time(int64_t time_ns)
+{
+	put_time(time_ns, TIME_WIDTH);
+}
+
+/* The whole text, so that no name that begins like a time is cut. */
+static bool
+is_time(struct slice text, int64_t *time_ns)
+{
+	const struct timestamp_hints hints = { .tz = NULL };
+
+	return text.len >= TIME_WIDTH &&
+	    timestamp_parse_rfc3339(text, &hints, time_ns) == text.len;
 }
 
 void
 print_time_field(const struct event *ev, const char *name)
 {
-	const struct timestamp_hints hints = { .tz = NULL };
 	struct slice text = event_get_string(ev, field_intern(slice_of(name)));
 	int64_t time_ns;
 
-	if (timestamp_parse_rfc3339(text, &hints, &time_ns) > 0)
+	if (is_time(text, &time_ns))
 		print_time(time_ns);
 	else
-		print_text(SLICE("-"), 20);
+		print_text(SLICE("-"), TIME_WIDTH);
+}
+
+void
+print_cell(const struct event *ev, const char *name, int width)
+{
+	struct slice text = event_get_string(ev, field_intern(slice_of(name)));
+	int64_t time_ns;
+
+	if (is_time(text, &time_ns))
+		put_time(time_ns, width);
+	else
+		print_field(ev, name, width);
 }

@@ -56,3 +56,5 @@ void print_event_row(const struct event *ev);
 void print_time(int64_t time_ns);
 /* As above, of a field that holds an RFC 3339 text. */
 void print_time_field(const struct event *ev, const char *name);
+/* A field as it is, or, where it holds such a text, a time to the second. */
+void print_cell(const struct event *ev, const char *name, int width);

@@ -84,95 +84,96 @@ refuse(struct ask *a, enum rc rc, const struct error *err)
 		ask_fail(a, rc, err);
 }
 
+/* Reads the question, says who asks, and gets the certificate. */
+typedef enum rc issue_fn(struct ask *a, struct identity_order *order,
+    struct identity_issued *got, struct buf *pem, struct error *err);
+
 static void
-put_caller(struct ask *a, const char *fmt, long long number)
+issue(struct ask *a, issue_fn *by)
 {
-	(void)snprintf(a->caller.name, sizeof(a->caller.name), fmt, number);
+	struct authority *authority = authority_for(a);
+	struct identity_order order;
+	struct identity_issued got = { .token = 0 };
+	struct error err;
+	struct buf pem;
+	enum rc rc;
+
+	if (authority == NULL)
+		return;
+	order = (struct identity_order){ .authority = authority,
+		.now_ns = timestamp_now(),
+		.lifetime_ns = a->api->options.certificate_ns };
+	buf_init(&pem, CERTIFICATE_PEM_MAX);
+	rc = by(a, &order, &got, &pem, &err);
+	if (rc == RC_OK) {
+		ask_note(a, "agent %s serial %s", got.certificate.name,
+		    got.certificate.serial);
+		answer_issued(a, authority, &got, &pem);
+	}
+	refuse(a, rc, &err);
+	buf_fini(&pem);
+	authority_free(authority);
+}
+
+static enum rc
+issue_by_token(struct ask *a, struct identity_order *order,
+    struct identity_issued *got, struct buf *pem, struct error *err)
+{
+	struct slice token = { NULL, 0 };
+	const struct body_member members[] = {
+		{ "token", BODY_TEXT, &token, true, NULL },
+		{ "csr", BODY_TEXT, &order->request, true, NULL },
+	};
+	enum rc rc = body_parse(a, members, 2, err);
+
+	if (rc == RC_OK)
+		rc = identities_enrol(a->api->options.identities, token, order,
+		    got, pem, err);
+	/* somebody made this token: it is told and written down */
+	if (got->token != 0)
+		(void)snprintf(a->caller.name, sizeof(a->caller.name),
+		    "enroll-token:%lld", (long long)got->token);
+	if (rc == RC_OK)
+		log_info("agent %s enrolled from %s, certificate %s",
+		    got->certificate.name, a->request->peer.address,
+		    got->certificate.serial);
+	return rc;
+}
+
+static enum rc
+issue_by_certificate(struct ask *a, struct identity_order *order,
+    struct identity_issued *got, struct buf *pem, struct error *err)
+{
+	const char *shown = a->request->peer.certificate;
+	const struct body_member members[] = {
+		{ "csr", BODY_TEXT, &order->request, true, NULL },
+	};
+	enum rc rc;
+
+	if (shown[0] == '\0')
+		return error_set(err, RC_DENIED,
+		    "the certificate that is to be renewed is not shown");
+	rc = body_parse(a, members, 1, err);
+	if (rc == RC_OK)
+		rc = identities_renew(a->api->options.identities,
+		    (struct slice){ shown, strlen(shown) }, order, got, pem,
+		    err);
+	if (got->certificate.name[0] != '\0')
+		(void)snprintf(a->caller.name, sizeof(a->caller.name), "%s",
+		    got->certificate.name);
+	return rc;
 }
 
 void
 post_enroll(struct ask *a)
 {
-	struct slice token = { NULL, 0 }, csr = token;
-	const struct body_member members[] = {
-		{ "token", BODY_TEXT, &token, true, NULL },
-		{ "csr", BODY_TEXT, &csr, true, NULL },
-	};
-	struct authority *authority = authority_for(a);
-	struct identity_order order;
-	struct identity_issued got;
-	struct error err;
-	struct buf pem;
-	enum rc rc;
-
-	if (authority == NULL)
-		return;
-	buf_init(&pem, CERTIFICATE_PEM_MAX);
-	rc = body_parse(a, members, 2, &err);
-	if (rc == RC_OK) {
-		order = (struct identity_order){ authority, csr,
-			timestamp_now(), a->api->options.certificate_ns };
-		rc = identities_enrol(a->api->options.identities, token, &order,
-		    &got, &pem, &err);
-		/* somebody made this token: it is told and written down */
-		if (got.token != 0)
-			put_caller(a, "enroll-token:%lld",
-			    (long long)got.token);
-	}
-	if (rc == RC_OK) {
-		ask_note(a, "agent %s serial %s", got.certificate.name,
-		    got.certificate.serial);
-		log_info("agent %s enrolled from %s, certificate %s",
-		    got.certificate.name, a->request->peer.address,
-		    got.certificate.serial);
-		answer_issued(a, authority, &got, &pem);
-	}
-	refuse(a, rc, &err);
-	buf_fini(&pem);
-	authority_free(authority);
+	issue(a, issue_by_token);
 }
 
 void
 post_enroll_renew(struct ask *a)
 {
-	const struct http_peer *peer = &a->request->peer;
-	struct slice csr = { NULL, 0 };
-	const struct body_member members[] = {
-		{ "csr", BODY_TEXT, &csr, true, NULL },
-	};
-	struct authority *authority = authority_for(a);
-	struct identity_order order;
-	struct identity_issued got;
-	struct error err;
-	struct buf pem;
-	enum rc rc;
-
-	if (authority == NULL)
-		return;
-	buf_init(&pem, CERTIFICATE_PEM_MAX);
-	rc = peer->certificate[0] != '\0'
-	    ? body_parse(a, members, 1, &err)
-	    : error_set(&err, RC_DENIED,
-		  "the certificate that is to be renewed is not shown");
-	if (rc == RC_OK) {
-		order = (struct identity_order){ authority, csr,
-			timestamp_now(), a->api->options.certificate_ns };
-		rc = identities_renew(a->api->options.identities,
-		    (struct slice){ peer->certificate,
-			strlen(peer->certificate) },
-		    &order, &got, &pem, &err);
-		if (got.certificate.name[0] != '\0')
-			(void)snprintf(a->caller.name, sizeof(a->caller.name),
-			    "%s", got.certificate.name);
-	}
-	if (rc == RC_OK) {
-		ask_note(a, "agent %s serial %s", got.certificate.name,
-		    got.certificate.serial);
-		answer_issued(a, authority, &got, &pem);
-	}
-	refuse(a, rc, &err);
-	buf_fini(&pem);
-	authority_free(authority);
+	issue(a, issue_by_certificate);
 }
 
 /* ---- tokens --------------------------------------------------------------------- */

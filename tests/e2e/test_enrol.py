@@ -101,6 +101,9 @@ def life(s):
     """enrolled, shipping, renewed, revoked, back again: no line lost or twice"""
     made = s.token("--name", "db-1", "--group", "databases")
     assert made["uses"] == 1 and made["agent"] == "db-1"
+    # for people times are to the second
+    listed = s.w.ctl("agent", "enroll-token", "--list").stdout
+    assert f" {made['expires'][:19]}Z\n" in listed, listed
     r = s.enroll("db-1", made["token"])
     assert r.returncode == 0, r.stderr
     assert 'is the agent "db-1" now' in r.stdout
