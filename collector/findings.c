@@ -236,6 +236,19 @@ findings_address(struct findings *f, const struct source *from,
 	buf_fini(&line);
 }
 
+/* Whom it is about; `kuzet` stays open. */
+static void
+open_about(struct findings *f, struct json_writer *w,
+    const struct object *object)
+{
+	open_part(w, "kuzet");
+	put(w, "input", SLICE("collector"));
+	put(w, "stream", text_of(f->stream));
+	open_part(w, "object");
+	put(w, "id", text_of(object->id));
+	json_close(w, '}');
+}
+
 void
 findings_silent(struct findings *f, const struct object *object,
     int64_t since_ns, int64_t now_ns)
@@ -251,11 +264,38 @@ findings_silent(struct findings *f, const struct object *object,
 	    (long long)(object->silent_after_ns / NS_PER_SEC));
 	buf_init(&line, LINE_BYTES);
 	begin_line(&w, &line, "object-unmonitored", text, now_ns);
-	open_part(&w, "kuzet");
-	put(&w, "input", SLICE("collector"));
-	put(&w, "stream", text_of(f->stream));
-	open_part(&w, "object");
-	put(&w, "id", text_of(object->id));
+	open_about(f, &w, object);
+	json_close(&w, '}');
+	end_line(f, &w, text_of(object->owner));
+	buf_fini(&line);
+}
+
+void
+findings_attestation(struct findings *f, const struct object *object,
+    int64_t now_ns)
+{
+	const struct object_attestation *a = &object->attestation;
+	int64_t days = object_attestation_days(object, now_ns);
+	char text[TEXT_BYTES];
+	struct json_writer w;
+	struct buf line;
+
+	(void)snprintf(text, sizeof(text),
+	    "attestation %s of \"%s\" %s %s%s: %s", a->certificate, object->id,
+	    days < 0 ? "ended with" : "ends with", a->expires,
+	    days == 0 ? ", today" : "",
+	    days < 0 ? "attest the object anew"
+		     : "have the object attested again in time");
+	buf_init(&line, LINE_BYTES);
+	begin_line(&w, &line,
+	    days < 0 ? "attestation-ended" : "attestation-ending", text,
+	    now_ns);
+	open_about(f, &w, object);
+	open_part(&w, "attestation");
+	put(&w, "certificate", text_of(a->certificate));
+	put(&w, "expires", text_of(a->expires));
+	json_key(&w, "days_left");
+	json_int(&w, days);
 	json_close(&w, '}');
 	json_close(&w, '}');
 	end_line(f, &w, text_of(object->owner));

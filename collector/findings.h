@@ -31,6 +31,10 @@ void findings_address(struct findings *f, const struct source *from,
 void findings_silent(struct findings *f, const struct object *object,
     int64_t since_ns, int64_t now_ns);
 
+/* Its attestation ends, or has ended: told each time. */
+void findings_attestation(struct findings *f, const struct object *object,
+    int64_t now_ns);
+
 /*
  * Those that wait, of one owner, as a piece for the workers; NULL: none, or the
  * last piece is still under way.  One that nobody takes comes back.

@@ -83,6 +83,24 @@ watch_silence(struct object_watch *w)
 }
 
 static void
+watch_attestations(struct object_watch *w)
+{
+	int64_t now_ns = timestamp_now();
+
+	for (uint32_t i = 0; i < objects_count(w->objects); i++) {
+		const struct object *object = objects_at(w->objects, i);
+
+		if (!objects_tell_attestation(w->objects, i, now_ns))
+			continue;
+		log_warn("object %s: its attestation %s until %s", object->id,
+		    object_attestation_days(object, now_ns) < 0 ? "held"
+								: "holds",
+		    object->attestation.expires);
+		findings_attestation(w->o.findings, object, now_ns);
+	}
+}
+
+static void
 send_findings(struct object_watch *w)
 {
 	struct piece *p = findings_piece(w->o.findings, timestamp_now());
@@ -99,8 +117,10 @@ on_timer(void *ctx)
 	if (w->stopped)
 		return;
 	watch_file(w);
-	if (w->objects != NULL)
+	if (w->objects != NULL) {
 		watch_silence(w);
+		watch_attestations(w);
+	}
 	send_findings(w);
 	loop_timer_start(w->timer, NS_PER_SEC);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looks after the register of objects, in the loop's thread, once a second: has
- * its file changed, has an object fallen silent, do findings wait to be stored.
+ * its file changed, has an object fallen silent, does an attestation end, do
+ * findings wait to be stored.
  */
 #pragma once
 

@@ -36,7 +36,8 @@ static const char help[] =
     "import puts the table's objects in the place of those of the same id and\n"
     "adds the others; the file is replaced at once, and only if the result is\n"
     "good.  Columns: id, name_kk, name_ru, kind, criticality, class, owner,\n"
-    "holder, hosting, networks, hosts, agents, relays, silent_after.\n";
+    "holder, hosting, networks, hosts, agents, relays, silent_after,\n"
+    "attestation (its certificate's number), issued, expires.\n";
 
 struct objects_command {
 	bool json, dry_run;

@@ -9,7 +9,7 @@
 /*
  * A table of objects, RFC 4180 with a header: id, name_kk, name_ru, kind,
  * criticality, class, owner, holder, hosting, networks, hosts, agents, relays,
- * silent_after.  Commas or semicolons separate the columns, as the header does;
+ * silent_after, attestation, issued, expires.  Commas or semicolons separate the columns, as the header does;
  * blanks, ';' and '|' what is in a list.
  */
 void objects_write_csv(struct buf *out, const struct objects *o);

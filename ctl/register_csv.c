@@ -26,12 +26,16 @@ enum column {
 	AGENTS,
 	RELAYS,
 	SILENT_AFTER,
+	ATTESTATION,
+	ISSUED,
+	EXPIRES,
 	COLUMNS
 };
 
 static const char *const columns[COLUMNS] = { "id", "name_kk", "name_ru",
 	"kind", "criticality", "class", "owner", "holder", "hosting",
-	"networks", "hosts", "agents", "relays", "silent_after" };
+	"networks", "hosts", "agents", "relays", "silent_after", "attestation",
+	"issued", "expires" };
 
 /* ---- writing ------------------------------------------------------------------- */
 
@@ -98,8 +102,13 @@ put_row(struct buf *out, const struct object *object)
 	put_list(out, &object->hosts);
 	put_list(out, &object->agents);
 	put_list(out, &object->relays);
-	(void)buf_printf(out, "%" PRId64 "s\r\n",
+	(void)buf_printf(out, "%" PRId64 "s,",
 	    object->silent_after_ns / NS_PER_SEC);
+	put_text(out, object->attestation.certificate);
+	put_text(out, object->attestation.issued);
+	put_text(out, object->attestation.expires);
+	out->len--; /* the comma */
+	(void)buf_add_str(out, "\r\n");
 }
 
 void
@@ -245,7 +254,8 @@ read_header(struct table *t)
 			    "%s:1: there is no column \"%.*s\"; there are id, "
 			    "name_kk, name_ru, kind, criticality, class, "
 			    "owner, holder, hosting, networks, hosts, agents, "
-			    "relays, silent_after",
+			    "relays, silent_after, attestation, issued, "
+			    "expires",
 			    t->name,
 			    (int)(t->cells[i].len < 64 ? t->cells[i].len : 64),
 			    t->cells[i].ptr);
@@ -340,6 +350,9 @@ take_row(const struct table *t, struct object *o)
 	take_text(t, OWNER, &o->owner);
 	take_text(t, HOLDER, &o->holder);
 	take_text(t, HOSTING, &o->hosting);
+	take_text(t, ATTESTATION, &o->attestation.certificate);
+	take_text(t, ISSUED, &o->attestation.issued);
+	take_text(t, EXPIRES, &o->attestation.expires);
 	take_list(t, NETWORKS, &o->networks);
 	take_list(t, HOSTS, &o->hosts);
 	take_list(t, AGENTS, &o->agents);

@@ -73,6 +73,17 @@ put_member(struct buf *out, bool *first, const char *key, const char *text)
 }
 
 static void
+put_attestation(struct buf *out, const struct object_attestation *a)
+{
+	if (a->certificate == NULL)
+		return;
+	(void)buf_add_str(out, "    attestation:\n");
+	put_key(out, "  certificate", a->certificate);
+	put_key(out, "  issued", a->issued);
+	put_key(out, "  expires", a->expires);
+}
+
+static void
 put_links(struct buf *out, const struct object *object)
 {
 	const struct object_link *links = object->links.items;
@@ -133,6 +144,7 @@ objects_write_yaml(struct buf *out, const struct object *object)
 	put_lists(out, "relays", &object->relays);
 	(void)buf_printf(out, "    silent_after: %" PRId64 "s\n",
 	    object->silent_after_ns / INT64_C(1000000000));
+	put_attestation(out, &object->attestation);
 	put_links(out, object);
 	put_maintenance(out, object);
 }

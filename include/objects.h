@@ -43,6 +43,16 @@ struct object_window {
 	struct timezone_info *tz;
 };
 
+/*
+ * The certificate of conformity with the requirements of information security,
+ * or the protocol of its tests: L14(1)(7), L38(4).  Dates are YYYY-MM-DD.
+ */
+struct object_attestation {
+	char *certificate; /* its number; NULL: none */
+	char *issued, *expires;
+	int64_t expires_ns; /* the end of that day, UTC; 0: never */
+};
+
 /* NOLINTNEXTLINE(clang-analyzer-optin.performance.Padding): in reading order */
 struct object {
 	char *id;
@@ -53,7 +63,8 @@ struct object {
 	char *owner, *holder,
 	    *hosting; /* organizations' ids; last two or NULL */
 	struct conf_strings networks, hosts, agents, relays;
-	int64_t silent_after_ns;      /* 0: never unmonitored */
+	int64_t silent_after_ns; /* 0: never unmonitored */
+	struct object_attestation attestation;
 	struct conf_list links;       /* struct object_link */
 	struct conf_list maintenance; /* struct object_window */
 	unsigned line;                /* in the file */
@@ -132,6 +143,18 @@ int64_t objects_silent(struct objects *o, uint32_t index, int64_t since_ns,
     int64_t now_ns);
 /* Whether that silence was told; remembered until the object is heard. */
 bool objects_tell_silence(struct objects *o, uint32_t index);
+
+/*
+ * Days that follow the one at hand until its attestation's last; 0: this is the
+ * last, less: it has ended.  INT64_MAX: it has no end.
+ */
+int64_t object_attestation_days(const struct object *object, int64_t now_ns);
+/*
+ * Whether that is to be told: 30 and 7 days before the last, on it, and after
+ * it, once each.  One thread's.
+ */
+bool objects_tell_attestation(struct objects *o, uint32_t index,
+    int64_t now_ns);
 
 /* Whether its maintenance is announced for then: silence is no finding. */
 bool object_in_maintenance(const struct object *object, int64_t time_ns);

@@ -8,7 +8,7 @@
 
 enum {
 	STAMPS = 16, /* objects whose texts a batch's arena has at once */
-	FIELDS = 9,
+	FIELDS = 10,
 };
 
 /* What an event of an object gets, in the arena of the batch. */
@@ -190,6 +190,9 @@ stamp_of(struct object_enricher *e, uint32_t index)
 	s->fields[s->n++] = (struct field){ FIELD_KUZET_OBJECT_CLASS,
 		{ .kind = VALUE_INT, .i = o->class } };
 	put(s, FIELD_KUZET_OBJECT_OWNER, copy(e->arena, o->owner));
+	if (o->attestation.certificate != NULL)
+		put(s, FIELD_KUZET_OBJECT_ATTESTATION,
+		    copy(e->arena, o->attestation.certificate));
 	if (o->holder != NULL)
 		put(s, FIELD_KUZET_OBJECT_HOLDER, copy(e->arena, o->holder));
 	if (o->hosting != NULL)
@@ -206,7 +209,7 @@ drop_foreign(struct event *ev)
 	for (uint32_t i = 0; i < ev->n; i++) {
 		uint32_t id = ev->fields[i].id;
 
-		if (id < FIELD_KUZET_OBJECT_CLASS ||
+		if (id < FIELD_KUZET_OBJECT_ATTESTATION ||
 		    id > FIELD_KUZET_OBJECT_OWNER)
 			ev->fields[kept++] = ev->fields[i];
 	}

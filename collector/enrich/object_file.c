@@ -2,11 +2,14 @@
 #include "collector/enrich/object_file.h"
 
 #include <stddef.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "address.h"
 #include "collector/enrich/personal_number.h"
 #include "timestamp.h"
+
+#define DAY_NS (86400 * NS_PER_SEC)
 
 enum { ID_MAX = 64, BIN_DIGITS = 12, MINUTES_OF_DAY = 24 * 60 };
 
@@ -192,6 +195,15 @@ static const struct conf_option object_options[] = {
 	  .offset = OBJECT(silent_after_ns), .def = "1h",
 	  .min = 0, .max = INT64_C(366) * 86400 * NS_PER_SEC,
 	  .help = "nothing heard for so long: unmonitored; 0s: never" },
+	{ .key = "attestation.certificate", .type = CONF_STRING,
+	  .offset = OBJECT(attestation.certificate),
+	  .help = "number of its certificate of conformity, or of its tests' "
+		  "protocol" },
+	{ .key = "attestation.issued", .type = CONF_STRING,
+	  .offset = OBJECT(attestation.issued), .help = "YYYY-MM-DD" },
+	{ .key = "attestation.expires", .type = CONF_STRING,
+	  .offset = OBJECT(attestation.expires),
+	  .help = "YYYY-MM-DD, its last day; told 30 and 7 days before" },
 	{ .key = "links", .type = CONF_LIST, .offset = OBJECT(links),
 	  .items = link_options, .item_size = sizeof(struct object_link),
 	  .help = "what it is integrated with" },
@@ -356,11 +368,51 @@ read_window(const struct checked *c, struct object_window *w)
 	return RC_OK;
 }
 
+/* A day's first moment, UTC. */
+static bool
+read_day(const char *text, int64_t *out)
+{
+	const struct timestamp_hints hints = { .year = 0 };
+	char whole[sizeof("2026-11-22T00:00:00Z")];
+	struct slice s = { whole, sizeof(whole) - 1 };
+
+	if (strlen(text) != sizeof("2026-11-22") - 1)
+		return false;
+	(void)snprintf(whole, sizeof(whole), "%sT00:00:00Z", text);
+	return timestamp_parse_rfc3339(s, &hints, out) == s.len;
+}
+
+static enum rc
+read_attestation(const struct checked *c, struct object_attestation *a)
+{
+	int64_t issued_ns = 0, last_ns = 0;
+
+	if (a->certificate == NULL && (a->issued != NULL || a->expires != NULL))
+		return wrong(c, "attestation",
+		    "dates without a certificate: give its number");
+	if (a->issued != NULL && !read_day(a->issued, &issued_ns))
+		return wrong(c, "attestation.issued",
+		    "no date: write it as YYYY-MM-DD");
+	if (a->expires == NULL)
+		return RC_OK;
+	if (!read_day(a->expires, &last_ns))
+		return wrong(c, "attestation.expires",
+		    "no date: write it as YYYY-MM-DD");
+	if (last_ns < issued_ns)
+		return wrong(c, "attestation.expires",
+		    "it is before the day of issue");
+	a->expires_ns = last_ns + DAY_NS;
+	return RC_OK;
+}
+
 static enum rc
 check_object(const struct checked *c, struct object *o)
 {
 	struct object_window *windows = o->maintenance.items;
 	enum rc rc = check_networks(c, &o->networks);
+
+	if (rc == RC_OK)
+		rc = read_attestation(c, &o->attestation);
 
 	for (size_t i = 0; i < o->maintenance.n && rc == RC_OK; i++)
 		rc = read_window(&(struct checked){ c->file,

@@ -106,6 +106,19 @@ put_maintenance(struct json_writer *w, const struct object *object)
 	json_close(w, ']');
 }
 
+static void
+put_attestation(struct json_writer *w, const struct object_attestation *a)
+{
+	if (a->certificate == NULL)
+		return;
+	json_key(w, "attestation");
+	json_open(w, '{');
+	put_text(w, "certificate", a->certificate);
+	put_text(w, "issued", a->issued);
+	put_text(w, "expires", a->expires);
+	json_close(w, '}');
+}
+
 /* What it is, and who is accountable; the object stays open. */
 static void
 write_about(struct json_writer *w, struct buf *out, const struct objects *o,
@@ -123,6 +136,7 @@ write_about(struct json_writer *w, struct buf *out, const struct objects *o,
 	put_party(w, o, "owner", object->owner);
 	put_party(w, o, "holder", object->holder);
 	put_party(w, o, "hosting", object->hosting);
+	put_attestation(w, &object->attestation);
 }
 
 void

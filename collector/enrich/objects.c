@@ -11,6 +11,7 @@
 #include "xalloc.h"
 
 #define HEARD_STEP_NS (100 * NS_PER_MS)
+#define DAY_NS        (86400 * NS_PER_SEC)
 
 /* The scope of everybody; owners' are their number. */
 enum { SCOPE_ALL = UINT32_MAX };
@@ -21,6 +22,7 @@ struct pulse {
 	int64_t excused_ns; /* last known moment of a maintenance */
 	int64_t told_ns;    /* heard_ns of the silence that was told */
 	bool told;
+	unsigned attestation_told; /* the stage, attestation_stage() */
 };
 
 struct objects {
@@ -585,4 +587,41 @@ objects_tell_silence(struct objects *o, uint32_t index)
 	p->told = true;
 	p->told_ns = heard_ns;
 	return true;
+}
+
+/* ---- attestation ---------------------------------------------------------------------- */
+
+int64_t
+object_attestation_days(const struct object *object, int64_t now_ns)
+{
+	int64_t left_ns = object->attestation.expires_ns - now_ns;
+
+	if (object->attestation.expires_ns == 0)
+		return INT64_MAX;
+	return left_ns > 0 ? (left_ns - 1) / DAY_NS : left_ns / DAY_NS - 1;
+}
+
+/* 0: it holds for long. */
+static unsigned
+attestation_stage(int64_t days)
+{
+	static const int64_t told_at[] = { 30, 7, 0, -1 };
+	unsigned stage = 0;
+
+	while (stage < sizeof(told_at) / sizeof(told_at[0]) &&
+	    days <= told_at[stage])
+		stage++;
+	return stage;
+}
+
+bool
+objects_tell_attestation(struct objects *o, uint32_t index, int64_t now_ns)
+{
+	struct pulse *p = &o->pulses[index];
+	unsigned stage = attestation_stage(
+	    object_attestation_days(objects_at(o, index), now_ns));
+	unsigned told = p->attestation_told;
+
+	p->attestation_told = stage;
+	return stage > told;
 }

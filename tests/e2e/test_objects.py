@@ -32,6 +32,7 @@ objects:
     agents: [web-1]
     networks: [192.0.2.0/28]
     silent_after: 0s
+    attestation: {certificate: "№ 118", issued: 2026-02-02}
   - id: quiet
     name: {kk: Тыныш, ru: Тихий}
     kind: S33
@@ -44,12 +45,14 @@ objects:
     class: 3
     owner: works
     silent_after: 2s
+    attestation: {certificate: "№ 7", expires: 2020-01-31}
     maintenance:
       - {from: "2020-01-01T00:00:00Z", until: "2090-01-01T00:00:00Z"}
 """
 AGENT = "5e9c1b64-2f38-4c0b-b7a6-3d8e1f6a7c33"
 ADDRESS = "8b2d4e70-9a5c-4d1f-a3c8-7e6f0b5d4e44"
 SILENT = "d95f0a2b-7c41-4d83-8e16-62b3c8f1a966"
+ATTESTED = "e46c0b57-91fa-4d3c-8f60-d5a7b238916d"
 
 
 def world():
@@ -240,14 +243,18 @@ def test_silence_and_reload():
         s = https.Site(w, 0, "")
         wait_for("an incident of the silent object",
                  lambda: incidents(w, SILENT))
+        wait_for("one of the attestation that has ended",
+                 lambda: incidents(w, ATTESTED))
         register = w.dir / "objects.yaml"
         replace(register, REGISTER.replace("class: 3", "class: 9"))
         wait_for("the broken register to be refused",
                  lambda: "reload refused" in p.text())
         said = next(x for x in p.text().splitlines() if "reload ref" in x)
-        assert "objects.yaml:24: " in said and "class" in said, said
+        assert "objects.yaml:25: " in said and "class" in said, said
         s.feed("web-1", ["still known"])
-        assert of_agent(w, "web-1")[0]["kuzet.object.class"] == 1
+        first = of_agent(w, "web-1")[0]
+        assert first["kuzet.object.class"] == 1
+        assert first["kuzet.object.attestation"] == "№ 118"
         replace(register, REGISTER.replace("class: 1", "class: 2"))
         wait_for("the mended register to be used",
                  lambda: "reloaded: " in p.text())
@@ -260,8 +267,13 @@ def test_silence_and_reload():
         assert [o["id"] for o in found[0]["objects"]] == ["quiet"], found
         assert found[0]["objects"][0]["owner"]["name"] == {
             "kk": "Зауыт", "ru": "Завод"}, found
-        told = [e for e in of_agent(w, "kuzet-collector")
-                if e.get("event.action") == "object-unmonitored"]
+        ended = incidents(w, ATTESTED)
+        assert [i["group"] for i in ended] == [
+            {"kuzet.object.id": "mended"}], ended
+        own = of_agent(w, "kuzet-collector")
+        told = [e for e in own if e.get("event.action") == "attestation-ended"]
+        assert len(told) == 1 and told[0]["kuzet.attestation.days_left"] < -2000
+        told = [e for e in own if e.get("event.action") == "object-unmonitored"]
         assert len(told) == 1, told
         assert told[0]["kuzet.object.owner"] == "works"
         assert told[0]["organization.name"] == "Завод"

@@ -39,7 +39,8 @@ static const char good[] =
 	"      - {from: '2026-11-22T20:00:00+05:00', until: '2026-11-22T23:00:00+05:00'}\n"
 	"      - {days: [sat], start: '23:00', end: '02:00'}\n"
 	"  - {id: inner, name: {kk: Ішкі, ru: Внутренний}, kind: S33, class: 3,\n"
-	"     owner: works, networks: [192.0.2.8/30]}\n"
+	"     owner: works, networks: [192.0.2.8/30],\n"
+	"     attestation: {certificate: '118', expires: 2026-12-31}}\n"
 	"  - {id: payments, name: {kk: Төлем, ru: Платежи}, kind: S12, class: 2,\n"
 	"     owner: bank, hosts: [web-1, only-bank], networks: [192.0.2.0/28, 203.0.113.0/24]}\n";
 /* clang-format on */
@@ -152,6 +153,17 @@ test_lookups(const struct objects *o)
 	    "an agent is its object's, a relay is claimed only");
 }
 
+static int64_t
+time_of(const char *text)
+{
+	const struct timestamp_hints hints = { .year = 0 };
+	int64_t ns = 0;
+
+	(void)timestamp_parse_rfc3339((struct slice){ text, strlen(text) },
+	    &hints, &ns);
+	return ns;
+}
+
 static void
 test_maintenance(const struct objects *o)
 {
@@ -172,18 +184,59 @@ test_maintenance(const struct objects *o)
 	};
 	const struct object *portal =
 	    objects_at(o, objects_find(o, SLICE("portal")));
-	const struct timestamp_hints hints = { .year = 0 };
-
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		int64_t ns;
-
-		(void)timestamp_parse_rfc3339((struct slice){ table[i].time,
-						  strlen(table[i].time) },
-		    &hints, &ns);
-		CHECK(object_in_maintenance(portal, ns) == table[i].in,
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++)
+		CHECK(object_in_maintenance(portal, time_of(table[i].time)) ==
+			table[i].in,
 		    "%s is %s a maintenance", table[i].time,
 		    table[i].in ? "within" : "outside of");
+}
+
+static void
+test_attestation(struct objects *o)
+{
+	static const struct {
+		const char *time;
+		int64_t days;
+		bool tell;
+	} table[] = {
+		{ "2026-11-30T23:59:59Z", 31, false },
+		{ "2026-12-01T00:00:00Z", 30, true },
+		{ "2026-12-01T00:00:01Z", 30, false },
+		{ "2026-12-23T12:00:00Z", 8, false },
+		{ "2026-12-24T00:00:00Z", 7, true },
+		{ "2026-12-30T23:59:59Z", 1, false },
+		{ "2026-12-31T08:00:00Z", 0, true },
+		{ "2026-12-31T23:59:59Z", 0, false },
+		{ "2027-01-01T00:00:00Z", -1, true },
+		{ "2027-01-02T00:00:00Z", -2, false },
+		/* as if it were attested again */
+		{ "2026-11-01T00:00:00Z", 60, false },
+		{ "2026-12-28T00:00:00Z", 3, true },
+	};
+	uint32_t inner = objects_find(o, SLICE("inner"));
+	struct objects *fresh;
+	struct error err;
+
+	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
+		int64_t now_ns = time_of(table[i].time);
+		int64_t days =
+		    object_attestation_days(objects_at(o, inner), now_ns);
+		bool tell = objects_tell_attestation(o, inner, now_ns);
+
+		CHECK(days == table[i].days && tell == table[i].tell,
+		    "at %s it holds %lld days more, which is %s", table[i].time,
+		    (long long)table[i].days,
+		    table[i].tell ? "told" : "not told");
 	}
+	CHECK(!objects_tell_attestation(o, objects_find(o, SLICE("portal")),
+		  time_of("2090-01-01T00:00:00Z")),
+	    "an object without attestation has none that ends");
+	fresh = parse(good, &err);
+	objects_inherit(fresh, o);
+	CHECK(!objects_tell_attestation(fresh, inner,
+		  time_of("2026-12-28T01:00:00Z")),
+	    "what was told is not told again after a reload");
+	objects_unref(fresh);
 }
 
 static void
@@ -210,12 +263,52 @@ test_written(const struct objects *o)
 #define ORGS  "organizations: [{id: a}, {id: b}]\n"
 #define NAMED "name: {kk: А, ru: А}, kind: S8, class: 1"
 
+struct refused {
+	const char *text, *message;
+};
+
+static void
+check_refused(const struct refused *table, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		struct error err = { .text = "" };
+		struct objects *o = parse(table[i].text, &err);
+
+		CHECK(o == NULL && strstr(err.text, table[i].message) != NULL,
+		    "refused: %s (%s)", table[i].message, err.text);
+		objects_unref(o);
+	}
+}
+
+static void
+test_refused_attestation(void)
+{
+	static const struct refused table[] = {
+		{ ORGS "objects:\n  - {id: x, " NAMED
+		       ", owner: a, attestation: {expires: 2026-01-01}}\n",
+		    "objects.yaml:3: x: attestation: dates without a "
+		    "certificate: give its number" },
+		{ ORGS "objects:\n  - {id: x, " NAMED
+		       ", owner: a, attestation: {certificate: '1', issued: "
+		       "01.02.2026}}\n",
+		    "attestation.issued: no date: write it as YYYY-MM-DD" },
+		{ ORGS "objects:\n  - {id: x, " NAMED
+		       ", owner: a, attestation: {certificate: '1', expires: "
+		       "2026-02-30}}\n",
+		    "attestation.expires: no date: write it as YYYY-MM-DD" },
+		{ ORGS "objects:\n  - {id: x, " NAMED
+		       ", owner: a, attestation: {certificate: '1', issued: "
+		       "2026-02-02, expires: 2026-02-01}}\n",
+		    "it is before the day of issue" },
+	};
+
+	check_refused(table, sizeof(table) / sizeof(table[0]));
+}
+
 static void
 test_refused(void)
 {
-	static const struct {
-		const char *text, *message;
-	} table[] = {
+	static const struct refused table[] = {
 		{ "objekts: []\n", "objects.yaml:1: objekts: unknown key" },
 		{ "objects: [{id: x}]\n", "is missing" },
 		{ ORGS "objects:\n  - {id: x, " NAMED ", owner: c}\n",
@@ -276,14 +369,7 @@ test_refused(void)
 		    "class" },
 	};
 
-	for (size_t i = 0; i < sizeof(table) / sizeof(table[0]); i++) {
-		struct error err = { .text = "" };
-		struct objects *o = parse(table[i].text, &err);
-
-		CHECK(o == NULL && strstr(err.text, table[i].message) != NULL,
-		    "refused: %s (%s)", table[i].message, err.text);
-		objects_unref(o);
-	}
+	check_refused(table, sizeof(table) / sizeof(table[0]));
 }
 
 /* ---- the longest prefix, against the definition ------------------------------------ */
@@ -391,10 +477,12 @@ main(void)
 	if (o != NULL) {
 		test_lookups(o);
 		test_maintenance(o);
+		test_attestation(o);
 		test_written(o);
 	}
 	objects_unref(o);
 	test_refused();
+	test_refused_attestation();
 	test_prefixes();
 	o = parse("", &err);
 	CHECK(o != NULL && objects_count(o) == 0 &&
