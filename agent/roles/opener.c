@@ -255,6 +255,8 @@ open_any(struct opener *o, const char *path, int flags)
 	}
 	if (!st.regular)
 		return fd;
+	if (st.uid != geteuid())
+		flags &= ~O_NOATIME; /* it would be refused */
 	real = opener_path_reopen(fd, flags & ~O_NOFOLLOW);
 	errnum = errno;
 	(void)close(fd);
@@ -333,6 +335,28 @@ opener_open_itself(struct opener *o, const char *path, int *fd,
 	if (rc == RC_SYSTEM && errno == EPERM)
 		rc = open_regular(o, path, O_NOFOLLOW, fd, st, err);
 	return rc; /* and errno, where it is RC_SYSTEM */
+}
+
+void
+opener_open_many(struct opener *o, const char *const *paths, size_t n,
+    struct opener_opened *out)
+{
+	struct opener_stat st;
+	struct error err;
+
+	while (o->remote != NULL && n > 0) {
+		size_t asked = remote_open_many(o->remote, paths, n, out);
+
+		paths += asked;
+		out += asked;
+		n -= asked;
+	}
+	for (size_t i = 0; i < n; i++) {
+		enum rc rc =
+		    opener_open_itself(o, paths[i], &out[i].fd, &st, &err);
+
+		out[i].errnum = rc == RC_SYSTEM ? errno : 0;
+	}
 }
 
 /* ---- names --------------------------------------------------------------- */

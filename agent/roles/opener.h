@@ -96,6 +96,19 @@ enum rc opener_open_itself(struct opener *o, const char *path, int *fd,
     struct opener_stat *st, struct error *err);
 
 /*
+ * opener_open_itself() of several files, with one question where there is a
+ * process to ask: `n` paths, at most OPENER_MANY.  Where .fd is -1, .errnum says
+ * why; 0: it is no regular file.
+ */
+enum { OPENER_MANY = 32 };
+struct opener_opened {
+	int fd; /* the caller's */
+	int errnum;
+};
+void opener_open_many(struct opener *o, const char *const *paths, size_t n,
+    struct opener_opened *out);
+
+/*
  * Connects to the UNIX stream socket of this path; *fd is the caller's, and does
  * not block.  RC_INVALID: it is no socket; RC_SYSTEM: errno says why.
  */

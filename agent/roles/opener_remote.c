@@ -77,16 +77,17 @@ remote_lost(void)
 
 /* Its answer in c->message; anything else is the end. */
 static void
-exchange(struct channel *c, const struct wire_request *q, const char *path,
-    int *fd)
+exchange(struct remote *r, struct channel *c, const struct wire_request *q,
+    struct slice text, int *fds, size_t max)
 {
-	size_t len = path == NULL ? 0 : strlen(path);
+	struct wire_answer a;
 
-	if (wire_send(c->fd, q, sizeof(*q), (struct slice){ path, len }, -1) !=
-		RC_OK ||
-	    wire_receive(c->fd, &c->message, fd) != RC_OK ||
-	    c->message.len < sizeof(struct wire_answer))
+	if (wire_send(c->fd, q, sizeof(*q), text, NULL, 0) != RC_OK ||
+	    wire_receive(c->fd, &c->message, fds, max) != RC_OK ||
+	    c->message.len < sizeof(a))
 		remote_lost();
+	memcpy(&a, c->message.ptr, sizeof(a));
+	atomic_store(&r->refused, a.refused);
 }
 
 enum rc
@@ -106,18 +107,90 @@ remote_ask(struct remote *r, const struct wire_request *q, const char *path,
 		return RC_SYSTEM;
 	}
 	(void)pthread_mutex_lock(&c->lock);
-	exchange(c, q, path, &got);
+	exchange(r, c, q,
+	    (struct slice){ path, path == NULL ? 0 : strlen(path) }, &got, 1);
 	memcpy(a, c->message.ptr, sizeof(*a));
 	if (body != NULL &&
 	    !buf_add(body, c->message.ptr + sizeof(*a),
 		c->message.len - sizeof(*a)))
 		a->rc = RC_LIMIT;
 	(void)pthread_mutex_unlock(&c->lock);
-	atomic_store(&r->refused, a->refused);
 	if (fd != NULL)
 		*fd = got;
 	else if (got != -1)
 		(void)close(got);
 	errno = a->errnum;
 	return (enum rc)a->rc;
+}
+
+/* As many as there is room for in one message. */
+static size_t
+gather(const char *const *paths, size_t n, struct buf *out)
+{
+	size_t i = 0;
+
+	for (; i < n && i < OPENER_MANY; i++) {
+		size_t len = strlen(paths[i]) + 1;
+
+		if (len > WALK_PATH_MAX + 1 ||
+		    out->len + len >
+			WIRE_MESSAGE_MAX - sizeof(struct wire_request))
+			break;
+		(void)buf_add(out, paths[i], len);
+	}
+	return i;
+}
+
+/* The answer's parts, with descriptors for those that have one. */
+static void
+spread(struct slice answer, const int *fds, struct opener_opened *out, size_t n)
+{
+	struct wire_answer a;
+	struct wire_opened one;
+	size_t at = sizeof(a), used = 0;
+
+	memcpy(&a, answer.ptr, sizeof(a));
+	for (size_t i = 0; i < n; i++, at += sizeof(one)) {
+		/* of the whole, where nothing is said of the one */
+		one = (struct wire_opened){ RC_SYSTEM,
+			a.errnum == 0 ? EIO : a.errnum };
+		if (a.rc == RC_OK && at + sizeof(one) <= answer.len)
+			memcpy(&one, answer.ptr + at, sizeof(one));
+		out[i] = (struct opener_opened){ -1, one.errnum };
+		if (one.rc == RC_OK && used < OPENER_MANY)
+			out[i].fd = fds[used++];
+		if (one.rc == RC_OK && out[i].fd == -1)
+			out[i].errnum = EMFILE; /* no room for it here */
+		else if (one.rc == RC_INVALID)
+			out[i].errnum = 0;
+	}
+	/* more than were promised */
+	for (; used < OPENER_MANY; used++) {
+		if (fds[used] != -1)
+			(void)close(fds[used]);
+	}
+}
+
+size_t
+remote_open_many(struct remote *r, const char *const *paths, size_t n,
+    struct opener_opened *out)
+{
+	struct channel *c = &r->channels[index_of(r)];
+	struct wire_request q = { .op = WIRE_OPEN_MANY };
+	int fds[OPENER_MANY];
+	struct buf text;
+	size_t asked;
+
+	buf_init(&text, WIRE_MESSAGE_MAX);
+	asked = gather(paths, n, &text);
+	if (asked == 0) { /* the first is longer than any path */
+		out[0] = (struct opener_opened){ -1, ENAMETOOLONG };
+		return 1;
+	}
+	(void)pthread_mutex_lock(&c->lock);
+	exchange(r, c, &q, buf_slice(&text), fds, OPENER_MANY);
+	spread(buf_slice(&c->message), fds, out, asked);
+	(void)pthread_mutex_unlock(&c->lock);
+	buf_fini(&text);
+	return asked;
 }

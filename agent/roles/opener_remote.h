@@ -31,3 +31,10 @@ uint64_t remote_refused(const struct remote *r);
  */
 enum rc remote_ask(struct remote *r, const struct wire_request *q,
     const char *path, struct wire_answer *a, struct buf *body, int *fd);
+
+/*
+ * WIRE_OPEN_MANY: as many of the `n` paths as one question takes, at least one;
+ * how many these are.
+ */
+size_t remote_open_many(struct remote *r, const char *const *paths, size_t n,
+    struct opener_opened *out);

@@ -63,13 +63,7 @@ struct opener_client {
 	/* the answer that is being made */
 	struct wire_answer answer;
 	struct buf body;
-	int fd;
-	bool own_fd;
-};
-
-struct ask {
-	struct wire_request request;
-	char path[WALK_PATH_MAX + 1];
+	struct wire_fds fds;
 };
 
 static enum rc
@@ -79,33 +73,81 @@ failed(struct opener_client *c, int errnum)
 	return RC_SYSTEM;
 }
 
+static void
+count_refusals(struct opener_client *c, const char *path)
+{
+	uint64_t now = opener_refused(c->opener), all;
+
+	if (now == c->counted)
+		return;
+	all = atomic_fetch_add(&c->server->refused, now - c->counted) + now -
+	    c->counted;
+	c->counted = now;
+	if (all <= REFUSALS_SAID || (all & (all - 1)) == 0)
+		log_warn("opener: refused, the configuration does not list it, "
+			 "or a link of another's leads there: \"%s\" (%llu "
+			 "times something)",
+		    path, (unsigned long long)all);
+}
+
 /* ---- files --------------------------------------------------------------- */
 
+/* -1: none */
+static void
+give(struct opener_client *c, int fd, bool own)
+{
+	if (fd == -1)
+		return;
+	c->fds.at[c->fds.n++] = fd;
+	c->fds.own = own;
+}
+
 static enum rc
-on_open(struct opener_client *c, const struct ask *a)
+on_open(struct opener_client *c, const struct wire_asked *a)
 {
 	struct error err;
+	int fd;
 	enum rc rc = a->request.op == WIRE_OPEN
-	    ? opener_open(c->opener, a->path, &c->fd, &c->answer.st, &err)
-	    : opener_open_itself(c->opener, a->path, &c->fd, &c->answer.st,
-		  &err);
+	    ? opener_open(c->opener, a->path, &fd, &c->answer.st, &err)
+	    : opener_open_itself(c->opener, a->path, &fd, &c->answer.st, &err);
 
-	c->own_fd = true;
+	give(c, fd, true);
 	return rc == RC_SYSTEM ? failed(c, errno) : rc;
 }
 
 static enum rc
-on_socket(struct opener_client *c, const struct ask *a)
+on_open_many(struct opener_client *c, const struct wire_asked *a)
+{
+	struct opener_stat st;
+	struct error err;
+	int fd;
+
+	for (size_t i = 0; i < a->n_paths; i++) {
+		enum rc rc =
+		    opener_open_itself(c->opener, a->paths[i], &fd, &st, &err);
+		struct wire_opened one = { rc, rc == RC_SYSTEM ? errno : 0 };
+
+		give(c, fd, true);
+		(void)buf_add(&c->body, &one, sizeof(one));
+		count_refusals(c, a->paths[i]);
+	}
+	c->answer.n = (uint32_t)a->n_paths;
+	return RC_OK;
+}
+
+static enum rc
+on_socket(struct opener_client *c, const struct wire_asked *a)
 {
 	struct error err;
-	enum rc rc = opener_socket(c->opener, a->path, &c->fd, &err);
+	int fd;
+	enum rc rc = opener_socket(c->opener, a->path, &fd, &err);
 
-	c->own_fd = true;
+	give(c, fd, true);
 	return rc == RC_SYSTEM ? failed(c, errno) : rc;
 }
 
 static enum rc
-on_stat(struct opener_client *c, const struct ask *a)
+on_stat(struct opener_client *c, const struct wire_asked *a)
 {
 	bool good = a->request.op == WIRE_STAT
 	    ? opener_stat(c->opener, a->path, &c->answer.st) == RC_OK
@@ -115,7 +157,7 @@ on_stat(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_xattrs(struct opener_client *c, const struct ask *a)
+on_xattrs(struct opener_client *c, const struct wire_asked *a)
 {
 	return opener_xattrs(c->opener, a->path, -1, &c->body)
 	    ? RC_OK
@@ -125,7 +167,7 @@ on_xattrs(struct opener_client *c, const struct ask *a)
 /* ---- names --------------------------------------------------------------- */
 
 static struct cursor *
-cursor_of(struct opener_client *c, const struct ask *a)
+cursor_of(struct opener_client *c, const struct wire_asked *a)
 {
 	uint32_t at = a->request.handle - 1;
 
@@ -202,7 +244,7 @@ give_names(struct opener_client *c, struct cursor *k)
 }
 
 static enum rc
-on_names(struct opener_client *c, const struct ask *a)
+on_names(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_new(c);
 	struct error err;
@@ -247,7 +289,7 @@ give_nodes(struct opener_client *c, struct cursor *k)
 }
 
 static enum rc
-on_next(struct opener_client *c, const struct ask *a)
+on_next(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_of(c, a);
 
@@ -258,7 +300,7 @@ on_next(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_end(struct opener_client *c, const struct ask *a)
+on_end(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_of(c, a);
 
@@ -271,7 +313,7 @@ on_end(struct opener_client *c, const struct ask *a)
 /* ---- walks --------------------------------------------------------------- */
 
 static enum rc
-on_walk(struct opener_client *c, const struct ask *a)
+on_walk(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_new(c);
 
@@ -284,7 +326,7 @@ on_walk(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_walk_text(struct opener_client *c, const struct ask *a)
+on_walk_text(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_of(c, a);
 	bool pattern = a->request.op == WIRE_WALK_PATTERN;
@@ -309,7 +351,7 @@ on_walk_text(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_walk_begin(struct opener_client *c, const struct ask *a)
+on_walk_begin(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_of(c, a);
 
@@ -322,7 +364,7 @@ on_walk_begin(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_roots(struct opener_client *c, const struct ask *a)
+on_roots(struct opener_client *c, const struct wire_asked *a)
 {
 	struct cursor *k = cursor_of(c, a);
 	const char *const *roots;
@@ -358,7 +400,7 @@ open_notify(struct opener_server *s, enum wire_notify *kind)
 }
 
 static enum rc
-on_notify(struct opener_client *c, const struct ask *a)
+on_notify(struct opener_client *c, const struct wire_asked *a)
 {
 	struct opener_server *s = c->server;
 	enum wire_notify kind = (enum wire_notify)a->request.arg;
@@ -373,18 +415,20 @@ on_notify(struct opener_client *c, const struct ask *a)
 	if (i == WIRE_NOTIFIES_MAX) {
 		rc = failed(c, EMFILE);
 	} else {
-		c->fd = open_notify(s, &kind);
-		s->notifies[i] = (struct notify){ c->fd, kind };
+		int fd = open_notify(s, &kind);
+
+		give(c, fd, false);
+		s->notifies[i] = (struct notify){ fd, kind };
 		c->answer.handle = i + 1;
 		c->answer.key = kind;
-		rc = c->fd == -1 ? failed(c, errno) : RC_OK;
+		rc = fd == -1 ? failed(c, errno) : RC_OK;
 	}
 	(void)pthread_mutex_unlock(&s->notify_lock);
 	return rc;
 }
 
 static enum rc
-on_watch(struct opener_client *c, const struct ask *a)
+on_watch(struct opener_client *c, const struct wire_asked *a)
 {
 	struct opener_server *s = c->server;
 	uint32_t at = a->request.handle - 1;
@@ -404,7 +448,7 @@ on_watch(struct opener_client *c, const struct ask *a)
 
 /* One that says who is kept for the next: there will be no other. */
 static enum rc
-on_unnotify(struct opener_client *c, const struct ask *a)
+on_unnotify(struct opener_client *c, const struct wire_asked *a)
 {
 	struct opener_server *s = c->server;
 	uint32_t at = a->request.handle - 1;
@@ -453,7 +497,7 @@ settle(struct opener_server *s, bool fresh)
 }
 
 static enum rc
-on_reload(struct opener_client *c, const struct ask *a)
+on_reload(struct opener_client *c, const struct wire_asked *a)
 {
 	struct opener_server *s = c->server;
 	struct grants *fresh = NULL;
@@ -465,8 +509,7 @@ on_reload(struct opener_client *c, const struct ask *a)
 	buf_init(&text, CONFIG_MAX);
 	rc = s->policy.read(s->policy.ctx, &text, &fresh, &err);
 	if (rc == RC_OK) {
-		c->fd = text_fd(&text);
-		c->own_fd = true;
+		give(c, text_fd(&text), true);
 		settle(s, false);
 		s->before = s->grants;
 		s->fresh = fresh;
@@ -479,7 +522,7 @@ on_reload(struct opener_client *c, const struct ask *a)
 }
 
 static enum rc
-on_keep(struct opener_client *c, const struct ask *a)
+on_keep(struct opener_client *c, const struct wire_asked *a)
 {
 	settle(c->server, a->request.arg != 0);
 	return RC_OK;
@@ -488,7 +531,7 @@ on_keep(struct opener_client *c, const struct ask *a)
 /* ---- answering ----------------------------------------------------------- */
 
 static const struct {
-	enum rc (*answer)(struct opener_client *c, const struct ask *a);
+	enum rc (*answer)(struct opener_client *c, const struct wire_asked *a);
 	bool writes; /* the grants */
 } handlers[WIRE_OPS] = {
 	[WIRE_OPEN] = { on_open, false },
@@ -511,44 +554,27 @@ static const struct {
 	[WIRE_RELOAD] = { on_reload, true },
 	[WIRE_KEEP] = { on_keep, true },
 	[WIRE_SOCKET] = { on_socket, false },
+	[WIRE_OPEN_MANY] = { on_open_many, false },
 };
-
-static void
-count_refusals(struct opener_client *c, const struct ask *a)
-{
-	uint64_t now = opener_refused(c->opener), all;
-
-	if (now == c->counted)
-		return;
-	all = atomic_fetch_add(&c->server->refused, now - c->counted) + now -
-	    c->counted;
-	c->counted = now;
-	if (all <= REFUSALS_SAID || (all & (all - 1)) == 0)
-		log_warn("opener: refused, the configuration does not list it, "
-			 "or a link of another's leads there: \"%s\" (%llu "
-			 "times something)",
-		    a->path, (unsigned long long)all);
-}
 
 void
 opener_client_answer(struct opener_client *c, struct slice message,
-    struct buf *out, int *fd, bool *own)
+    struct buf *out, struct wire_fds *fds)
 {
 	struct opener_server *s = c->server;
-	struct ask a = { .path = "" };
+	struct wire_asked a;
 
 	memset(&c->answer, 0, sizeof(c->answer));
 	buf_clear(&c->body);
-	c->fd = -1;
-	c->own_fd = false;
+	c->fds = (struct wire_fds){ .n = 0 };
 	c->answer.rc = RC_INVALID;
-	if (wire_request_decode(message, &a.request, a.path) == RC_OK) {
+	if (wire_request_decode(message, &a) == RC_OK) {
 		(void)(handlers[a.request.op].writes
 			? pthread_rwlock_wrlock(&s->lock)
 			: pthread_rwlock_rdlock(&s->lock));
 		opener_grant(c->opener, s->grants);
 		c->answer.rc = handlers[a.request.op].answer(c, &a);
-		count_refusals(c, &a);
+		count_refusals(c, a.path);
 		opener_grant(c->opener, s->grants);
 		(void)pthread_rwlock_unlock(&s->lock);
 	}
@@ -557,8 +583,7 @@ opener_client_answer(struct opener_client *c, struct slice message,
 	buf_clear(out);
 	(void)buf_add(out, &c->answer, sizeof(c->answer));
 	(void)buf_add_slice(out, buf_slice(&c->body));
-	*fd = c->fd;
-	*own = c->own_fd;
+	*fds = c->fds;
 }
 
 struct opener_client *
@@ -586,28 +611,43 @@ opener_client_free(struct opener_client *c)
 	free(c);
 }
 
+/* More descriptors under way than the user may have: it is told instead. */
+static enum rc
+send_answer(int channel, struct buf *out, const struct wire_fds *fds)
+{
+	const struct slice nothing = { NULL, 0 };
+	struct wire_answer a;
+	enum rc rc =
+	    wire_send(channel, out->ptr, out->len, nothing, fds->at, fds->n);
+
+	if (rc != RC_SYSTEM || fds->n == 0 || errno != ETOOMANYREFS)
+		return rc;
+	memcpy(&a, out->ptr, sizeof(a));
+	a.rc = RC_SYSTEM;
+	a.errnum = ETOOMANYREFS;
+	return wire_send(channel, &a, sizeof(a), nothing, NULL, 0);
+}
+
 static void
 serve(struct opener_server *s, int channel)
 {
 	struct opener_client *c = opener_client_new(s);
+	struct wire_fds fds;
 	struct buf in, out;
 	enum rc rc = RC_OK;
 	int fd;
-	bool own;
 
 	buf_init(&in, WIRE_MESSAGE_MAX);
 	buf_init(&out, WIRE_MESSAGE_MAX);
 	while (rc == RC_OK) {
-		rc = wire_receive(channel, &in, &fd);
+		rc = wire_receive(channel, &in, &fd, 1);
 		if (fd != -1)
 			(void)close(fd); /* nobody sends us any */
 		if (rc == RC_EOF || rc == RC_SYSTEM)
 			break;
-		opener_client_answer(c, buf_slice(&in), &out, &fd, &own);
-		rc = wire_send(channel, out.ptr, out.len,
-		    (struct slice){ NULL, 0 }, fd);
-		if (own && fd != -1)
-			(void)close(fd);
+		opener_client_answer(c, buf_slice(&in), &out, &fds);
+		rc = send_answer(channel, &out, &fds);
+		wire_fds_close(&fds);
 	}
 	buf_fini(&in);
 	buf_fini(&out);

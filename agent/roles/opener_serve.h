@@ -9,6 +9,7 @@
 #pragma once
 
 #include "agent/roles/grants.h"
+#include "agent/roles/opener_wire.h"
 #include "buf.h"
 #include "slice.h"
 
@@ -34,9 +35,6 @@ _Noreturn void opener_server_run(struct opener_server *s,
 struct opener_client;
 struct opener_client *opener_client_new(struct opener_server *s);
 void opener_client_free(struct opener_client *c); /* NULL is fine */
-/*
- * The answer to one message, its head included; *fd is borrowed, or the
- * caller's where *own.
- */
+/* The answer to one message, its head included, and its descriptors. */
 void opener_client_answer(struct opener_client *c, struct slice message,
-    struct buf *out, int *fd, bool *own);
+    struct buf *out, struct wire_fds *fds);

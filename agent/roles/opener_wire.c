@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/roles/opener_wire.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdalign.h>
 #include <string.h>
@@ -8,23 +9,42 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
-enum { DESCRIPTORS_MAX = 4 };
+static enum rc
+decode_paths(struct slice rest, struct wire_asked *a)
+{
+	while (rest.len > 0) {
+		size_t len = strnlen(rest.ptr, rest.len);
+
+		if (len == rest.len || len > WALK_PATH_MAX ||
+		    a->n_paths == OPENER_MANY)
+			return RC_INVALID;
+		a->paths[a->n_paths++] = rest.ptr;
+		rest.ptr += len + 1;
+		rest.len -= len + 1;
+	}
+	return a->n_paths > 0 ? RC_OK : RC_INVALID;
+}
 
 enum rc
-wire_request_decode(struct slice message, struct wire_request *r,
-    char path[WALK_PATH_MAX + 1])
+wire_request_decode(struct slice message, struct wire_asked *a)
 {
-	size_t len;
+	struct wire_request *r = &a->request;
+	struct slice rest;
 
+	a->path[0] = '\0';
+	a->n_paths = 0;
 	if (message.len < sizeof(*r))
 		return RC_INVALID;
 	memcpy(r, message.ptr, sizeof(*r));
-	len = message.len - sizeof(*r);
-	if (r->op == 0 || r->op >= WIRE_OPS || len > WALK_PATH_MAX ||
-	    memchr(message.ptr + sizeof(*r), '\0', len) != NULL)
+	rest = (struct slice){ message.ptr + sizeof(*r),
+		message.len - sizeof(*r) };
+	if (r->op == WIRE_OPEN_MANY)
+		return decode_paths(rest, a);
+	if (r->op == 0 || r->op >= WIRE_OPS || rest.len > WALK_PATH_MAX ||
+	    memchr(rest.ptr, '\0', rest.len) != NULL)
 		return RC_INVALID;
-	memcpy(path, message.ptr + sizeof(*r), len);
-	path[len] = '\0';
+	memcpy(a->path, rest.ptr, rest.len);
+	a->path[rest.len] = '\0';
 	return RC_OK;
 }
 
@@ -82,23 +102,26 @@ wire_node_take(struct slice *rest, struct opener_node *node)
 
 enum rc
 wire_send(int channel, const void *head, size_t head_len, struct slice body,
-    int fd)
+    const int *fds, size_t n_fds)
 {
-	alignas(struct cmsghdr) char room[CMSG_SPACE(sizeof(int))] = { 0 };
+	alignas(struct cmsghdr) char
+	    room[CMSG_SPACE(WIRE_FDS_MAX * sizeof(int))] = { 0 };
+	size_t bytes = n_fds * sizeof(int);
 	struct iovec parts[2] = { { (void *)(uintptr_t)head, head_len },
 		{ (void *)(uintptr_t)body.ptr, body.len } };
 	struct msghdr m = { .msg_iov = parts, .msg_iovlen = 2 };
 	struct cmsghdr *c;
 	ssize_t n;
 
-	if (fd != -1) {
+	assert(n_fds <= WIRE_FDS_MAX);
+	if (n_fds > 0) {
 		m.msg_control = room;
-		m.msg_controllen = sizeof(room);
+		m.msg_controllen = CMSG_SPACE(bytes);
 		c = CMSG_FIRSTHDR(&m);
 		c->cmsg_level = SOL_SOCKET;
 		c->cmsg_type = SCM_RIGHTS;
-		c->cmsg_len = CMSG_LEN(sizeof(int));
-		memcpy(CMSG_DATA(c), &fd, sizeof(fd));
+		c->cmsg_len = CMSG_LEN(bytes);
+		memcpy(CMSG_DATA(c), fds, bytes);
 	}
 	do
 		n = sendmsg(channel, &m, MSG_NOSIGNAL);
@@ -109,9 +132,9 @@ wire_send(int channel, const void *head, size_t head_len, struct slice body,
 	return RC_OK;
 }
 
-/* Keeps the first; how many there were. */
+/* Keeps the first `max`; how many there were. */
 static size_t
-take_descriptors(struct msghdr *m, int *fd)
+take_descriptors(struct msghdr *m, int *fds, size_t max)
 {
 	size_t n = 0;
 
@@ -126,20 +149,21 @@ take_descriptors(struct msghdr *m, int *fd)
 			int one;
 
 			memcpy(&one, CMSG_DATA(c) + at, sizeof(one));
-			if (n++ == 0)
-				*fd = one;
+			if (n < max)
+				fds[n] = one;
 			else
 				(void)close(one);
+			n++;
 		}
 	}
 	return n;
 }
 
 enum rc
-wire_receive(int channel, struct buf *out, int *fd)
+wire_receive(int channel, struct buf *out, int *fds, size_t max)
 {
 	alignas(struct cmsghdr) char
-	    room[CMSG_SPACE(DESCRIPTORS_MAX * sizeof(int))];
+	    room[CMSG_SPACE((WIRE_FDS_MAX + 1) * sizeof(int))];
 	struct iovec part = { .iov_len = WIRE_MESSAGE_MAX };
 	struct msghdr m = { .msg_iov = &part,
 		.msg_iovlen = 1,
@@ -148,7 +172,8 @@ wire_receive(int channel, struct buf *out, int *fd)
 	size_t descriptors;
 	ssize_t n;
 
-	*fd = -1;
+	for (size_t i = 0; i < max; i++)
+		fds[i] = -1;
 	buf_clear(out);
 	part.iov_base = buf_reserve(out, WIRE_MESSAGE_MAX);
 	do
@@ -156,13 +181,24 @@ wire_receive(int channel, struct buf *out, int *fd)
 	while (n == -1 && errno == EINTR);
 	if (n <= 0)
 		return n == 0 || errno == ECONNRESET ? RC_EOF : RC_SYSTEM;
-	descriptors = take_descriptors(&m, fd);
-	if ((m.msg_flags & (MSG_TRUNC | MSG_CTRUNC)) != 0 || descriptors > 1) {
-		if (*fd != -1)
-			(void)close(*fd);
-		*fd = -1;
+	/* MSG_CTRUNC: too many came, or there are no free ones in this process */
+	descriptors = take_descriptors(&m, fds, max);
+	if ((m.msg_flags & MSG_TRUNC) != 0 || descriptors > max) {
+		for (size_t i = 0; i < max; i++) {
+			if (fds[i] != -1)
+				(void)close(fds[i]);
+			fds[i] = -1;
+		}
 		return RC_INVALID;
 	}
 	out->len = (size_t)n;
 	return RC_OK;
+}
+
+void
+wire_fds_close(struct wire_fds *fds)
+{
+	for (size_t i = 0; fds->own && i < fds->n; i++)
+		(void)close(fds->at[i]);
+	*fds = (struct wire_fds){ .n = 0 };
 }

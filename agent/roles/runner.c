@@ -75,12 +75,12 @@ one_command(int channel, runner_command *command)
 	name[n] = '\0';
 	if (!start_here(command(name), &out, &pid))
 		return wire_send(channel, &status, sizeof(status), nothing,
-			   -1) == RC_OK;
+			   NULL, 0) == RC_OK;
 	status = 0;
-	(void)wire_send(channel, &status, sizeof(status), nothing, out);
+	(void)wire_send(channel, &status, sizeof(status), nothing, &out, 1);
 	(void)close(out);
 	await(channel, pid, &status);
-	return wire_send(channel, &status, sizeof(status), nothing, -1) ==
+	return wire_send(channel, &status, sizeof(status), nothing, NULL, 0) ==
 	    RC_OK;
 }
 
@@ -98,7 +98,7 @@ hear(int channel, int *status, int *fd)
 	bool good;
 
 	buf_init(&message, WIRE_MESSAGE_MAX);
-	good = wire_receive(channel, &message, fd) == RC_OK &&
+	good = wire_receive(channel, &message, fd, 1) == RC_OK &&
 	    message.len == sizeof(*status);
 	if (good)
 		memcpy(status, message.ptr, sizeof(*status));

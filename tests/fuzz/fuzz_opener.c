@@ -71,7 +71,7 @@ set_up(void)
 }
 
 static void
-check_descriptor(int fd)
+check_one(int fd)
 {
 	char name[32], path[PATH_MAX] = "";
 	struct stat st;
@@ -86,8 +86,36 @@ check_descriptor(int fd)
 		abort();
 }
 
+static void
+check_descriptors(struct wire_fds *fds)
+{
+	for (size_t i = 0; fds->own && i < fds->n; i++)
+		check_one(fds->at[i]);
+	wire_fds_close(fds);
+}
+
+/* Each path has its answer, each that was opened its descriptor. */
+static void
+check_many(const struct wire_answer *a, struct slice body,
+    const struct wire_fds *fds)
+{
+	struct wire_opened one;
+	size_t opened = 0;
+
+	if (a->rc != RC_OK && body.len + fds->n > 0)
+		abort();
+	if (body.len != a->n * sizeof(one) || a->n > OPENER_MANY)
+		abort();
+	for (size_t i = 0; i < a->n; i++) {
+		memcpy(&one, body.ptr + i * sizeof(one), sizeof(one));
+		opened += one.rc == RC_OK;
+	}
+	if (opened != fds->n)
+		abort();
+}
+
 /* One byte each of op, handle and arg, then a path up to a newline; '@' stands
- * for the folder. */
+ * for the folder, '|' for a NUL. */
 static size_t
 one_request(struct opener_client *c, const uint8_t *data, size_t size)
 {
@@ -95,11 +123,10 @@ one_request(struct opener_client *c, const uint8_t *data, size_t size)
 	char message[4096];
 	struct wire_answer a;
 	struct opener_node node;
+	struct wire_fds fds;
 	struct slice rest;
 	struct buf out;
 	size_t len = sizeof(q), at = 3;
-	bool own;
-	int fd;
 
 	memcpy(message, &q, sizeof(q));
 	for (; at < size && data[at] != '\n'; at++) {
@@ -108,13 +135,14 @@ one_request(struct opener_client *c, const uint8_t *data, size_t size)
 		if (data[at] == '@') {
 			for (const char *p = dir; *p != '\0'; p++)
 				message[len++] = *p;
+		} else if (data[at] == '|') {
+			message[len++] = '\0';
 		} else {
 			message[len++] = (char)data[at];
 		}
 	}
 	buf_init(&out, WIRE_MESSAGE_MAX);
-	opener_client_answer(c, (struct slice){ message, len }, &out, &fd,
-	    &own);
+	opener_client_answer(c, (struct slice){ message, len }, &out, &fds);
 	memcpy(&a, out.ptr, sizeof(a));
 	rest = (struct slice){ out.ptr + sizeof(a), out.len - sizeof(a) };
 	if (q.op == WIRE_LIST || q.op == WIRE_NEXT || q.op == WIRE_ROOTS) {
@@ -123,10 +151,9 @@ one_request(struct opener_client *c, const uint8_t *data, size_t size)
 		if (rest.len > 0)
 			abort();
 	}
-	if (own && fd != -1) {
-		check_descriptor(fd);
-		(void)close(fd);
-	}
+	if (q.op == WIRE_OPEN_MANY)
+		check_many(&a, rest, &fds);
+	check_descriptors(&fds);
 	buf_fini(&out);
 	return at < size ? at + 1 : size;
 }
@@ -137,9 +164,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	struct slice rest = { (const char *)data, size };
 	struct opener_client *c;
 	struct opener_node node;
+	struct wire_fds fds;
 	struct buf out;
-	int fd;
-	bool own;
 
 	set_up();
 	while (wire_node_take(&rest, &node) == RC_OK) {
@@ -149,11 +175,8 @@ LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	c = opener_client_new(server);
 	buf_init(&out, WIRE_MESSAGE_MAX);
 	opener_client_answer(c, (struct slice){ (const char *)data, size },
-	    &out, &fd, &own);
-	if (own && fd != -1) {
-		check_descriptor(fd);
-		(void)close(fd);
-	}
+	    &out, &fds);
+	check_descriptors(&fds);
 	buf_fini(&out);
 	for (size_t at = 0, n = 0; at + 3 <= size && n < 64; n++)
 		at += one_request(c, data + at, size - at);

@@ -11,6 +11,7 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
@@ -181,8 +182,8 @@ struct talk {
 	struct opener_client *client;
 	struct wire_answer answer;
 	struct buf out;
-	int fd;
-	bool own;
+	struct wire_fds fds;
+	int fd; /* the first of them, or -1 */
 };
 
 static enum rc
@@ -207,8 +208,7 @@ talk_begin(struct talk *t)
 static void
 talk_end(struct talk *t)
 {
-	if (t->own && t->fd != -1)
-		(void)close(t->fd);
+	wire_fds_close(&t->fds);
 	opener_client_free(t->client);
 	opener_server_free(t->server);
 	buf_fini(&t->out);
@@ -217,9 +217,9 @@ talk_end(struct talk *t)
 static void
 say(struct talk *t, struct slice message)
 {
-	if (t->own && t->fd != -1)
-		(void)close(t->fd);
-	opener_client_answer(t->client, message, &t->out, &t->fd, &t->own);
+	wire_fds_close(&t->fds);
+	opener_client_answer(t->client, message, &t->out, &t->fds);
+	t->fd = t->fds.n > 0 ? t->fds.at[0] : -1;
 	memcpy(&t->answer, t->out.ptr, sizeof(t->answer));
 }
 
@@ -416,6 +416,103 @@ test_walks(void)
 	CHECK(ask(&t, WIRE_XATTRS, 0, 0, in_dir("out/secret")) == RC_SYSTEM,
 	    "no attributes of anything else");
 	talk_end(&t);
+}
+
+static struct wire_opened
+opened_at(const struct talk *t, size_t i)
+{
+	struct wire_opened one;
+
+	memcpy(&one, t->out.ptr + sizeof(t->answer) + i * sizeof(one),
+	    sizeof(one));
+	return one;
+}
+
+/* All of opens[] by one question, and by one each. */
+static void
+test_opens_of_many(void)
+{
+	const size_t n = sizeof(opens) / sizeof(opens[0]);
+	struct wire_request q = { .op = WIRE_OPEN_MANY };
+	struct talk many, each;
+	struct opener_stat a, b;
+	struct buf message;
+	size_t used = 0;
+
+	buf_init(&message, WIRE_MESSAGE_MAX);
+	(void)buf_add(&message, &q, sizeof(q));
+	talk_begin(&many);
+	talk_begin(&each);
+	for (size_t i = 0; i < n; i++) {
+		const char *path = opens[i].path;
+
+		if (path[0] != '/' && path[0] != '\0')
+			path = in_dir(path);
+		(void)buf_add(&message, path, strlen(path) + 1);
+	}
+	say(&many, buf_slice(&message));
+	CHECK(many.answer.rc == RC_OK && many.answer.n == n &&
+		many.out.len ==
+		    sizeof(many.answer) + n * sizeof(struct wire_opened),
+	    "several files are opened by one question");
+	for (size_t i = 0; i < n; i++) {
+		struct wire_opened one = opened_at(&many, i);
+		const char *path = opens[i].path;
+		bool right;
+
+		if (path[0] != '/' && path[0] != '\0')
+			path = in_dir(path);
+		(void)ask(&each, WIRE_OPEN_ITSELF, 0, 0, path);
+		right = one.rc == each.answer.rc &&
+		    (one.rc != RC_SYSTEM || one.errnum == each.answer.errnum);
+		if (one.rc == RC_OK)
+			right = right && used < many.fds.n &&
+			    opener_stat_fd(many.fds.at[used++], &a) &&
+			    opener_stat_fd(each.fd, &b) && a.ino == b.ino;
+		CHECK(right, "of several as alone: %s", opens[i].name);
+	}
+	CHECK(used == many.fds.n && used == 3 &&
+		many.answer.refused == each.answer.refused,
+	    "no descriptor more, and each refusal is counted");
+	talk_end(&many);
+	talk_end(&each);
+	buf_fini(&message);
+}
+
+static void
+test_nonsense_of_many(void)
+{
+	struct wire_request q = { .op = WIRE_OPEN_MANY };
+	struct buf message;
+	struct talk t;
+
+	talk_begin(&t);
+	buf_init(&message, WIRE_MESSAGE_MAX);
+	(void)buf_add(&message, &q, sizeof(q));
+	say(&t, buf_slice(&message));
+	CHECK(t.answer.rc == RC_INVALID, "no path at all");
+	(void)buf_add_str(&message, in_dir("tree/file"));
+	say(&t, buf_slice(&message));
+	CHECK(t.answer.rc == RC_INVALID && t.fds.n == 0,
+	    "a path without its end");
+	buf_clear(&message);
+	(void)buf_add(&message, &q, sizeof(q));
+	for (int i = 0; i <= OPENER_MANY; i++)
+		(void)buf_add(&message, in_dir("tree/file"),
+		    strlen(in_dir("tree/file")) + 1);
+	say(&t, buf_slice(&message));
+	CHECK(t.answer.rc == RC_INVALID && t.fds.n == 0, "too many paths");
+	buf_clear(&message);
+	(void)buf_add(&message, &q, sizeof(q));
+	(void)buf_add(&message, in_dir("tree/file"),
+	    strlen(in_dir("tree/file")) + 1);
+	for (int i = 0; i <= WALK_PATH_MAX; i++)
+		(void)buf_add_char(&message, '/');
+	(void)buf_add_char(&message, '\0');
+	say(&t, buf_slice(&message));
+	CHECK(t.answer.rc == RC_INVALID && t.fds.n == 0, "too long a path");
+	talk_end(&t);
+	buf_fini(&message);
 }
 
 static void
@@ -710,6 +807,79 @@ file_text(struct opener *o, struct buf *out)
 	    opener_xattrs(o, in_dir("tree/file"), -1, out));
 }
 
+/* DIR/tree///...///NAME, the caller's */
+static char *
+wide_path(int len, const char *name)
+{
+	char slashes[WALK_PATH_MAX + 2], *path = xzalloc((size_t)len + 1);
+	const char *tree = in_dir("tree");
+
+	memset(slashes, '/', sizeof(slashes));
+	(void)snprintf(path, (size_t)len + 1, "%s%.*s%s", tree,
+	    len - (int)strlen(tree) - (int)strlen(name), slashes, name);
+	return path;
+}
+
+static void
+many_text(struct opener *o, struct buf *out)
+{
+	static const char *const names[] = { "tree/file", "logs/fifo.log",
+		"logs/none.log", "tree/sub/deep", "logs/own.log" };
+	char *paths[OPENER_MANY + 5];
+	struct opener_opened files[OPENER_MANY + 5];
+	struct opener_stat st = { 0 };
+	size_t n = 0;
+
+	/* more than one message takes, and one that is no path */
+	for (; n < OPENER_MANY; n++)
+		paths[n] = wide_path(n == 7 ? WALK_PATH_MAX + 1 : 4000,
+		    n % 4 == 0 ? "file" : "none");
+	for (size_t i = 0; i < 5; i++)
+		paths[n++] = xstrdup(in_dir(names[i]));
+	opener_open_many(o, (const char *const *)paths, n, files);
+	for (size_t i = 0; i < n; i++) {
+		st.ino = 0;
+		(void)opener_stat_fd(files[i].fd, &st);
+		(void)buf_printf(out, "%d %d %llu\n", files[i].fd != -1,
+		    files[i].errnum, (unsigned long long)st.ino);
+		if (files[i].fd != -1)
+			(void)close(files[i].fd);
+		free(paths[i]);
+	}
+}
+
+/* This process may have two descriptors more. */
+static void
+test_no_room_for_descriptors(void)
+{
+	char *paths[4];
+	struct opener_opened files[4];
+	struct rlimit before, limit;
+	struct pair p;
+	int next;
+
+	for (size_t i = 0; i < 4; i++)
+		paths[i] = xstrdup(in_dir("tree/file"));
+	pair_begin(&p);
+	next = dup(0);
+	(void)getrlimit(RLIMIT_NOFILE, &before);
+	limit = before;
+	limit.rlim_cur = (rlim_t)next + 2;
+	(void)close(next);
+	(void)setrlimit(RLIMIT_NOFILE, &limit);
+	opener_open_many(p.opener, (const char *const *)paths, 4, files);
+	(void)setrlimit(RLIMIT_NOFILE, &before);
+	CHECK(files[0].fd != -1 && files[1].fd != -1 && files[2].fd == -1 &&
+		files[2].errnum == EMFILE && files[3].errnum == EMFILE,
+	    "what finds no room here is told, the rest is open");
+	for (size_t i = 0; i < 4; i++) {
+		if (files[i].fd != -1)
+			(void)close(files[i].fd);
+		free(paths[i]);
+	}
+	(void)pair_end(&p);
+}
+
 static void
 test_processes(void)
 {
@@ -722,6 +892,8 @@ test_processes(void)
 	    "asked or by itself: the same names");
 	CHECK(same_text(alone, p.opener, file_text), "the same files");
 	CHECK(same_text(alone, p.opener, walk_text), "the same walk");
+	CHECK(same_text(alone, p.opener, many_text),
+	    "the same of many files at once");
 	CHECK(opener_refused(p.opener) == 0, "and nothing of it refused");
 	status = pair_end(&p);
 	CHECK(WIFEXITED(status) && WEXITSTATUS(status) == 0,
@@ -1063,9 +1235,12 @@ main(void)
 	test_names();
 	test_walks();
 	test_nonsense();
+	test_opens_of_many();
+	test_nonsense_of_many();
 	test_sockets();
 	test_swaps();
 	test_processes();
+	test_no_room_for_descriptors();
 	test_socket_handed_over();
 	test_death();
 	test_sandbox();

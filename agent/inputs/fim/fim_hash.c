@@ -17,6 +17,7 @@ enum {
 	CHUNK = 128 * 1024, /* bytes of one read */
 	TRIES = 3,          /* of a file that changes while it is read */
 	QUEUE = 4,          /* batches under way */
+	AHEAD = 4 << 20,    /* bytes of the files that are open together */
 	XATTRS_READ_MAX = 1 << 20
 };
 
@@ -153,21 +154,20 @@ hash_bytes(struct fim_hasher *h, int fd, uint64_t size, uint8_t *out)
 
 enum look { LOOK_DONE, LOOK_AGAIN, LOOK_GONE };
 
+/* Takes the descriptor. */
 static enum look
-look_into(struct fim_hasher *h, struct arena *arena, struct fim_entry *e)
+look_into(struct fim_hasher *h, struct arena *arena, struct fim_entry *e,
+    const struct opener_opened *file)
 {
+	int errnum = file->errnum, fd = file->fd;
 	struct opener_stat st;
-	struct error err;
 	enum look look = LOOK_DONE;
 	bool whole;
-	int fd;
 
-	if (opener_open_itself(h->reading->opener, e->path.ptr, &fd, &st,
-		&err) != RC_OK) {
-		if (err.code == RC_SYSTEM &&
-		    (errno == ENOENT || errno == ENOTDIR))
+	if (fd == -1) {
+		if (errnum == ENOENT || errnum == ENOTDIR)
 			return LOOK_GONE;
-		if (err.code == RC_INVALID || errno == ELOOP || errno == ENXIO)
+		if (errnum == 0 || errnum == ELOOP || errnum == ENXIO)
 			return LOOK_AGAIN; /* it is something else by now */
 		e->content = FIM_UNREADABLE;
 		keep_xattrs(h, arena, e, -1);
@@ -183,28 +183,44 @@ look_into(struct fim_hasher *h, struct arena *arena, struct fim_entry *e)
 	return look;
 }
 
-bool
-fim_observe(struct fim_hasher *h, struct arena *arena, struct fim_entry *e)
+static bool
+is_read(const struct fim_hasher *h, const struct fim_entry *e)
+{
+	return e->st.regular && e->st.size <= h->reading->max_file_size;
+}
+
+/* `opened`: the file, taken; NULL, or where there were too many files open: it
+ * is opened here. */
+static bool
+observe(struct fim_hasher *h, struct arena *arena, struct fim_entry *e,
+    const struct opener_opened *opened)
 {
 	const struct fim_reading *r = h->reading;
+	struct opener_opened file = { -1, EMFILE };
 
+	if (opened != NULL)
+		file = *opened;
 	for (int i = 0; i < TRIES; i++) {
 		enum look look = LOOK_DONE;
 
 		memset(e->sha256, 0, sizeof(e->sha256));
-		if (atomic_load(r->stop))
+		if (atomic_load(r->stop)) {
+			if (file.fd != -1)
+				(void)close(file.fd);
 			return false;
-		e->content = FIM_NO_CONTENT;
-		if (!e->st.regular) {
+		}
+		if (!is_read(h, e)) {
+			e->content =
+			    e->st.regular ? FIM_TOO_LARGE : FIM_NO_CONTENT;
 			keep_xattrs(h, arena, e, -1);
 			return true;
 		}
-		if (e->st.size > r->max_file_size) {
-			e->content = FIM_TOO_LARGE;
-			keep_xattrs(h, arena, e, -1);
-			return true;
-		}
-		look = look_into(h, arena, e);
+		if (file.fd == -1 &&
+		    (i > 0 || file.errnum == EMFILE ||
+			file.errnum == ETOOMANYREFS))
+			opener_open_many(r->opener, &e->path.ptr, 1, &file);
+		look = look_into(h, arena, e, &file);
+		file.fd = -1;
 		if (look == LOOK_DONE)
 			return !atomic_load(r->stop);
 		if (look == LOOK_GONE ||
@@ -214,6 +230,59 @@ fim_observe(struct fim_hasher *h, struct arena *arena, struct fim_entry *e)
 	if (e->content == FIM_HASHED)
 		e->content = FIM_UNSTABLE;
 	return true;
+}
+
+bool
+fim_observe(struct fim_hasher *h, struct arena *arena, struct fim_entry *e)
+{
+	return observe(h, arena, e, NULL);
+}
+
+/* How many of these may be open together. */
+static size_t
+run_of(const struct fim_work *work, size_t n)
+{
+	uint64_t bytes = 0;
+	size_t i = 0;
+
+	while (i < n && i < OPENER_MANY && (i == 0 || bytes < AHEAD))
+		bytes += work[i++].entry->st.size;
+	return i;
+}
+
+/* Of one run. */
+static void
+observe_run(struct fim_hasher *h, struct arena *arena, struct fim_work *work,
+    size_t n)
+{
+	const char *paths[OPENER_MANY] = { NULL };
+	struct opener_opened files[OPENER_MANY];
+	size_t n_paths = 0, at = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (is_read(h, work[i].entry))
+			paths[n_paths++] = work[i].entry->path.ptr;
+	}
+	opener_open_many(h->reading->opener, paths, n_paths, files);
+	for (size_t i = 0; i < n; i++) {
+		const struct opener_opened *file =
+		    is_read(h, work[i].entry) ? &files[at++] : NULL;
+
+		work[i].gone = !observe(h, arena, work[i].entry, file);
+	}
+}
+
+void
+fim_observe_all(struct fim_hasher *h, struct arena *arena,
+    struct fim_work *work, size_t n)
+{
+	while (n > 0) {
+		size_t some = run_of(work, n);
+
+		observe_run(h, arena, work, some);
+		work += some;
+		n -= some;
+	}
 }
 
 struct fim_pool {
@@ -248,18 +317,22 @@ hash_batches(void *ctx)
 	while (p->n_queue > 0 || !p->closing) {
 		struct fim_batch *b = p->n_queue > 0 ? p->queue[0] : NULL;
 		struct fim_work *w;
+		size_t n;
 
 		if (b == NULL) {
 			(void)pthread_cond_wait(&p->come, &p->lock);
 			continue;
 		}
-		w = &b->work[b->next++];
+		w = &b->work[b->next];
+		n = run_of(w, b->n - b->next);
+		b->next += n;
 		if (b->next == b->n)
 			drop_first(p);
 		(void)pthread_mutex_unlock(&p->lock);
-		w->gone = !fim_observe(h, b->arenas[me], w->entry);
+		observe_run(h, b->arenas[me], w, n);
 		(void)pthread_mutex_lock(&p->lock);
-		if (++b->done == b->n)
+		b->done += n;
+		if (b->done == b->n)
 			(void)pthread_cond_broadcast(&p->over);
 	}
 	(void)pthread_mutex_unlock(&p->lock);

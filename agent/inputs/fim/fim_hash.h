@@ -41,6 +41,14 @@ struct fim_work {
 	bool gone;
 };
 
+/*
+ * The same of each.  Files are opened some at a time, so that the opener's
+ * process is asked once for all of these; few enough that none is held open for
+ * long, whatever the pace.
+ */
+void fim_observe_all(struct fim_hasher *h, struct arena *arena,
+    struct fim_work *work, size_t n);
+
 struct fim_batch {
 	struct fim_work *work; /* FIM_BATCH of them */
 	size_t n;

@@ -476,14 +476,12 @@ close_piece(struct run *r)
 {
 	struct piece *p = open_piece(r);
 
-	for (size_t i = 0; i < p->batch.n; i++) {
+	for (size_t i = 0; i < p->batch.n; i++)
 		p->work[i] = (struct fim_work){ .entry = &p->entries[i] };
-		if (r->pool == NULL)
-			p->work[i].gone =
-			    !fim_observe(r->hasher, p->arena, &p->entries[i]);
-	}
 	if (r->pool != NULL)
 		fim_pool_put(r->pool, &p->batch);
+	else
+		fim_observe_all(r->hasher, p->arena, p->work, p->batch.n);
 	r->n_pieces++;
 	return r->n_pieces == BATCHES || r->pool == NULL ? finish_piece(r)
 							 : RC_OK;
