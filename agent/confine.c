@@ -40,8 +40,6 @@ static const char *const of_names[] = { "/etc/resolv.conf", "/etc/hosts",
 static const char *const of_trust[] = { "/etc/ssl/certs", "/etc/pki/tls/certs",
 	"/etc/pki/ca-trust/extracted", "/usr/share/ca-certificates",
 	"/usr/local/share/ca-certificates" };
-static const char *const of_journal[] = { "/var/log/journal",
-	"/run/log/journal", "/etc/machine-id" };
 
 #define COUNT(a) (sizeof(a) / sizeof((a)[0]))
 
@@ -169,35 +167,15 @@ add_all(struct confined *k, const char *const *paths, size_t n)
 		add(k, paths[i]);
 }
 
-/* A journal's file is replaced by another of its name. */
-static void
-add_folder(struct confined *k, const char *path)
-{
-	const char *slash = strrchr(path, '/');
-	char folder[PATH_MAX];
-
-	(void)snprintf(folder, sizeof(folder), "%.*s",
-	    slash == NULL ? 1 : (int)(slash - path) + 1,
-	    slash == NULL ? "." : path);
-	add(k, folder);
-}
-
 /* The files that inputs open through libraries. */
 static void
 add_input(struct confined *k, const struct agent_input *in)
 {
-	if (in->type == AGENT_INPUT_JOURNAL) {
-		for (size_t i = 0; i < in->files.n; i++)
-			add_folder(k, in->files.items[i]);
-		add(k, in->directory);
-		if (in->files.n == 0 && in->directory == NULL)
-			add_all(k, of_journal, COUNT(of_journal));
-	}
-	if (in->type == AGENT_INPUT_PROBE) {
-		add(k, in->ca);
-		if (in->ca == NULL)
-			add_all(k, of_trust, COUNT(of_trust));
-	}
+	if (in->type != AGENT_INPUT_PROBE)
+		return;
+	add(k, in->ca);
+	if (in->ca == NULL)
+		add_all(k, of_trust, COUNT(of_trust));
 }
 
 /* HOST:PORT, and not a number. */
@@ -244,8 +222,6 @@ wanted_by(const struct agent_config *c)
 		add_all(k, of_names, COUNT(of_names));
 	for (size_t i = 0; i < c->inputs.n; i++)
 		add_input(k, &inputs[i]);
-	if (may_have(c, AGENT_INPUT_JOURNAL, "journal"))
-		add_all(k, of_journal, COUNT(of_journal));
 	if (may_have(c, AGENT_INPUT_PROBE, "probe"))
 		add_all(k, of_trust, COUNT(of_trust));
 	return k;

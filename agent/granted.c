@@ -8,6 +8,7 @@
 
 #include "agent/central.h"
 #include "agent/inputs/input.h"
+#include "agent/inputs/journal_files.h"
 #include "agent/inputs/policy/policy_event.h"
 #include "agent/inputs/slurp.h"
 #include "tls.h"
@@ -119,6 +120,23 @@ grant_policies(struct grants *g, const struct agent_input *in)
 }
 
 static void
+grant_journal_file(void *g, const char *pattern)
+{
+	(void)grants_add(g, GRANT_LOG, pattern);
+}
+
+static void
+grant_journal(struct grants *g, const struct agent_input *in)
+{
+	struct opener *o = opener_new(NULL);
+	struct input_config config = agent_input_config(in);
+
+	(void)grants_add(g, GRANT_FILE, "/etc/machine-id");
+	journal_patterns(&config.journal, o, grant_journal_file, g);
+	opener_free(o);
+}
+
+static void
 grant_input(struct grants *g, const struct agent_input *in)
 {
 	switch ((enum agent_input_type)in->type) {
@@ -145,7 +163,9 @@ grant_input(struct grants *g, const struct agent_input *in)
 	case AGENT_INPUT_POLICY:
 		grant_policies(g, in);
 		break;
-	case AGENT_INPUT_JOURNAL: /* libsystemd opens it, as the user */
+	case AGENT_INPUT_JOURNAL:
+		grant_journal(g, in);
+		break;
 	case AGENT_INPUT_PROBE:
 		break;
 	}

@@ -7,7 +7,6 @@
  * STATE_DIR/journal-ID.state, one for each input.  Some checkpoints (a number
  * of an entry in our order of reading, and its cursor) wait for their ACKs.
  */
-#include <poll.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -48,8 +47,10 @@ struct source {
 	char *name;
 	char file[64]; /* of the state */
 
-	struct journal *journal; /* NULL: closed */
-	struct loop_io *io;
+	struct journal_files *files; /* NULL: not looked for yet */
+	struct loop_io *io;          /* of theirs */
+	struct journal *journal;     /* NULL: closed */
+	bool began;                  /* first_cursor() was asked for */
 	int64_t retry_at_ns;
 	bool failure_said;
 	bool there; /* entries that were not read */
@@ -161,11 +162,19 @@ load(struct source *s)
 static void
 close_journal(struct source *s)
 {
-	loop_io_free(s->io);
-	s->io = NULL;
 	journal_close(s->journal);
 	s->journal = NULL;
 	s->there = false;
+}
+
+static void
+close_files(struct source *s)
+{
+	close_journal(s);
+	loop_io_free(s->io);
+	s->io = NULL;
+	journal_files_free(s->files);
+	s->files = NULL;
 }
 
 static void
@@ -181,27 +190,8 @@ give_up(struct source *s, const struct error *err)
 static void
 look(struct source *s)
 {
-	struct error err;
-
-	if (journal_process(s->journal, &err) != RC_OK) {
-		give_up(s, &err);
-		return;
-	}
 	s->there = true;
 	s->in->setup.wake(s->in->setup.ctx);
-}
-
-static void
-on_readable(void *ctx, int fd, unsigned ready)
-{
-	struct source *s = ctx;
-
-	(void)fd;
-	(void)ready;
-	if (s->in->draining)
-		loop_io_want(s->io, 0);
-	else
-		look(s);
 }
 
 /* A first start at the end keeps that place, whatever comes before an ACK. */
@@ -211,9 +201,10 @@ first_cursor(struct source *s, struct error *err)
 	enum rc rc;
 
 	if (!s->config->journal.from_tail || s->acked_cursor[0] != '\0' ||
-	    s->n_read > 0)
+	    s->n_read > 0 || s->began)
 		return RC_OK;
-	rc = journal_tail(&s->config->journal, s->acked_cursor, err);
+	rc = journal_tail(s->files, &s->config->journal, s->acked_cursor, err);
+	s->began = rc == RC_OK;
 	s->dirty = rc == RC_OK;
 	save(s);
 	return rc;
@@ -228,7 +219,7 @@ open_journal(struct source *s)
 	enum rc rc = first_cursor(s, &err);
 
 	if (rc == RC_OK)
-		rc = journal_open(&s->config->journal,
+		rc = journal_open(s->files, &s->config->journal,
 		    cursor[0] == '\0' ? NULL : cursor, &s->journal, &exact,
 		    &err);
 	if (rc != RC_OK) {
@@ -244,12 +235,40 @@ open_journal(struct source *s)
 		say(s, LOG_LEVEL_INFO, "the journal can be read again");
 	s->failure_said = false;
 	s->n_opened = s->n_read;
-	if (journal_fd(s->journal) >= 0) {
-		s->io = loop_io_new(s->in->setup.loop, journal_fd(s->journal),
-		    on_readable, s);
-		loop_io_want(s->io, LOOP_READ);
-	}
 	look(s);
+}
+
+static void
+reopen(struct source *s)
+{
+	close_journal(s);
+	open_journal(s);
+}
+
+static void
+on_readable(void *ctx, int fd, unsigned ready)
+{
+	struct source *s = ctx;
+
+	(void)fd;
+	(void)ready;
+	if (s->in->draining)
+		loop_io_want(s->io, 0);
+	else if (journal_files_renewed(s->files))
+		reopen(s);
+	else if (s->journal != NULL)
+		look(s);
+}
+
+static void
+find_files(struct source *s)
+{
+	s->files = journal_files_new(s->in->setup.opener, &s->config->journal);
+	if (journal_files_fd(s->files) == -1)
+		return;
+	s->io = loop_io_new(s->in->setup.loop, journal_files_fd(s->files),
+	    on_readable, s);
+	loop_io_want(s->io, LOOP_READ);
 }
 
 /* ---- reading ---------------------------------------------------------------- */
@@ -309,7 +328,11 @@ read_source(struct source *s, struct window *w)
 	while (s->there && !window_full(w)) {
 		enum rc rc = journal_next(s->journal, &e, &err);
 
-		if (rc == RC_OK) {
+		if (rc != RC_EOF && journal_files_renewed(s->files)) {
+			/* what was written before it may be in a file that is
+			 * new: it comes again, in its turn */
+			reopen(s);
+		} else if (rc == RC_OK) {
 			add_event(s, w, &e);
 		} else if (rc == RC_INVALID) {
 			s->in->counts.skipped++;
@@ -396,7 +419,7 @@ static void
 source_free(struct source *s)
 {
 	save(s);
-	close_journal(s);
+	close_files(s);
 	free(s->name);
 	free(s);
 }
@@ -419,6 +442,38 @@ forget_gone(struct journal_input *in)
 }
 
 static void
+tell_refused(struct source *s)
+{
+	const struct journal_file *file;
+
+	while ((file = journal_files_tell(s->files)) != NULL) {
+		char why[128];
+
+		s->in->counts.damaged++;
+		say(s, LOG_LEVEL_WARN,
+		    "%s is left out, it cannot be read as a journal: %s",
+		    file->path, strerror_r(file->refused, why, sizeof(why)));
+	}
+}
+
+static void
+keep_open(struct source *s, int64_t now_ns)
+{
+	if (s->files == NULL)
+		find_files(s);
+	/* libsystemd keeps what it mapped: let go of a backlog */
+	if (source_idle(s) && s->n_read - s->n_opened >= REOPEN_AFTER)
+		close_journal(s);
+	if (s->journal == NULL && now_ns >= s->retry_at_ns)
+		open_journal(s);
+	else if (s->journal != NULL && journal_files_differ(s->files))
+		reopen(s);
+	else if (s->journal != NULL && !s->there)
+		look(s); /* where inotify is not to be had */
+	tell_refused(s);
+}
+
+static void
 on_tick(void *ctx)
 {
 	struct journal_input *in = ctx;
@@ -431,13 +486,7 @@ on_tick(void *ctx)
 		save(s);
 		if (in->draining || s->config == NULL)
 			continue;
-		/* libsystemd keeps what it mapped: let go of a backlog */
-		if (source_idle(s) && s->n_read - s->n_opened >= REOPEN_AFTER)
-			close_journal(s);
-		if (s->journal == NULL && now_ns >= s->retry_at_ns)
-			open_journal(s);
-		else if (s->journal != NULL && !s->there)
-			look(s); /* where inotify is not to be had */
+		keep_open(s, now_ns);
 		if (!source_idle(s))
 			s->heartbeat_due_ns = now_ns + in->setup.heartbeat_ns;
 		else if (now_ns >= s->heartbeat_due_ns)
@@ -502,7 +551,7 @@ journal_reload(void *self, const struct input_setup *setup)
 
 	in->setup = *setup;
 	for (size_t i = 0; i < in->n; i++) {
-		close_journal(in->sources[i]);
+		close_files(in->sources[i]);
 		in->sources[i]->retry_at_ns = 0;
 		in->sources[i]->config = NULL;
 	}

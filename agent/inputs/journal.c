@@ -3,12 +3,14 @@
 
 #include <dlfcn.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <systemd/sd-journal.h>
+#include <unistd.h>
 
 #include "digest.h"
 #include "timestamp.h"
@@ -36,14 +38,10 @@ struct numbering {
 	X(sd_journal_close) \
 	X(sd_journal_enumerate_available_data) \
 	X(sd_journal_get_cursor) \
-	X(sd_journal_get_fd) \
 	X(sd_journal_get_realtime_usec) \
 	X(sd_journal_next) \
-	X(sd_journal_open) \
-	X(sd_journal_open_directory) \
-	X(sd_journal_open_files) \
+	X(sd_journal_open_files_fd) \
 	X(sd_journal_previous) \
-	X(sd_journal_process) \
 	X(sd_journal_restart_data) \
 	X(sd_journal_seek_cursor) \
 	X(sd_journal_seek_head) \
@@ -261,30 +259,68 @@ identify(struct journal *j, const char *id, struct journal_entry *e)
 
 /* ---- opening --------------------------------------------------------------- */
 
+/* Whether libsystemd takes this file. */
 static int
-open_files(const struct journal_config *c, sd_journal **out)
+try_file(int fd)
 {
-	const char **paths = xcalloc(c->n_files + 1, sizeof(*paths));
-	int r;
+	sd_journal *alone = NULL;
+	int copy = fcntl(fd, F_DUPFD_CLOEXEC, 0);
+	int r = copy == -1 ? -errno
+			   : lib.sd_journal_open_files_fd(&alone, &copy, 1, 0);
 
-	for (size_t i = 0; i < c->n_files; i++)
-		paths[i] = c->files[i];
-	r = lib.sd_journal_open_files(out, paths, 0);
-	free(paths);
+	if (r >= 0)
+		lib.sd_journal_close(alone); /* and the descriptor */
+	else if (copy != -1)
+		(void)close(copy);
+	return r;
+}
+
+/* One that it does not take it would not leave out, but refuse them all. */
+static void
+leave_out_damaged(struct journal_file *at, size_t n)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = at[i].fd == -1 ? 0 : try_file(at[i].fd);
+
+		if (r < 0)
+			at[i].refused = -r;
+	}
+}
+
+/* The descriptors become libsystemd's, where it takes them. */
+static int
+open_good(struct journal_file *at, size_t n, sd_journal **out)
+{
+	int *fds = xcalloc(n + 1, sizeof(*fds)), r = -ENODATA;
+	unsigned count = 0;
+
+	for (size_t i = 0; i < n; i++) {
+		if (at[i].refused == 0)
+			fds[count++] = at[i].fd;
+	}
+	if (count > 0)
+		r = lib.sd_journal_open_files_fd(out, fds, count, 0);
+	for (size_t i = 0; r >= 0 && i < n; i++) {
+		if (at[i].refused == 0)
+			at[i].fd = -1;
+	}
+	free(fds);
 	return r;
 }
 
 static int
-open_source(const struct journal_config *c, sd_journal **out)
+open_source(struct journal_files *files, const struct journal_config *c,
+    sd_journal **out)
 {
-	int r;
+	size_t n;
+	struct journal_file *at = journal_files_open(files, &n);
+	int r = open_good(at, n, out);
 
-	if (c->n_files > 0)
-		r = open_files(c, out);
-	else if (c->directory != NULL)
-		r = lib.sd_journal_open_directory(out, c->directory, 0);
-	else
-		r = lib.sd_journal_open(out, SD_JOURNAL_LOCAL_ONLY);
+	if (r < 0 && n > 0) {
+		leave_out_damaged(at, n);
+		r = open_good(at, n, out);
+	}
+	journal_files_close(files);
 	if (r < 0)
 		*out = NULL;
 	else
@@ -321,9 +357,22 @@ free_parts(struct journal *j)
 	free(j);
 }
 
+/* No file can be read. */
+static enum rc
+cannot_open(int r, const struct journal_config *c, struct error *err)
+{
+	if (r != -ENODATA)
+		return failed(r, "cannot be opened", err);
+	return error_set(err, RC_EOF, "journal: no file can be read %s%s",
+	    c->n_files > 0 ? "of those that are named" : "in ",
+	    c->n_files > 0             ? ""
+		: c->directory != NULL ? c->directory
+				       : "/run/log/journal, /var/log/journal");
+}
+
 enum rc
-journal_open(const struct journal_config *config, const char *cursor,
-    struct journal **out, bool *exact, struct error *err)
+journal_open(struct journal_files *files, const struct journal_config *config,
+    const char *cursor, struct journal **out, bool *exact, struct error *err)
 {
 	struct journal *j;
 	char id[ID_DIGITS + 1];
@@ -333,17 +382,15 @@ journal_open(const struct journal_config *config, const char *cursor,
 	if (load_library(err) != RC_OK)
 		return err->code;
 	j = xzalloc(sizeof(*j));
-	r = open_source(config, &j->sd);
+	r = open_source(files, config, &j->sd);
 	*exact = true;
 	j->filters = filters_text(config);
-	if (r >= 0)
-		r = lib.sd_journal_get_fd(j->sd); /* begins to watch */
 	if (r >= 0)
 		r = cursor == NULL ? lib.sd_journal_seek_head(j->sd)
 				   : go_behind(j->sd, cursor, exact);
 	if (r < 0) {
 		free_parts(j);
-		return failed(r, "cannot be opened", err);
+		return cannot_open(r, config, err);
 	}
 	if (cursor != NULL && parse_cursor(cursor, id, &seqnum))
 		numbering_of(j, id)->last = seqnum;
@@ -356,20 +403,6 @@ journal_close(struct journal *j)
 {
 	if (j != NULL)
 		free_parts(j);
-}
-
-int
-journal_fd(const struct journal *j)
-{
-	return lib.sd_journal_get_fd(j->sd);
-}
-
-enum rc
-journal_process(struct journal *j, struct error *err)
-{
-	int r = lib.sd_journal_process(j->sd);
-
-	return r < 0 ? failed(r, "cannot be watched", err) : RC_OK;
 }
 
 static int
@@ -389,8 +422,8 @@ cursor_of(sd_journal *sd, char out[JOURNAL_CURSOR_MAX])
 }
 
 enum rc
-journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
-    struct error *err)
+journal_tail(struct journal_files *files, const struct journal_config *config,
+    char out[JOURNAL_CURSOR_MAX], struct error *err)
 {
 	sd_journal *sd = NULL;
 	int r;
@@ -398,7 +431,7 @@ journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
 	out[0] = '\0';
 	if (load_library(err) != RC_OK)
 		return err->code;
-	r = open_source(config, &sd);
+	r = open_source(files, config, &sd);
 	if (r >= 0)
 		r = lib.sd_journal_seek_tail(sd);
 	if (r >= 0)
@@ -407,6 +440,8 @@ journal_tail(const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
 		r = cursor_of(sd, out);
 	if (sd != NULL)
 		lib.sd_journal_close(sd);
+	if (r == -ENODATA)
+		return RC_OK;
 	return r < 0 ? failed(r, "its end cannot be found", err) : RC_OK;
 }
 

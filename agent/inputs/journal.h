@@ -17,7 +17,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#include "agent/inputs/input.h"
+#include "agent/inputs/journal_files.h"
 
 struct journal;
 
@@ -33,18 +33,14 @@ struct journal_entry {
 };
 
 /*
- * Opens the folder, the files, or this machine's journal, and goes to behind
- * `cursor` (NULL: where `config` says that a first start begins).  *exact:
- * the entry of the cursor is still there.
+ * Opens `files` anew, those that can be read, and goes to behind `cursor` (NULL:
+ * to the start).  *exact: the entry of the cursor is still there.  RC_EOF: there
+ * are no files.
  */
-enum rc journal_open(const struct journal_config *config, const char *cursor,
+enum rc journal_open(struct journal_files *files,
+    const struct journal_config *config, const char *cursor,
     struct journal **out, bool *exact, struct error *err);
 void journal_close(struct journal *j); /* NULL is fine */
-
-/* Readable: journal_process() has something to see.  -1: none. */
-int journal_fd(const struct journal *j);
-/* Takes note of what was written, of files that came and went. */
-enum rc journal_process(struct journal *j, struct error *err);
 
 /*
  * The next entry.  RC_EOF: none now.  RC_INVALID: this one cannot be read (its
@@ -63,6 +59,8 @@ typedef void journal_field_cb(void *ctx, struct slice name, struct slice value,
 enum rc journal_fields(struct journal *j, size_t longest, journal_field_cb *cb,
     void *ctx, struct error *err);
 
-/* The cursor of the last entry there is: where "from now on" begins. */
-enum rc journal_tail(const struct journal_config *config,
-    char out[JOURNAL_CURSOR_MAX], struct error *err);
+/* The cursor of the last entry there is: where "from now on" begins.  Without
+ * any: empty. */
+enum rc journal_tail(struct journal_files *files,
+    const struct journal_config *config, char out[JOURNAL_CURSOR_MAX],
+    struct error *err);

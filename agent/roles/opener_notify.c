@@ -20,6 +20,7 @@
 
 enum {
 	EVENTS_BYTES = 64 * 1024,
+	SLOTS_MIN = 64, /* of the table of folders */
 	LOGS_MASK = IN_CREATE | IN_MOVED_TO | IN_MOVED_FROM | IN_DELETE |
 	    IN_MODIFY | IN_DELETE_SELF | IN_MOVE_SELF | IN_ONLYDIR,
 	INOTIFY_MASK = IN_CREATE | IN_DELETE | IN_MOVED_FROM | IN_MOVED_TO |
@@ -41,6 +42,7 @@ struct opener_notify {
 	struct opener_notify_events events;
 	uint32_t handle; /* the opener process's */
 	int fd;
+	enum wire_notify kind;
 	bool fanotify;
 	pthread_mutex_t lock; /* of the table */
 	struct folder *folders;
@@ -182,9 +184,7 @@ mark(struct opener_notify *n, const char *dir, uint64_t *key)
 	struct wire_answer a;
 
 	if (r == NULL)
-		return opener_mark(n->opener, n->fd,
-		    n->fanotify ? WIRE_OF_CHANGES_BY_WHOM : WIRE_OF_CHANGES,
-		    dir, key);
+		return opener_mark(n->opener, n->fd, n->kind, dir, key);
 	if (remote_ask(r, &q, dir, &a, NULL, NULL) != RC_OK)
 		return false;
 	*key = a.key;
@@ -379,39 +379,54 @@ opener_notify_read(struct opener_notify *n)
 }
 
 static void
-open_it(struct opener_notify *n, bool who)
+open_it(struct opener_notify *n)
 {
-	enum wire_notify kind = who ? WIRE_OF_CHANGES_BY_WHOM : WIRE_OF_CHANGES;
 	struct remote *r = opener_remote(n->opener);
-	struct wire_request q = { WIRE_NOTIFY, 0, kind };
+	struct wire_request q = { WIRE_NOTIFY, 0, n->kind };
 	struct wire_answer a;
 
 	if (r == NULL) {
-		n->fd = opener_notify_open(&kind);
+		n->fd = opener_notify_open(&n->kind);
 	} else {
 		(void)remote_ask(r, &q, NULL, &a, NULL, &n->fd);
 		n->handle = a.handle;
-		kind = (enum wire_notify)a.key;
+		n->kind = (enum wire_notify)a.key;
 	}
-	n->fanotify = kind == WIRE_OF_CHANGES_BY_WHOM;
+	n->fanotify = n->kind == WIRE_OF_CHANGES_BY_WHOM;
 }
 
-struct opener_notify *
-opener_notify_new(struct opener *o, bool who,
+static struct opener_notify *
+notify_new(struct opener *o, enum wire_notify kind,
     const struct opener_notify_events *events)
 {
 	struct opener_notify *n = xzalloc(sizeof(*n));
 
 	n->opener = o;
 	n->events = *events;
-	open_it(n, who);
+	n->kind = kind;
+	open_it(n);
 	if (n->fd == -1) {
 		free(n);
 		return NULL;
 	}
 	(void)pthread_mutex_init(&n->lock, NULL);
-	rehash(n, 1024);
+	rehash(n, SLOTS_MIN);
 	return n;
+}
+
+struct opener_notify *
+opener_notify_new(struct opener *o, bool who,
+    const struct opener_notify_events *events)
+{
+	return notify_new(o, who ? WIRE_OF_CHANGES_BY_WHOM : WIRE_OF_CHANGES,
+	    events);
+}
+
+struct opener_notify *
+opener_notify_of_logs(struct opener *o,
+    const struct opener_notify_events *events)
+{
+	return notify_new(o, WIRE_OF_LOGS, events);
 }
 
 void

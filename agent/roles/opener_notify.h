@@ -39,6 +39,9 @@ struct opener_notify;
 /* NULL: neither is to be had.  `who`: fanotify is wanted. */
 struct opener_notify *opener_notify_new(struct opener *o, bool who,
     const struct opener_notify_events *events);
+/* Of the folders of logs: inotify(7), and a folder may be a link. */
+struct opener_notify *opener_notify_of_logs(struct opener *o,
+    const struct opener_notify_events *events);
 void opener_notify_free(struct opener_notify *n); /* NULL is fine */
 int opener_notify_fd(const struct opener_notify *n);
 /* Whether it says who did it. */

@@ -8,6 +8,7 @@ import os
 import pathlib
 import random
 import shutil
+import signal
 import subprocess
 import time
 import uuid
@@ -58,10 +59,10 @@ class Journal:
         subprocess.run([REMOTE, "-o", self.dir / f"{name}.journal", "-"],
                        input=b"".join(entries), check=True,
                        capture_output=True)
-        # as for the group systemd-journal
-        self.dir.chmod(0o755)
-        for path in self.dir.iterdir():
-            path.chmod(0o644)
+        # the opener's alone, where there is one
+        self.dir.chmod(0o700)
+        for path in self.dir.rglob("*"):
+            path.chmod(0o700 if path.is_dir() else 0o600)
 
     def numbered(self, first, n, **fields):
         return [self.entry(f"entry {i} the quick brown fox",
@@ -215,6 +216,38 @@ def rotated():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+def in_turn():
+    """files that come while others are written to: no entry is passed over"""
+    need_tools()
+    with World() as w:
+        j = Journal(w)
+        j.write("system", j.numbered(0, 10))
+        machine = j.dir / uuid.uuid4().hex
+        collector = w.start_collector()
+        agent = w.start_agent(inputs=inputs(j))
+        wait_for("the first", lambda: w.stored() >= 10)
+        rounds = 12
+        for i in range(rounds):
+            n = 10 + 8 * i
+            if i == rounds // 2:  # what it does not see happen
+                agent.signal(signal.SIGSTOP)
+            if i == rounds // 2 + 1:
+                machine.mkdir()
+            folder = f"{machine.name}/" if machine.exists() else ""
+            j.write(f"{folder}user-{i}", j.numbered(n, 2))
+            j.write("system", j.numbered(n + 2, 2))
+            if i % 3 == 1:
+                os.rename(j.dir / "system.journal",
+                          j.dir / f"system@{i}.journal")
+            j.write("system", j.numbered(n + 4, 2))
+            j.write(f"{folder}user-{i}", j.numbered(n + 6, 2))
+            if i == rounds // 2:
+                agent.signal(signal.SIGCONT)
+        wait_for("all", lambda: w.stored() >= 10 + 8 * rounds)
+        check(w, 10 + 8 * rounds)
+        assert agent.stop() == 0 and collector.stop() == 0
+
+
 def damaged():
     """a damaged file costs its own entries only, the agent goes on"""
     need_tools()
@@ -235,6 +268,8 @@ def damaged():
         wait_for("the other files", lambda: set(numbers(w)) >=
                  set(range(1000)) | set(range(2000, 3000)))
         assert agent.alive()
+        wait_for("word of it", lambda: f"{j.dir / 'd.journal'} is left out"
+                 in agent.text())
         j.write("e", j.numbered(3000, 10))
         wait_for("new entries", lambda: set(numbers(w)) >=
                  set(range(3000, 3010)))
@@ -335,5 +370,5 @@ def reloaded():
 
 
 if __name__ == "__main__":
-    main([fields, confined, killed, rotated, damaged, filtered, from_the_end, chosen_files,
-          reloaded])
+    main([fields, confined, killed, rotated, in_turn, damaged, filtered,
+          from_the_end, chosen_files, reloaded])
