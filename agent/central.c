@@ -282,14 +282,13 @@ central_begin(struct agent_config *c, struct central_start *out,
 	enum rc rc;
 
 	*out = (struct central_start){ .in_use = CENTRAL_NONE };
-	if (c->central.key == NULL)
-		return RC_OK;
-	rc = sign_keys_read(c->central.key, &out->keys, err);
-	if (rc == RC_OK)
-		rc = tls_certificate_name(c->tls.certificate, out->agent,
-		    sizeof(out->agent), err);
+	rc = agent_config_keys(c, &out->keys, err);
+	if (rc != RC_OK || out->keys == NULL)
+		return rc;
+	rc = tls_certificate_name(c->tls.certificate, out->agent,
+	    sizeof(out->agent), err);
 	if (rc != RC_OK)
-		return error_prefix(err, "central");
+		return error_prefix(err, "tls.certificate");
 	if (!c->central.accept)
 		return RC_OK;
 	trust.keys = out->keys;

@@ -270,9 +270,10 @@ const struct conf_option agent_options[] = {
 	{ .key = "central.accept", .type = CONF_BOOL, .def = "false",
 	    .offset = offsetof(struct agent_config, central.accept),
 	    .help = "The collector may add inputs and set budgets, signed." },
-	{ .key = "central.key", .type = CONF_PATH,
+	{ .key = "central.key", .type = CONF_PATH, .def = "orders.pub",
 	    .offset = offsetof(struct agent_config, central.key),
-	    .help = "Ed25519 public keys (PEM) whose orders are trusted." },
+	    .help = "Ed25519 public keys (PEM) whose orders are trusted; "
+		    "`enroll` writes the collector's there." },
 	{ .key = "central.inputs", .type = CONF_STRINGS,
 	    .def = "[file, journal]",
 	    .offset = offsetof(struct agent_config, central.inputs),
@@ -325,6 +326,7 @@ agent_identity_files(const struct agent_config *c)
 	return (struct identity_files){ .ca = c->tls.ca,
 		.certificate = c->tls.certificate,
 		.key = c->tls.key,
+		.orders_key = c->central.key,
 		.state_dir = c->state_dir,
 		.uid = (uid_t)-1,
 		.gid = (gid_t)-1 };
@@ -853,11 +855,10 @@ agent_config_check(const char *path, const struct agent_config *c,
 	o = opener_new(NULL);
 	rc = agent_config_check_inputs(path, c, o, err);
 	opener_free(o);
-	if (rc != RC_OK || c->central.key == NULL)
-		return rc;
-	rc = sign_keys_read(c->central.key, &keys, err);
+	if (rc == RC_OK)
+		rc = agent_config_keys(c, &keys, err);
 	sign_keys_free(keys);
-	return rc == RC_OK ? rc : error_prefix(err, "%s: central.key", path);
+	return rc == RC_OK ? rc : error_prefix(err, "%s", path);
 }
 
 static struct probe_config

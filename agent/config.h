@@ -91,7 +91,8 @@ struct agent_config {
 	/* What the collector may configure; kuzet-order messages (order.h). */
 	struct {
 		bool accept;
-		char *key; /* public keys that are trusted */
+		char *key; /* public keys that are trusted, if there is such a
+			    * file */
 		struct conf_strings inputs, paths;
 		int64_t fall_back;
 	} central;
@@ -131,6 +132,13 @@ void agent_config_diff(const struct agent_config *from,
 /* RC_INVALID: `central` or `response` cannot be. */
 enum rc agent_config_check_central(const char *path,
     const struct agent_config *c, struct error *err);
+/*
+ * The keys whose orders are trusted; *out is NULL where there is no such file and
+ * nothing of `central` and `response` needs one.
+ */
+struct sign_keys;
+enum rc agent_config_keys(const struct agent_config *c, struct sign_keys **out,
+    struct error *err);
 /* Each input by itself, and their names. */
 enum rc agent_config_check_list(const char *path, struct agent_config *c,
     struct error *err);

@@ -6,14 +6,18 @@
  */
 #include "agent/config.h"
 
+#include <errno.h>
+#include <fcntl.h>
 #include <fnmatch.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 #include "address.h"
 #include "agent/inputs/input.h"
 #include "agent/roles/responder.h"
 #include "json.h"
+#include "sign.h"
 #include "xalloc.h"
 
 enum { ROWS_MAX = 64 };
@@ -129,11 +133,6 @@ check_response(const char *path, const struct agent_config *c,
 	const struct conf_strings *never = &c->response.never;
 	struct ip_network network;
 
-	if (actions->n > 0 && c->central.key == NULL)
-		return error_set(err, RC_INVALID,
-		    "%s:%u: response.enabled: central.key is needed: the file "
-		    "that `kuzetctl agent config key` writes at the collector",
-		    path, actions->line);
 	for (size_t i = 0; i < actions->n; i++) {
 		if (!response_is_action(actions->items[i]))
 			return error_set(err, RC_INVALID,
@@ -172,11 +171,6 @@ agent_config_check_central(const char *path, const struct agent_config *c,
 	const struct conf_strings *types = &c->central.inputs;
 	const struct conf_strings *paths = &c->central.paths;
 
-	if (c->central.accept && c->central.key == NULL)
-		return error_set(err, RC_INVALID,
-		    "%s: central.key: needed with central.accept: the file "
-		    "that `kuzetctl agent config key` writes at the collector",
-		    path);
 	if (c->central.accept && !c->control_messages)
 		return error_set(err, RC_INVALID,
 		    "%s: central.accept: needs collector.control_messages",
@@ -201,6 +195,31 @@ agent_config_check_central(const char *path, const struct agent_config *c,
 			    path, paths->line, paths->items[i]);
 	}
 	return check_response(path, c, err);
+}
+
+enum rc
+agent_config_keys(const struct agent_config *c, struct sign_keys **out,
+    struct error *err)
+{
+	bool needed = c->central.accept || c->response.enabled.n > 0;
+	/* not access(2), which looks past capabilities */
+	int fd = open(c->central.key, O_RDONLY | O_CLOEXEC);
+
+	*out = NULL;
+	if (fd != -1) {
+		(void)close(fd);
+		return sign_keys_read(c->central.key, out, err) == RC_OK
+		    ? RC_OK
+		    : error_prefix(err, "central.key");
+	}
+	if (!needed)
+		return RC_OK;
+	(void)error_set_errno(err, errno,
+	    "central.key: central.accept and response.enabled need it, and %s "
+	    "cannot be read; kuzet-agent enroll writes it, or write what "
+	    "`kuzetctl agent config key` prints at the collector there",
+	    c->central.key);
+	return err->code;
 }
 
 /* ---- a group's file ------------------------------------------------------ */

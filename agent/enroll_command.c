@@ -30,9 +30,10 @@ static const char help[] =
     "Makes this machine an agent: makes a key that never leaves it, gets a\n"
     "certificate for it by a one-time token, and writes both, and the\n"
     "certificates to verify the collector with, where the configuration names\n"
-    "them.  The token says by which certificate the collector is known; nothing\n"
-    "is sent to anybody else.  Once the agent runs it renews its certificate by\n"
-    "itself.\n"
+    "them; and the key of the collector's orders (central.key), which does\n"
+    "nothing until central.accept or response.enabled is set.  The token says by\n"
+    "which certificate the collector is known; nothing is sent to anybody else.\n"
+    "Once the agent runs it renews its certificate by itself.\n"
     "\n"
     "  -c, --config FILE   configuration; default: /etc/kuzet/agent.yaml\n"
     "      --server HOST   of the collector's API; its port is 8443 by default\n"
@@ -64,6 +65,7 @@ struct enrolling {
 	char address[ADDRESS_TEXT];
 	struct agent_config config;
 	struct identity_files files;
+	enum rc pinned; /* identity_pin() */
 };
 
 static void
@@ -287,8 +289,20 @@ enroll(struct enrolling *e, struct enrolment *got, struct error *err)
 	memcpy(record.fingerprint, e->token.fingerprint,
 	    sizeof(record.fingerprint));
 	memcpy(record.agent, got->certificate.name, sizeof(record.agent));
+	memcpy(record.group, got->group, sizeof(record.group));
 	record.renew_ns = got->renew_ns;
 	return identity_record_write(&e->files, &record, err);
+}
+
+/* It is enrolled, whatever comes of this. */
+static void
+pin_orders_key(struct enrolling *e, const struct enrolment *got)
+{
+	struct error err;
+
+	e->pinned = identity_pin(&e->files, got, e->force, &err);
+	if (e->pinned != RC_OK && e->pinned != RC_EOF)
+		say_error(err.text);
 }
 
 /* ---- does it work? ------------------------------------------------------------------ */
@@ -347,9 +361,16 @@ is_below(const char *dir, const char *path)
 	return strncmp(path, dir, n) == 0 && path[n] == '/';
 }
 
-static int
-report(const struct enrolling *e, const struct certificate *c)
+static bool
+needs_orders_key(const struct agent_config *c)
 {
+	return c->central.accept || c->response.enabled.n > 0;
+}
+
+static int
+report(const struct enrolling *e, const struct enrolment *got)
+{
+	const struct certificate *c = &got->certificate;
 	char until[TIMESTAMP_TEXT_MAX];
 
 	(void)printf("This machine is the agent \"%s\" now, until %.*s:\n"
@@ -358,6 +379,14 @@ report(const struct enrolling *e, const struct certificate *c)
 		     "  collector's %s\n",
 	    c->name, SLICE_ARG(timestamp_format(c->not_after_ns, until)),
 	    e->files.certificate, c->serial, e->files.key, e->files.ca);
+	if (e->pinned == RC_OK)
+		(void)printf("  orders'     %s\n", e->files.orders_key);
+	if (got->group[0] != '\0')
+		(void)printf("It is in the group \"%s\"%s.\n", got->group,
+		    e->config.central.accept
+			? ""
+			: ", whose configuration it does not take: "
+			  "central.accept is not set");
 	(void)fflush(stdout);
 	if (!is_below(e->files.state_dir, e->files.key) ||
 	    !is_below(e->files.state_dir, e->files.certificate))
@@ -366,9 +395,15 @@ report(const struct enrolling *e, const struct certificate *c)
 		    "below state_dir (%s): an agent that may write nowhere "
 		    "else cannot renew them by itself\n",
 		    e->files.state_dir);
+	if (e->pinned == RC_EOF && needs_orders_key(&e->config))
+		say_error("the collector gave no key of orders: write what "
+			  "`kuzetctl agent config key` prints there to the "
+			  "file of central.key");
 	if (try_hosts(&e->config)) {
 		(void)printf("Start it: systemctl enable --now kuzet-agent\n");
-		return EXIT_SUCCESS;
+		return e->pinned != RC_OK && needs_orders_key(&e->config)
+		    ? EXIT_FAILURE
+		    : EXIT_SUCCESS;
 	}
 	say_error("it is enrolled, but no collector of collector.hosts lets "
 		  "it in; there is no need to enrol again");
@@ -403,10 +438,12 @@ enroll_command(int argc, char *argv[])
 	}
 	if (rc == RC_OK)
 		rc = enroll(&e, &got, &err);
-	if (rc == RC_OK)
-		status = report(&e, &got.certificate);
-	else
+	if (rc == RC_OK) {
+		pin_orders_key(&e, &got);
+		status = report(&e, &got);
+	} else {
 		say_error(err.text);
+	}
 	enrolment_fini(&got);
 	agent_config_free(&e.config);
 	return fflush(stdout) == 0 ? status : EXIT_FAILURE;

@@ -29,6 +29,7 @@ enrolment_init(struct enrolment *e)
 	*e = (struct enrolment){ .renew_ns = 0 };
 	buf_init(&e->pem, CERTIFICATE_PEM_MAX);
 	buf_init(&e->ca, CERTIFICATE_PEM_MAX);
+	buf_init(&e->orders_key, ORDERS_KEY_MAX);
 }
 
 void
@@ -36,6 +37,7 @@ enrolment_fini(struct enrolment *e)
 {
 	buf_fini(&e->pem);
 	buf_fini(&e->ca);
+	buf_fini(&e->orders_key);
 }
 
 /* ---- the answer ----------------------------------------------------------------- */
@@ -61,7 +63,7 @@ split_answer(struct slice answer, struct slice *body)
 }
 
 struct members {
-	struct slice error, certificate, ca, renew_at;
+	struct slice error, certificate, ca, renew_at, orders_key, group;
 };
 
 static bool
@@ -74,6 +76,8 @@ read_members(struct slice body, struct arena *arena, struct members *m)
 		{ SLICE("certificate"), &m->certificate },
 		{ SLICE("ca"), &m->ca },
 		{ SLICE("renew_at"), &m->renew_at },
+		{ SLICE("orders_key"), &m->orders_key },
+		{ SLICE("group"), &m->group },
 	};
 	enum json_token token;
 	struct json_reader r;
@@ -119,7 +123,9 @@ take_answer(const struct members *m, struct enrolment *out, struct error *err)
 	enum rc rc;
 
 	if (!buf_add_slice(&out->pem, m->certificate) ||
-	    !buf_add_slice(&out->ca, m->ca))
+	    !buf_add_slice(&out->ca, m->ca) ||
+	    !buf_add_slice(&out->orders_key, m->orders_key) ||
+	    m->group.len >= sizeof(out->group))
 		return error_set(err, RC_LIMIT,
 		    "the collector's answer is too long");
 	rc = certificate_parse(buf_slice(&out->pem), &out->certificate, err);
@@ -130,6 +136,8 @@ take_answer(const struct members *m, struct enrolment *out, struct error *err)
 	if (rc == RC_LIBRARY)
 		rc = error_set(err, RC_SYSTEM,
 		    "the collector's answer holds no certificate");
+	(void)snprintf(out->group, sizeof(out->group), "%.*s",
+	    SLICE_ARG(m->group));
 	if (m->renew_at.len == 0 ||
 	    timestamp_parse_rfc3339(m->renew_at, &hints, &out->renew_ns) == 0)
 		out->renew_ns = 0;

@@ -19,11 +19,16 @@ struct enrolment_server {
 	const char *certificate, *key; /* files; NULL: none yet */
 };
 
+enum { ENROLMENT_GROUP = 65, ORDERS_KEY_MAX = 4096 };
+
 struct enrolment {
 	struct certificate certificate; /* read from the text, not believed */
 	struct buf pem;                 /* the chain */
 	struct buf ca;
-	int64_t renew_ns; /* real time; 0: not said */
+	struct buf orders_key; /* PEM of whose orders it is asked to trust;
+				* empty: not said */
+	char group[ENROLMENT_GROUP]; /* empty: none */
+	int64_t renew_ns;            /* real time; 0: not said */
 };
 
 void enrolment_init(struct enrolment *e);

@@ -11,6 +11,7 @@
 
 #include "arena.h"
 #include "json.h"
+#include "sign.h"
 #include "timestamp.h"
 
 enum { RECORD_MAX = 8192, ARENA_BLOCK = 8192 };
@@ -98,6 +99,25 @@ write_file(const struct identity_files *f, const char *path, struct slice text,
 	return RC_OK;
 }
 
+static enum rc
+read_text(const char *path, struct buf *out, struct error *err)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char piece[1024];
+	ssize_t n;
+
+	if (fd == -1 && errno == ENOENT)
+		return error_set(err, RC_EOF, "%s is not there", path);
+	if (fd == -1)
+		return error_set_errno(err, errno, "%s", path);
+	while ((n = read(fd, piece, sizeof(piece))) > 0)
+		if (!buf_add(out, piece, (size_t)n))
+			break;
+	(void)close(fd);
+	return n == 0 ? RC_OK
+		      : error_set(err, RC_INVALID, "%s cannot be read", path);
+}
+
 /* ---- key and certificate ------------------------------------------------------------ */
 
 enum rc
@@ -151,6 +171,56 @@ identity_install(const struct identity_files *f, const struct enrolment *e,
 	return rc;
 }
 
+/* Whether what is there has all of them, as text: PEM has one way to write a
+ * key. */
+static bool
+has_keys(const char *path, struct slice pem, bool *there)
+{
+	struct error err;
+	struct buf text;
+	bool has;
+
+	buf_init(&text, (size_t)SIGN_KEYS_MAX * ORDERS_KEY_MAX);
+	*there = read_text(path, &text, &err) != RC_EOF;
+	has = text.len > 0 && memmem(text.ptr, text.len, pem.ptr, pem.len);
+	buf_fini(&text);
+	return has;
+}
+
+enum rc
+identity_pin(const struct identity_files *f, const struct enrolment *e,
+    bool replace, struct error *err)
+{
+	const struct identity_files ours = { .uid = (uid_t)-1,
+		.gid = (gid_t)-1 };
+	struct slice pem = buf_slice(&e->orders_key);
+	struct sign_keys *keys = NULL;
+	char new[IDENTITY_PATH];
+	bool there = false;
+	enum rc rc;
+
+	if (pem.len == 0)
+		return error_set(err, RC_EOF, "no key of orders came");
+	if (has_keys(f->orders_key, pem, &there))
+		return RC_OK;
+	if (there && !replace)
+		return error_set(err, RC_DENIED,
+		    "%s holds other keys than this collector's and stays as it "
+		    "is: add what `kuzetctl agent config key` prints there",
+		    f->orders_key);
+	err->code = RC_OK;
+	identity_new_name(f->orders_key, new);
+	rc = write_file(&ours, new, pem, 0644, err);
+	if (rc == RC_OK)
+		rc = sign_keys_read(new, &keys, err);
+	sign_keys_free(keys);
+	if (rc == RC_OK)
+		rc = put_in_place(new, f->orders_key, err);
+	if (rc != RC_OK)
+		(void)unlink(new);
+	return rc;
+}
+
 void
 identity_mend(const struct identity_files *f)
 {
@@ -172,25 +242,6 @@ static void
 record_path(const char *state_dir, char out[IDENTITY_PATH])
 {
 	(void)snprintf(out, IDENTITY_PATH, "%s/enrolment.json", state_dir);
-}
-
-static enum rc
-read_text(const char *path, struct buf *out, struct error *err)
-{
-	int fd = open(path, O_RDONLY | O_CLOEXEC);
-	char piece[1024];
-	ssize_t n;
-
-	if (fd == -1 && errno == ENOENT)
-		return error_set(err, RC_EOF, "%s is not there", path);
-	if (fd == -1)
-		return error_set_errno(err, errno, "%s", path);
-	while ((n = read(fd, piece, sizeof(piece))) > 0)
-		if (!buf_add(out, piece, (size_t)n))
-			break;
-	(void)close(fd);
-	return n == 0 ? RC_OK
-		      : error_set(err, RC_INVALID, "%s cannot be read", path);
 }
 
 static void
@@ -227,6 +278,7 @@ identity_record_read(const char *state_dir, struct identity_record *out,
 		take_text(&ev, "fingerprint", out->fingerprint,
 		    sizeof(out->fingerprint));
 		take_text(&ev, "agent", out->agent, sizeof(out->agent));
+		take_text(&ev, "group", out->group, sizeof(out->group));
 		take_text(&ev, "renew_at", renew_at, sizeof(renew_at));
 		(void)timestamp_parse_rfc3339((struct slice){ renew_at,
 						  strlen(renew_at) },
@@ -255,6 +307,10 @@ identity_record_write(const struct identity_files *f,
 	json_open(&w, '{');
 	json_key(&w, "agent");
 	json_str(&w, r->agent);
+	if (r->group[0] != '\0') {
+		json_key(&w, "group");
+		json_str(&w, r->group);
+	}
 	json_key(&w, "server");
 	json_str(&w, r->server);
 	json_key(&w, "fingerprint");

@@ -16,6 +16,7 @@
 
 struct identity_files {
 	const char *ca, *certificate, *key; /* borrowed */
+	const char *orders_key; /* whose orders are trusted; NULL: not asked */
 	const char *state_dir;
 	uid_t uid; /* to whom they are given; -1: they stay ours */
 	gid_t gid;
@@ -35,6 +36,15 @@ enum rc identity_new_key(const struct identity_files *f, bool keep,
 enum rc identity_install(const struct identity_files *f,
     const struct enrolment *e, struct error *err);
 
+/*
+ * Writes the key whose orders are trusted, as far as the owner says so: its file
+ * stays ours, for whoever it is given to could be told anything.  A file that is
+ * there is the owner's word: RC_DENIED where it has other keys, unless
+ * `replace`.  RC_EOF: none came.
+ */
+enum rc identity_pin(const struct identity_files *f, const struct enrolment *e,
+    bool replace, struct error *err);
+
 /* Finishes what a crash broke off. */
 void identity_mend(const struct identity_files *f);
 
@@ -42,6 +52,7 @@ struct identity_record {
 	char server[512];
 	char fingerprint[SHA256_TEXT];
 	char agent[CERTIFICATE_NAME];
+	char group[ENROLMENT_GROUP]; /* empty: none */
 	int64_t renew_ns;
 };
 /* RC_EOF: there is none. */

@@ -85,6 +85,7 @@ struct pipeline {
 
 	struct status *status;
 	struct central *central;
+	bool trusts; /* a key, whose orders it takes */
 	struct response *response;
 	int responder; /* channel; -1: there is none */
 	struct loop_timer *report;
@@ -781,7 +782,7 @@ open_status(struct pipeline *p)
 		.spool = p->spool,
 		.renewal = p->renewal,
 		.opener = p->opener,
-		.central = p->config.central.key != NULL ? p->central : NULL,
+		.central = p->trusts ? p->central : NULL,
 		.apart = p->processes.opener[0] != -1,
 		.memory_fd = p->memory_fd,
 		.landlock = confined_landlock(p->confined) });
@@ -800,8 +801,8 @@ make_parts(struct pipeline *p)
 	p->sender = sender_new(p->loop,
 	    &(struct sender_events){ .ctx = p,
 		.acked = on_acked,
-		.told = p->config.central.key != NULL ? on_told : NULL,
-		.up = p->config.central.key != NULL ? on_up : NULL,
+		.told = p->trusts ? on_told : NULL,
+		.up = p->trusts ? on_up : NULL,
 		.say = say });
 	p->renewal = renewal_new(p->loop,
 	    &(struct renewal_events){ .ctx = p,
@@ -850,6 +851,7 @@ pipeline_open(const char *path, struct agent_config *config,
 	p->memory_fd = -1;
 	p->responder = -1;
 	rc = central_begin(&p->config, &start, err);
+	p->trusts = start.keys != NULL;
 	if (rc == RC_OK)
 		rc = confine_start(path, &p->config, &p->processes, err);
 	if (rc == RC_OK)

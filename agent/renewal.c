@@ -237,6 +237,7 @@ install(struct renewal *r, struct job *j, struct error *err)
 	r->renewals++;
 	r->renewed_ns = timestamp_now();
 	r->record.renew_ns = j->got.renew_ns;
+	memcpy(r->record.group, j->got.group, sizeof(r->record.group));
 	if (identity_record_write(&files, &r->record, &why) != RC_OK)
 		say(r, LOG_LEVEL_WARN, "%s", why.text);
 	read_current(r);
@@ -384,5 +385,6 @@ renewal_status(const struct renewal *r, struct renewal_status *out)
 		.renewed_ns = r->renewed_ns,
 		.renewals = r->renewals,
 		.failures = r->failures,
+		.group = r->record.group,
 		.error = r->error };
 }

@@ -34,6 +34,7 @@ struct renewal_status {
 	bool enrolled; /* it is renewed from here */
 	int64_t not_after_ns, renew_ns, renewed_ns; /* 0: not since the start */
 	uint64_t renewals, failures;
+	const char *group; /* that it enrolled for; empty: none; borrowed */
 	const char *error; /* of the last attempt; empty: none; borrowed */
 };
 void renewal_status(const struct renewal *r, struct renewal_status *out);

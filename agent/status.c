@@ -213,6 +213,8 @@ put_certificate(struct json_writer *w, const struct renewal *renewal)
 	json_open(w, '{');
 	json_key(w, "enrolled");
 	json_bool(w, r.enrolled);
+	if (r.group[0] != '\0')
+		put_path(w, "group", r.group);
 	put_time(w, "not_after", r.not_after_ns);
 	put_time(w, "renew_at", r.renew_ns);
 	put_time(w, "renewed", r.renewed_ns);

@@ -43,10 +43,7 @@ take_agents(const char *path, const struct yaml_node *list, struct group *g,
     struct error *err)
 {
 	if (list == NULL)
-		return error_set(err, RC_INVALID,
-		    "%s:1: agents: is missing: a list of ids and patterns, "
-		    "such as [web-1, \"db-*\"]",
-		    path);
+		return RC_OK; /* of those who enrol for it */
 	if (list->kind != YAML_SEQUENCE || list->n == 0 ||
 	    list->n > GROUP_AGENTS_MAX)
 		return error_set(err, RC_INVALID,
@@ -189,13 +186,32 @@ check_ids(const char *dir, const struct groups *g, const struct group *one,
 	return RC_OK;
 }
 
+/* The ending of a file does not count. */
+static enum rc
+check_name(const char *dir, const struct groups *g, const struct group *one,
+    struct error *err)
+{
+	for (const struct group *other = g->list; other < one; other++) {
+		size_t len = (size_t)(strrchr(one->name, '.') - one->name) + 1;
+
+		if (strncmp(other->name, one->name, len) == 0 &&
+		    strchr(other->name + len, '.') == NULL)
+			return error_set(err, RC_INVALID,
+			    "%s: %s and %s are one group: keep one of them",
+			    dir, other->name, one->name);
+	}
+	return RC_OK;
+}
+
 static enum rc
 check_all(const char *dir, const struct groups *g, struct error *err)
 {
 	for (size_t n = 0; n < g->n; n++) {
-		for (size_t i = 0; i < g->list[n].n_agents; i++) {
-			enum rc rc;
+		enum rc rc = check_name(dir, g, &g->list[n], err);
 
+		if (rc != RC_OK)
+			return rc;
+		for (size_t i = 0; i < g->list[n].n_agents; i++) {
 			if (is_pattern(g->list[n].agents[i]))
 				continue;
 			rc = check_ids(dir, g, &g->list[n], i, err);
@@ -298,18 +314,39 @@ names(const struct group *g, const char *agent, bool patterns)
 	return false;
 }
 
+/* By those who enrol for it: the file without its ending. */
+static bool
+is_called(const struct group *g, struct slice name)
+{
+	return slice_eq(name,
+	    (struct slice){ g->name,
+		(size_t)(strrchr(g->name, '.') - g->name) });
+}
+
+static const struct group *
+find_by(const struct groups *g, const char *id, bool patterns)
+{
+	for (size_t i = 0; i < g->n; i++) {
+		if (names(&g->list[i], id, patterns))
+			return &g->list[i];
+	}
+	return NULL;
+}
+
 const struct group *
-groups_find(const struct groups *g, struct slice agent)
+groups_find(const struct groups *g, struct slice agent, struct slice enrolled)
 {
 	char *id = xmemdupz(agent.ptr, agent.len);
-	const struct group *found = NULL;
+	const struct group *one, *found = find_by(g, id, false);
+	size_t i = 0;
 
-	for (int patterns = 0; patterns < 2 && found == NULL; patterns++) {
-		for (size_t i = 0; i < g->n && found == NULL; i++) {
-			if (names(&g->list[i], id, patterns == 1))
-				found = &g->list[i];
-		}
+	while (found == NULL && enrolled.len > 0 &&
+	    (one = groups_at(g, i++)) != NULL) {
+		if (is_called(one, enrolled))
+			found = one;
 	}
+	if (found == NULL)
+		found = find_by(g, id, true);
 	free(id);
 	return found;
 }

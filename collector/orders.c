@@ -27,6 +27,7 @@ struct agent {
 	bool accepts;        /* configurations */
 	uint64_t version;
 	char hash[SHA256_TEXT], state[STATE_BYTES];
+	char group[AGENT_GROUP]; /* for which it enrolled; empty: none */
 	uint64_t told_version, told_connection; /* a configuration */
 };
 
@@ -41,6 +42,7 @@ struct asked {
 	char *changes;       /* JSON array; may be NULL */
 	char *wire;          /* until it is answered; owned */
 	size_t wire_len;
+	uint64_t connection; /* on which it went */
 };
 
 struct orders {
@@ -131,7 +133,7 @@ should_have(const struct orders *o, const struct agent *a,
 {
 	if (o->groups == NULL)
 		return false;
-	*out = groups_find(o->groups, slice_of(a->id));
+	*out = groups_find(o->groups, slice_of(a->id), slice_of(a->group));
 	if (*out == NULL && a->hash[0] == '\0')
 		return false;
 	if (*out != NULL)
@@ -212,6 +214,7 @@ send_asked(struct orders *o, struct asked *a, uint64_t connection)
 	o->options.tell(o->options.ctx, connection,
 	    (struct slice){ a->wire, a->wire_len });
 	a->state = "sent";
+	a->connection = connection;
 }
 
 static struct asked *
@@ -300,6 +303,20 @@ copy_text(char *out, size_t room, struct slice s)
 	(void)snprintf(out, room, "%.*s", SLICE_ARG(s));
 }
 
+/*
+ * At each new connection, since whoever enrols again connects again.  Another
+ * collector of the authority may have enrolled it: then it is asked itself,
+ * which by that can choose among the files of its own collector, no more.
+ */
+static void
+learn_group(struct orders *o, struct agent *a, const struct event *control)
+{
+	a->group[0] = '\0';
+	if (!o->options.group_of(o->options.ctx, slice_of(a->id), a->group))
+		copy_text(a->group, sizeof(a->group),
+		    text_field(control, "kuzet.status.identity.group"));
+}
+
 static void
 heard_status(struct orders *o, const struct source *from, uint64_t connection,
     const struct event *control)
@@ -315,6 +332,8 @@ heard_status(struct orders *o, const struct source *from, uint64_t connection,
 	a = agent_of(o, from->agent, from->owner);
 	if (a == NULL)
 		return;
+	if (a->connection != connection)
+		learn_group(o, a, control);
 	a->connection = connection;
 	a->accepts = accept->b;
 	a->version =
@@ -341,10 +360,12 @@ heard_answer(struct orders *o, const struct source *from,
 	const struct value *changes =
 	    event_get(control, field_find(SLICE("kuzet.changes")));
 
+	if (slice_eq(text_field(control, "kuzet.result"), SLICE("repeated")))
+		return; /* its answer comes, or came */
 	for (size_t i = 0; i < o->n; i++) {
 		struct asked *a = o->list[i];
 
-		if (!slice_eq(slice_of(a->id), id) ||
+		if (a->wire == NULL || !slice_eq(slice_of(a->id), id) ||
 		    !slice_eq(slice_of(a->agent), from->agent))
 			continue;
 		copy_text(a->result, sizeof(a->result),
@@ -409,6 +430,12 @@ orders_closed(struct orders *o, uint64_t connection)
 		return;
 	(void)pthread_mutex_lock(&o->lock);
 	each_agent(o, forget_connection, &connection);
+	/* nobody knows whether it arrived: whoever got it does it once */
+	for (size_t i = 0; i < o->n; i++) {
+		if (o->list[i]->wire != NULL &&
+		    o->list[i]->connection == connection)
+			o->list[i]->state = "waiting";
+	}
 	(void)pthread_mutex_unlock(&o->lock);
 }
 
@@ -554,7 +581,8 @@ static void
 add_config(struct orders *o, struct agent *a, void *ctx)
 {
 	struct config_lines *c = ctx;
-	const struct group *g = groups_find(c->groups, slice_of(a->id));
+	const struct group *g =
+	    groups_find(c->groups, slice_of(a->id), slice_of(a->group));
 	struct json_writer w;
 
 	if (!owns(c->which->owner, a->owner) || !owns(c->which->agent, a->id))
@@ -563,6 +591,7 @@ add_config(struct orders *o, struct agent *a, void *ctx)
 	json_open(&w, '{');
 	put(&w, "agent", a->id);
 	put(&w, "organization", a->owner);
+	put(&w, "enrolled_for", a->group);
 	put(&w, "group", g == NULL ? NULL : g->name);
 	json_key(&w, "version");
 	json_uint(&w, groups_version(o->groups));

@@ -18,6 +18,7 @@
 #include "api/api.h"
 #include "batch.h"
 #include "groups.h"
+#include "identities.h"
 #include "order.h"
 
 enum {
@@ -32,6 +33,9 @@ struct orders_options {
 	struct signer *signer; /* taken */
 	const char *groups;    /* the folder; NULL: none; borrowed */
 	const char *state_dir; /* borrowed */
+	/* The group for which an agent enrolled, where that is known; under a
+	 * lock of this. */
+	bool (*group_of)(void *ctx, struct slice agent, char out[AGENT_GROUP]);
 	/* Any thread: sends it, if the connection is there. */
 	void (*tell)(void *ctx, uint64_t connection, struct slice wire);
 	void *ctx;

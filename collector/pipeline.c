@@ -492,12 +492,28 @@ start_health(struct pipeline *p)
 	p->health = health_new(&of);
 }
 
+static bool
+on_group(void *ctx, struct slice agent, char out[AGENT_GROUP])
+{
+	struct pipeline *p = ctx;
+	struct agent_identity known;
+	struct error err;
+
+	if (identities_get(p->identities, agent, timestamp_now(), &known,
+		&err) != RC_OK ||
+	    known.enrolled_ns == 0)
+		return false;
+	memcpy(out, known.group, sizeof(known.group));
+	return true;
+}
+
 static enum rc
 start_orders(struct pipeline *p, struct error *err)
 {
 	struct orders_options options = {
 		.groups = p->config->agent_groups,
 		.state_dir = p->config->state_dir,
+		.group_of = on_group,
 		.tell = on_tell,
 		.ctx = p,
 	};

@@ -29,12 +29,14 @@ static const char help[] =
     "as they are now, without using them; diff prints what would change.\n"
     "push reads the folder, gives it a new version and sends it; agents\n"
     "that fell back try again.  --dry-run is check.\n"
-    "key prints the public key that agents trust as central.key.\n\n"
+    "key prints the public key that agents trust as central.key; those that\n"
+    "enrol get it by themselves.\n\n"
     "Exit status: 1 if an agent refuses, or does not answer in 30 s.\n";
 
 static const struct account_column columns[] = {
 	{ "AGENT", "agent", 24 },
-	{ "GROUP", "group", 20 },
+	{ "ENROLLED FOR", "enrolled_for", 16 },
+	{ "FILE", "group", 20 },
 	{ "VERSION", "version", 11 },
 	{ "AT AGENT", "agent_version", 11 },
 	{ "STATE", "state", 0 },

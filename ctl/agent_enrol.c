@@ -35,7 +35,8 @@ static const char token_help[] =
     "told otherwise (31d and 10000 at most).  With --name the collector decides\n"
     "what the agent is called; else the machine says its host name, which must\n"
     "be nobody's yet.  --replace: also if there is an agent of that name, whose\n"
-    "certificates are then revoked.\n"
+    "certificates are then revoked.  --group: the agent is configured by the file\n"
+    "G.yaml of agent_groups, where the machine's owner accepts it.\n"
     "--list prints those that are of use, without their secrets.\n";
 
 static const struct account_column new_columns[] = {

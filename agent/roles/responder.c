@@ -413,7 +413,7 @@ action_of(const struct responder *r, struct slice kind, struct error *err)
 	return NULL;
 }
 
-/* Whether it was here; else it is from now on. */
+/* RC_AGAIN: it was here; else it is from now on. */
 static enum rc
 remember(struct responder *r, const struct order *o, int64_t now_ns,
     struct error *err)
@@ -428,7 +428,7 @@ remember(struct responder *r, const struct order *o, int64_t now_ns,
 	for (size_t i = 0; i < kept; i++) {
 		if (slice_eq(o->id,
 			(struct slice){ r->seen[i].id, UUID_TEXT - 1 }))
-			return error_set(err, RC_DENIED,
+			return error_set(err, RC_AGAIN,
 			    "this order was here before");
 	}
 	if (kept == RESPONDER_SEEN_MAX)
@@ -506,7 +506,7 @@ responder_take(struct responder *r, struct slice wire, int64_t now_ns)
 	if (rc == RC_OK)
 		action = action_of(r, o.kind, &err);
 	if (action == NULL) {
-		report(r, &o, "refused", &err);
+		report(r, &o, rc == RC_AGAIN ? "repeated" : "refused", &err);
 	} else {
 		rc = action->act(r, &o, &err);
 		report(r, &o,

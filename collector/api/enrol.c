@@ -21,6 +21,7 @@ enum {
 	TOO_LARGE = 413,
 	UNAUTHORIZED = 401,
 	ENROL_BODY_MAX = 8 * 1024, /* a token and a request */
+	ORDERS_KEY_MAX = 4096,
 };
 
 /* ---- strangers ---------------------------------------------------------------- */
@@ -41,6 +42,22 @@ authority_for(struct ask *a)
 		http_fail(a->reply, TOO_LARGE, "the request is too long");
 	}
 	return authority;
+}
+
+/* Whose orders the agent may trust, if its owner says so. */
+static void
+write_orders_key(struct ask *a, struct json_writer *w)
+{
+	const struct api_options *o = &a->api->options;
+	struct buf pem;
+
+	if (o->orders == NULL)
+		return;
+	buf_init(&pem, ORDERS_KEY_MAX);
+	o->orders->key(o->ctx, &pem);
+	json_key(w, "orders_key");
+	json_string(w, buf_slice(&pem));
+	buf_fini(&pem);
 }
 
 static void
@@ -70,6 +87,7 @@ answer_issued(struct ask *a, const struct authority *authority,
 	json_string(&w, buf_slice(pem));
 	json_key(&w, "ca");
 	json_string(&w, authority_trust(authority));
+	write_orders_key(a, &w);
 	json_close(&w, '}');
 	(void)ask_line(a);
 }

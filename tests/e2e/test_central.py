@@ -148,10 +148,16 @@ def test_dry_run():
         assert at_agent(w)["version"] == before["version"]
         assert "reloaded" not in agent.text()
         # a folder that is wrong is refused as a whole
-        (w.dir / "groups/web.yaml").write_text("inputs: []\n")
+        (w.dir / "groups/web.yaml").write_text("agents: []\ninputs: []\n")
         r = w.ctl("agent", "config", "push", check=False)
-        assert r.returncode == 2 and "web.yaml:1: agents: is missing" in (
+        assert r.returncode == 2 and "web.yaml:1: agents: must be a list" in (
             r.stderr), r
+        # a group has one file
+        (w.dir / "groups/web.yaml").write_text("inputs: []\n")
+        (w.dir / "groups/web.yml").write_text("inputs: []\n")
+        r = w.ctl("agent", "config", "push", check=False)
+        assert r.returncode == 2 and "are one group" in r.stderr, r
+        (w.dir / "groups/web.yml").unlink()
         group(w, [])
         group(w, [], name="x.yaml")
         r = w.ctl("agent", "config", "push", check=False)

@@ -5,6 +5,7 @@
 import contextlib
 import hashlib
 import json
+import os
 import shutil
 import socket
 import ssl
@@ -32,9 +33,10 @@ class Site:
         self.collector = self.w.start_collector(
             f'api: {{address: "127.0.0.1:{self.port}"}}\n'
             "enrolment: {ca_key: pki/ca.key, lifetime: 3600s, "
-            "renew_before: 3599s}")
+            "renew_before: 3599s}\n"
+            "agent_groups: groups")
 
-    def config(self, name, port=None):
+    def config(self, name, port=None, extra=""):
         path = self.w.dir / f"{name}.yaml"
         path.write_text(f"""\
 collector: {{hosts: ["127.0.0.1:{port or self.w.port}"], backoff_max: 1s}}
@@ -44,7 +46,7 @@ tls:
   key: {name}-state/tls/agent.key
 state_dir: {name}-state
 host_name: {name}
-{f"user: {USER}" if USER else ""}
+{extra}{f"user: {USER}" if USER else ""}
 inputs:
   - {{type: file, paths: ["{self.w.dir}/logs/*.log"]}}
 """)
@@ -54,15 +56,15 @@ inputs:
         r = self.w.ctl("agent", "enroll-token", *args, "--json")
         return json.loads(r.stdout)
 
-    def enroll(self, name, token, *args, port=None, stdin=None):
+    def enroll(self, name, token, *args, port=None, stdin=None, extra=""):
         return subprocess.run(
-            [AGENT, "enroll", "-c", self.config(name), "--server",
+            [AGENT, "enroll", "-c", self.config(name, extra=extra), "--server",
              f"127.0.0.1:{port or self.port}", "--token", token, *args],
             capture_output=True, text=True, input=stdin, env=self.w.env,
             timeout=PATIENCE)
 
-    def run(self, name):
-        p = Process([AGENT, "-c", self.config(name)],
+    def run(self, name, extra=""):
+        p = Process([AGENT, "-c", self.config(name, extra=extra)],
                     self.w.dir / f"{name}.log.txt", self.w.env)
         self.w.processes.append(p)
         return p
@@ -87,6 +89,7 @@ def site():
     with World(agents=("web-1",)) as w:
         w.rules = w.dir / "rules"
         w.rules.mkdir()
+        (w.dir / "groups").mkdir()
         (w.rules / "one.yml").write_text(https.RULES)
         s = Site(w)
         s.start()
@@ -170,6 +173,68 @@ def life(s):
     assert {e["status"] for e in audited(s, "agents.enroll")} == {
         201, 401, 409}
     assert all(e["user"] == "db-1" for e in audited(s, "agents.renew"))
+
+
+GOVERNED = """\
+heartbeat: 500ms
+central: {accept: true, paths: ["%s/group/**"]}
+response: {enabled: [collect_evidence], evidence: ["%s/group/a.log"]}
+"""
+
+
+def governed(s):
+    """a token's group is configured, and orders are taken, by no hand"""
+    w = s.w
+    (w.dir / "group").mkdir()
+    (w.dir / "group/a.log").write_text("of the group's file\n")
+    (w.dir / "groups/mail.yaml").write_text(
+        f'inputs: [{{type: file, name: extra, paths: ["{w.dir}/group/*"]}}]\n')
+    # a pattern of another file counts less
+    (w.dir / "groups/any.yaml").write_text('agents: ["mail-*"]\ninputs: []\n')
+    w.ctl("agent", "config", "push")
+    key = w.dir / "orders.pub"
+    key.unlink(missing_ok=True)  # of those who enrolled before
+    extra = GOVERNED % (w.dir, w.dir)
+    check = [AGENT, "-c", s.config("mail-1", extra=extra), "--check-config"]
+    r = s.enroll("mail-1", s.token("--group", "mail")["token"], extra=extra)
+    assert r.returncode == 0, r.stderr
+    assert 'It is in the group "mail".' in r.stdout, r.stdout
+    assert key.read_text() == w.ctl("agent", "config", "key").stdout
+    # whoever the agent becomes, this is not its to change
+    assert (key.stat().st_uid, key.stat().st_mode & 0o777) == (
+        os.geteuid(), 0o644)
+    subprocess.run(check, check=True, capture_output=True)
+    agent = s.run("mail-1", extra)
+
+    def applied():
+        return [c for c in w.ctl_json("agent", "config", "show")
+                if c["agent"] == "mail-1" and c["state"] == "applied"]
+    [shown] = wait_for("its configuration", applied)
+    assert shown["enrolled_for"] == "mail" and shown["group"] == "mail.yaml"
+    wait_for("the line", lambda: w.ctl_json(
+        "events", "--where", "event.original=of the group's file"))
+
+    def taken():  # in the first seconds after its start it is not done
+        r = w.ctl("respond", "collect", "--agent", "mail-1", "--reason",
+                  "a test", "--json", check=False)
+        a = json.loads(r.stdout) if r.stdout else {}
+        return a.get("result") == "done" or "ask again" in a.get("message", "")
+    wait_for("an order to be taken", taken)
+    agent.stop()
+    # a key that the owner put there stays, unless told otherwise
+    key.write_text("other\n")
+    r = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert r.returncode == 2 and "central.key" in r.stderr, r.stderr
+    r = s.enroll("mail-2", s.token()["token"], extra=extra)
+    assert r.returncode == 1 and "kuzetctl agent config key" in r.stderr, r
+    assert s.file("mail-2", "agent.pem").exists() and key.read_text() == (
+        "other\n")
+    key.unlink()
+    r = subprocess.run(check, capture_output=True, text=True, check=False)
+    assert r.returncode == 2 and "kuzet-agent enroll writes it" in r.stderr
+    r = s.enroll("mail-2", s.token("--name", "mail-2", "--replace")["token"],
+                 "--force", extra=extra)
+    assert r.returncode == 0 and "BEGIN PUBLIC KEY" in key.read_text(), r
 
 
 def mistakes(s):
@@ -276,7 +341,7 @@ def main():
     """One collector for all."""
     with site() as s:
         tests = []
-        for check in (life, mistakes, in_between, at_once):
+        for check in (life, governed, mistakes, in_between, at_once):
             def test(check=check):
                 check(s)
             test.__name__, test.__doc__ = check.__name__, check.__doc__

@@ -172,10 +172,11 @@ what_is_allowed_is_there(void)
 static void
 the_list_itself_is_checked(void)
 {
-	static const char *const central[] = { "{accept: true}",
+	static const char *const central[] = {
 		"{accept: true, key: k, paths: [relative]}",
 		"{accept: true, key: k, paths: [\"/a/*/**\"]}",
-		"{accept: true, key: k, inputs: [files]}" };
+		"{accept: true, key: k, inputs: [files]}"
+	};
 	bool refused = true;
 
 	for (size_t i = 0; i < sizeof(central) / sizeof(central[0]); i++) {
@@ -197,6 +198,46 @@ the_list_itself_is_checked(void)
 	CHECK(refused, "a list that says nothing is an error");
 }
 
+/* /x is not there. */
+static void
+a_key_is_needed_where_something_may_be_ordered(void)
+{
+	static const struct {
+		const char *central;
+		bool good;
+	} cases[] = {
+		{ "central: {accept: false}", true },
+		{ "central: {accept: true}", false },
+		{ "central: {accept: true, key: k}", false },
+		{ "response: {enabled: [block_address]}", false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct agent_config c = { 0 };
+		struct sign_keys *keys = NULL;
+		struct error err;
+		char file[512];
+		enum rc rc;
+
+		(void)snprintf(file, sizeof(file),
+		    "collector: {hosts: [\"127.0.0.1:5044\"]}\n"
+		    "tls: {ca: ca.pem, certificate: a.pem, key: a.key}\n"
+		    "state_dir: /nowhere\n%s\n"
+		    "inputs: [{type: file, paths: [/var/log/a.log]}]\n",
+		    cases[i].central);
+		rc = agent_config_parse("/x/agent.yaml", text(file), &c, &err);
+		if (rc == RC_OK)
+			rc = agent_config_keys(&c, &keys, &err);
+		CHECK(keys == NULL && (rc == RC_OK) == cases[i].good &&
+			(rc == RC_OK ||
+			    strstr(err.text, "central.key") != NULL),
+		    "%s is %s without a key: %s", cases[i].central,
+		    cases[i].good ? "good" : "refused",
+		    rc == RC_OK ? "" : err.text);
+		agent_config_free(&c);
+	}
+}
+
 int
 main(void)
 {
@@ -204,5 +245,6 @@ main(void)
 	nothing_else_may_be_set();
 	what_is_allowed_is_there();
 	the_list_itself_is_checked();
+	a_key_is_needed_where_something_may_be_ordered();
 	return tap_done();
 }

@@ -8,6 +8,7 @@
 
 #include "authority.h"
 #include "pki.h"
+#include "sign.h"
 #include "tap.h"
 #include "timestamp.h"
 
@@ -202,6 +203,7 @@ where_it_enrolled_is_remembered(void)
 {
 	struct identity_record r = { .server = "soc.example.org:8443",
 		.agent = "web-1",
+		.group = "databases",
 		.renew_ns = INT64_C(1763773323000000000) };
 	struct identity_record back;
 	char path[PKI_PATH];
@@ -214,6 +216,7 @@ where_it_enrolled_is_remembered(void)
 		identity_record_read(pki.dir, &back, &err) == RC_OK &&
 		strcmp(back.server, r.server) == 0 &&
 		strcmp(back.agent, r.agent) == 0 &&
+		strcmp(back.group, r.group) == 0 &&
 		strcmp(back.fingerprint, r.fingerprint) == 0 &&
 		back.renew_ns == r.renew_ns,
 	    "a record comes back as it was");
@@ -225,6 +228,69 @@ where_it_enrolled_is_remembered(void)
 	}
 	CHECK(identity_record_read(pki.dir, &back, &err) == RC_INVALID,
 	    "half a record is none: %s", err.text);
+}
+
+/* An answer with the key of a collector, made in that file. */
+static void
+answer_with_key(const char *path, struct enrolment *e)
+{
+	struct signer *s = NULL;
+
+	enrolment_init(e);
+	if (signer_open(path, true, &s, &err) != RC_OK)
+		abort();
+	signer_public(s, &e->orders_key);
+	signer_free(s);
+}
+
+/* Whether the file of orders' keys is what came with that answer. */
+static bool
+pinned(const struct enrolment *e)
+{
+	char text[ORDERS_KEY_MAX] = "";
+	FILE *f = fopen(files.orders_key, "rbe");
+	size_t n;
+
+	if (f == NULL)
+		return false;
+	n = fread(text, 1, sizeof(text), f);
+	(void)fclose(f);
+	return n == e->orders_key.len &&
+	    memcmp(text, e->orders_key.ptr, n) == 0;
+}
+
+static void
+whose_orders_are_trusted_is_the_owners_word(void)
+{
+	char path[PKI_PATH], one[PKI_PATH], two[PKI_PATH];
+	struct enrolment a, b, none;
+	struct stat st;
+
+	(void)snprintf(path, sizeof(path), "%s/orders.pub", pki.dir);
+	(void)snprintf(one, sizeof(one), "%s/one.key", pki.dir);
+	(void)snprintf(two, sizeof(two), "%s/two.key", pki.dir);
+	files.orders_key = path;
+	answer_with_key(one, &a);
+	answer_with_key(two, &b);
+	enrolment_init(&none);
+	CHECK(identity_pin(&files, &none, false, &err) == RC_EOF &&
+		access(path, F_OK) != 0,
+	    "a collector that gives no key pins none");
+	CHECK(identity_pin(&files, &a, false, &err) == RC_OK && pinned(&a) &&
+		stat(path, &st) == 0 && (st.st_mode & 07777) == 0644,
+	    "the key that came is pinned");
+	CHECK(identity_pin(&files, &a, false, &err) == RC_OK && pinned(&a),
+	    "once more it is the same");
+	CHECK(identity_pin(&files, &b, false, &err) == RC_DENIED && pinned(&a),
+	    "another collector's does not take its place: %s", err.text);
+	CHECK(identity_pin(&files, &b, true, &err) == RC_OK && pinned(&b),
+	    "unless the owner says so");
+	(void)buf_add_str(&none.orders_key, "no key");
+	CHECK(identity_pin(&files, &none, true, &err) != RC_OK && pinned(&b),
+	    "what is no key is not: %s", err.text);
+	enrolment_fini(&a);
+	enrolment_fini(&b);
+	enrolment_fini(&none);
 }
 
 int
@@ -250,6 +316,7 @@ main(void)
 	a_key_is_kept_for_a_lost_answer();
 	what_a_crash_left_is_mended();
 	where_it_enrolled_is_remembered();
+	whose_orders_are_trusted_is_the_owners_word();
 	pki_remove(&pki);
 	return tap_done();
 }
