@@ -29,6 +29,7 @@ static const struct {
 	{ GRANT_FILE, "/proc/net/udp" },
 	{ GRANT_FILE, "/proc/net/udp6" },
 	{ GRANT_FILE, "/proc/net/route" },
+	{ GRANT_FILE, "/proc/net/ipv6_route" },
 	{ GRANT_FILE, "/proc/sys/net/ipv4/ip_local_port_range" },
 	{ GRANT_TREE, "/etc/systemd/system" },
 	{ GRANT_TREE, "/run/systemd/system" },

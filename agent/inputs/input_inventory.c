@@ -5,6 +5,7 @@
  *
  *   sources --items, sorted--> merge with stored items --> events, outbox
  */
+#include <stdio.h>
 #include <string.h>
 
 #include "agent/inputs/inventory/inventory.h"
@@ -360,6 +361,18 @@ digest_items(struct look *l)
 	}
 }
 
+static void
+say_unknown(const struct look *l)
+{
+	const struct input_setup *setup = l->turn->setup;
+	char text[1024];
+
+	(void)snprintf(text, sizeof(text),
+	    "%.200s: %s; the items of class %s stay as they were",
+	    l->turn->name, l->inv.why, l->inv.unknown);
+	setup->say(setup->ctx, LOG_LEVEL_WARN, text);
+}
+
 static enum rc
 look_at_machine(const struct periodic_turn *turn, struct error *err)
 {
@@ -372,6 +385,10 @@ look_at_machine(const struct periodic_turn *turn, struct error *err)
 	rc = begin_input(&l, err);
 	if (rc == RC_OK)
 		rc = read_stored(&l, &stored, err);
+	if (rc == RC_OK && l.inv.unknown != NULL) {
+		say_unknown(&l);
+		inventory_keep_unknown(&l.inv, stored.at, stored.n);
+	}
 	if (rc == RC_OK)
 		rc = merge(&l, &stored, err);
 	digest_items(&l);

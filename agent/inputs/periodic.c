@@ -105,6 +105,7 @@ one_look(struct periodic *p, const struct entry *e, struct error *err)
 {
 	struct periodic_turn turn = { .db = &p->db,
 		.opener = p->setup.opener,
+		.setup = &p->setup,
 		.host_name = p->host_name,
 		.name = e->name,
 		.paths = (const char *const *)e->paths,

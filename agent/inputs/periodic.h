@@ -15,6 +15,7 @@
 struct periodic_turn {
 	struct state_db *db; /* in a transaction */
 	struct opener *opener;
+	const struct input_setup *setup;
 	const char *host_name;
 	const char *name; /* of the entry */
 	const char *const *paths;

@@ -128,6 +128,14 @@ rpm_header_text(const struct rpm_header *h, enum rpm_tag tag, struct slice *out)
 	return find(h, tag, TYPE_STRING, &v) && next_text(&v, out);
 }
 
+bool
+rpm_header_number(const struct rpm_header *h, enum rpm_tag tag, uint32_t *out)
+{
+	struct values v;
+
+	return find(h, tag, TYPE_INT32, &v) && next_number(&v, TYPE_INT32, out);
+}
+
 /* The lists that go side by side, one value for each file. */
 struct files {
 	struct values base, dir_index, digest, mode, state;

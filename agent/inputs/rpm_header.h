@@ -19,6 +19,9 @@ enum rpm_tag {
 	RPM_NAME = 1000,
 	RPM_VERSION = 1001,
 	RPM_RELEASE = 1002,
+	RPM_EPOCH = 1003,
+	RPM_INSTALLTIME = 1008, /* seconds since 1970 */
+	RPM_ARCH = 1022,
 	RPM_FILESTATES = 1029,
 	RPM_FILEMODES = 1030,
 	RPM_FILEDIGESTS = 1035,
@@ -47,6 +50,9 @@ enum rc rpm_header_parse(struct slice bytes, struct rpm_header *h);
 /* A tag that is one text; false: it is missing or of another type. */
 bool rpm_header_text(const struct rpm_header *h, enum rpm_tag tag,
     struct slice *out);
+/* The first of a tag of 32-bit numbers; false: it is missing, or others. */
+bool rpm_header_number(const struct rpm_header *h, enum rpm_tag tag,
+    uint32_t *out);
 
 /* A regular file that the package installed, and its checksum. */
 struct rpm_file {

@@ -9,6 +9,7 @@
 
 #include "agent/granted.h"
 #include "agent/inputs/fim/fim_package.h"
+#include "agent/inputs/inventory/inventory.h"
 #include "agent/inputs/rpm_db.h"
 #include "buf.h"
 #include "folder.h"
@@ -417,6 +418,148 @@ reads_databases(void)
 	folder_remove(dir);
 }
 
+/* ---- the inventory ------------------------------------------------------- */
+
+/* "KEY {ECS}\n" of each item, or "CLASS: WHY"; the caller's. */
+static void
+inventory_of(const char *db, char **out)
+{
+	struct opener *o = opener_new(NULL);
+	struct inventory inv;
+	struct buf b;
+
+	buf_init(&b, 1 << 20);
+	inventory_init(&inv, o);
+	inventory_rpm(&inv, db);
+	for (size_t i = 0; i < inv.n; i++)
+		(void)buf_printf(&b, "%.*s {%.*s}\n",
+		    SLICE_ARG(inv.items[i].key), SLICE_ARG(inv.items[i].ecs));
+	if (inv.unknown != NULL)
+		(void)buf_printf(&b, "%s: %s", inv.unknown, inv.why);
+	*out = xmemdupz(b.ptr, b.len);
+	buf_fini(&b);
+	inventory_fini(&inv);
+	opener_free(o);
+}
+
+struct rpm_of_test {
+	const char *name, *version, *architecture;
+	bool epoch;
+};
+
+static void
+put_package(struct sql *s, const struct rpm_of_test *r)
+{
+	struct entry entries[6] = {
+		{ RPM_NAME, TYPE_TEXT, 1, { r->name, strlen(r->name) + 1 }, 0 },
+		{ RPM_VERSION, TYPE_TEXT, 1,
+		    { r->version, strlen(r->version) + 1 }, 0 },
+		{ RPM_RELEASE, TYPE_TEXT, 1, SLICE_INIT("4.el9\0"), 0 },
+		{ RPM_INSTALLTIME, TYPE_INT32, 1, SLICE_INIT("\x65\0\0\0"), 0 },
+	};
+	size_t n = 4;
+	struct error err;
+	struct buf b;
+
+	if (r->architecture != NULL)
+		entries[n++] = (struct entry){ RPM_ARCH, TYPE_TEXT, 1,
+			{ r->architecture, strlen(r->architecture) + 1 }, 0 };
+	if (r->epoch)
+		entries[n++] = (struct entry){ RPM_EPOCH, TYPE_INT32, 1,
+			SLICE("\0\0\0\2"), 0 };
+	buf_init(&b, 1 << 20);
+	build(entries, n, &b);
+	(void)SQL_PUT(s, &err, "INSERT INTO Packages (blob) VALUES (?)",
+	    BIND_BLOB(buf_slice(&b)));
+	buf_fini(&b);
+}
+
+static void
+tells_packages(void)
+{
+	static const struct rpm_of_test packages[] = {
+		{ "tool", "1.0", "x86_64", true },
+		{ "kernel-core", "6.1", "x86_64", false },
+		{ "kernel-core", "6.2", "x86_64", false },
+		{ "kernelshark", "2", "noarch", false },
+		{ "gpg-pubkey", "8483c65d", NULL, false },
+		{ "twice", "1", "x86_64", false },
+		{ "twice", "2", "x86_64", false },
+		{ "twice", "2", "i686", false },
+	};
+	static const char expected[] =
+	    "gpg-pubkey::8483c65d-4.el9 kernel-core:x86_64:6.1-4.el9 "
+	    "kernel-core:x86_64:6.2-4.el9 kernelshark:noarch tool:x86_64 "
+	    "twice:i686 twice:x86_64:1-4.el9 twice:x86_64:2-4.el9 ";
+	char dir[] = "/tmp/kuzet-rpm-XXXXXX", path[128], keys[512] = "", *out;
+	struct error err;
+	struct sql *s;
+
+	if (mkdtemp(dir) == NULL)
+		abort();
+	(void)snprintf(path, sizeof(path), "%s/rpmdb.sqlite", dir);
+	if (sql_open(path, SQL_CREATE, &s, &err) != RC_OK)
+		abort();
+	(void)sql_exec(s,
+	    "CREATE TABLE Packages (hnum INTEGER PRIMARY KEY, blob BLOB)",
+	    &err);
+	for (size_t i = 0; i < sizeof(packages) / sizeof(packages[0]); i++)
+		put_package(s, &packages[i]);
+	sql_close(s);
+	inventory_of(dir, &out);
+	for (const char *line = out; *line != '\0';
+	     line += strcspn(line, "\n") + 1)
+		(void)snprintf(keys + strlen(keys), sizeof(keys) - strlen(keys),
+		    "%.*s ", (int)strcspn(line, " "), line);
+	CHECK(strcmp(keys, expected) == 0,
+	    "versions side by side have keys of their own: %s", keys);
+	CHECK(strstr(out,
+		  "tool:x86_64 {\"package\":{\"name\":\"tool\","
+		  "\"version\":\"2:1.0-4.el9\"") != NULL &&
+		strstr(out, "\"installed\":\"2023-09-12T") != NULL,
+	    "a version is told as rpm does, with its time: %s", out);
+	free(out);
+	put(dir, "rpmdb.sqlite", text("no database at all"), 0600);
+	inventory_of(dir, &out);
+	CHECK(strncmp(out, "package: ", 9) == 0 && strstr(out, dir) != NULL,
+	    "of a damaged database nothing is known, and it is named: %s", out);
+	free(out);
+	folder_remove(dir);
+}
+
+static void
+keeps_what_is_unknown(void)
+{
+	struct inventory_item stored[3] = {
+		{ "os", 0, SLICE_INIT("os"), SLICE_INIT("old"),
+		    SLICE_INIT("") },
+		{ "package", 0, SLICE_INIT("a"), SLICE_INIT("A"),
+		    SLICE_INIT("") },
+		{ "package", 0, SLICE_INIT("c"), SLICE_INIT("C"),
+		    SLICE_INIT("") },
+	};
+	struct opener *o = opener_new(NULL);
+	struct json_writer ecs, more;
+	struct inventory inv;
+
+	inventory_init(&inv, o);
+	inventory_begin(&inv, &ecs, &more);
+	inventory_add(&inv, "package", SLICE("b"));
+	inventory_add(&inv, "user", SLICE("root"));
+	inventory_add(&inv, "os", SLICE("os"));
+	inventory_keep_unknown(&inv, stored, 3);
+	CHECK(inv.n == 3, "what is known stays as it was found");
+	inventory_unknown(&inv, "package", "why");
+	inventory_keep_unknown(&inv, stored, 3);
+	CHECK(inv.n == 4 && slice_eq(inv.items[1].key, SLICE("a")) &&
+		slice_eq(inv.items[2].key, SLICE("c")) &&
+		slice_eq(inv.items[0].ecs, SLICE("")) &&
+		strcmp(inv.items[3].class, "user") == 0,
+	    "what cannot be read is as it was, in its order");
+	inventory_fini(&inv);
+	opener_free(o);
+}
+
 /* ---- the real one -------------------------------------------------------- */
 
 static const char spec[] =
@@ -462,7 +605,7 @@ rpm_makes(const char *dir)
 static void
 reads_what_rpm_wrote(void)
 {
-	char dir[] = "/tmp/kuzet-rpm-XXXXXX", db[64];
+	char dir[] = "/tmp/kuzet-rpm-XXXXXX", db[64], *text_out;
 	struct fim_package a, b, other;
 
 	if (mkdtemp(dir) == NULL)
@@ -480,6 +623,15 @@ reads_what_rpm_wrote(void)
 	    "files of a package that rpm installed are verified");
 	CHECK(other.owned && !other.verified,
 	    "and one that was changed afterwards is not");
+	inventory_of(db, &text_out);
+	CHECK(strstr(text_out,
+		  "kuzet-tiny:noarch {\"package\":{"
+		  "\"name\":\"kuzet-tiny\","
+		  "\"version\":\"1.0-1\","
+		  "\"architecture\":\"noarch\","
+		  "\"type\":\"rpm\",\"installed\":\"20") != NULL,
+	    "the inventory has what rpm installed: %s", text_out);
+	free(text_out);
 	folder_remove(dir);
 }
 
@@ -520,6 +672,8 @@ main(void)
 	knows_variants();
 	refuses_damage();
 	reads_databases();
+	tells_packages();
+	keeps_what_is_unknown();
 	reads_what_rpm_wrote();
 	grants_databases();
 	return tap_done();

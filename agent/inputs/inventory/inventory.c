@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/inventory/inventory.h"
 
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -60,6 +61,13 @@ inventory_add(struct inventory *inv, const char *class, struct slice key)
 }
 
 void
+inventory_unknown(struct inventory *inv, const char *class, const char *why)
+{
+	inv->unknown = class;
+	(void)snprintf(inv->why, sizeof(inv->why), "%s", why);
+}
+
+void
 inventory_text(struct inventory *inv, struct json_writer *w, const char *key,
     struct slice text)
 {
@@ -96,6 +104,7 @@ inventory_collect(struct inventory *inv)
 	size_t kept = 0;
 
 	inventory_system(inv);
+	inventory_packages(inv);
 	inventory_accounts(inv);
 	inventory_network(inv);
 	inventory_services(inv);
@@ -109,4 +118,26 @@ inventory_collect(struct inventory *inv)
 		inv->items[kept++] = inv->items[i];
 	}
 	inv->n = kept;
+}
+
+void
+inventory_keep_unknown(struct inventory *inv,
+    const struct inventory_item *stored, size_t n)
+{
+	size_t kept = 0;
+
+	if (inv->unknown == NULL)
+		return;
+	for (size_t i = 0; i < inv->n; i++) {
+		if (strcmp(inv->items[i].class, inv->unknown) != 0)
+			inv->items[kept++] = inv->items[i];
+	}
+	inv->n = kept;
+	inv->cap = kept + n + 1;
+	inv->items = xreallocarray(inv->items, inv->cap, sizeof(*inv->items));
+	for (size_t i = 0; i < n; i++) {
+		if (strcmp(stored[i].class, inv->unknown) == 0)
+			inv->items[inv->n++] = stored[i];
+	}
+	qsort(inv->items, inv->n, sizeof(*inv->items), by_key);
 }

@@ -27,7 +27,10 @@ struct inventory {
 	struct inventory_item *items;
 	size_t n, cap;
 	uint64_t dropped; /* beyond the bound */
-	struct buf file;  /* scratch of the sources */
+	/* Of the first class that could not be read; NULL: all could be. */
+	const char *unknown; /* a literal */
+	char why[512];
+	struct buf file; /* scratch of the sources */
 	struct buf ecs, more;
 };
 
@@ -37,6 +40,9 @@ int inventory_compare(const struct inventory_item *a,
     const struct inventory_item *b);
 /* All sources; then sorted by class and key, each once. */
 void inventory_collect(struct inventory *inv);
+/* The items of the unknown class are those of `stored`, borrowed; sorted again. */
+void inventory_keep_unknown(struct inventory *inv,
+    const struct inventory_item *stored, size_t n);
 
 /*
  * For the sources: members go into the writers, then the item is added.
@@ -51,10 +57,18 @@ void inventory_add(struct inventory *inv, const char *class, struct slice key);
 void inventory_text(struct inventory *inv, struct json_writer *w,
     const char *key, struct slice text);
 
-void inventory_system(struct inventory *inv);   /* os, package */
+/* The items of this class are not known this time, and why. */
+void inventory_unknown(struct inventory *inv, const char *class,
+    const char *why);
+
+void inventory_system(struct inventory *inv);   /* os */
+void inventory_packages(struct inventory *inv); /* package */
 void inventory_accounts(struct inventory *inv); /* user, group */
 void inventory_network(struct inventory *inv);  /* port, interface, route */
 void inventory_services(struct inventory *inv); /* service, task */
+
+/* Of the database in this folder. */
+void inventory_rpm(struct inventory *inv, const char *dir);
 
 /* "enabled" "disabled" "masked" "absent", of a unit of systemd. */
 const char *inventory_unit_state(const char *unit);

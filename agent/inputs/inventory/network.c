@@ -7,6 +7,7 @@
 #include <dirent.h>
 #include <ifaddrs.h>
 #include <net/if.h>
+#include <netpacket/packet.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -30,6 +31,7 @@ struct socket_line {
 struct sockets {
 	struct socket_line *at;
 	size_t n;
+	uint64_t dropped; /* beyond SOCKETS_MAX */
 };
 
 static unsigned long
@@ -84,9 +86,12 @@ one_socket(struct sockets *all, const char *transport, struct slice line,
 
 	while (n < WORDS && slurp_word(&line, &w[n]))
 		n++;
-	if (n < 10 || all->n == SOCKETS_MAX ||
-	    number(w[3], 16) != (tcp ? TCP_LISTEN : UDP_UNCONNECTED))
+	if (n < 10 || number(w[3], 16) != (tcp ? TCP_LISTEN : UDP_UNCONNECTED))
 		return;
+	if (all->n == SOCKETS_MAX) {
+		all->dropped++;
+		return;
+	}
 	local = w[1];
 	if (!slurp_field(&local, ':', &hex) || !address(hex, s.address))
 		return;
@@ -212,16 +217,53 @@ static void
 ports(struct inventory *inv)
 {
 	struct sockets all = { xcalloc(SOCKETS_MAX, sizeof(struct socket_line)),
-		0 };
+		0, 0 };
 
 	read_sockets(inv, &all);
 	name_processes(&all);
 	for (size_t i = 0; i < all.n; i++)
 		add_port(inv, &all.at[i]);
+	inv->dropped += all.dropped;
 	free(all.at);
 }
 
-/* One item for each address of an interface, and one where it has none. */
+/* One item for each interface, and one for each address. */
+static void
+put_interface(struct inventory *inv, const struct ifaddrs *i,
+    struct json_writer *ecs, struct json_writer *more)
+{
+	inventory_begin(inv, ecs, more);
+	inventory_text(inv, ecs, "observer.ingress.interface.name",
+	    (struct slice){ i->ifa_name, strlen(i->ifa_name) });
+	json_key(more, "up");
+	json_bool(more, (i->ifa_flags & IFF_UP) != 0);
+	json_key(more, "promiscuous");
+	json_bool(more, (i->ifa_flags & IFF_PROMISC) != 0);
+}
+
+/* The interface itself: one that only listens has no address. */
+static void
+add_link(struct inventory *inv, const struct ifaddrs *i)
+{
+	const struct sockaddr_ll *link = (const void *)i->ifa_addr;
+	struct json_writer ecs, more;
+	char mac[3 * 6 + 1];
+	size_t at = 0;
+
+	put_interface(inv, i, &ecs, &more);
+	for (size_t k = 0; link->sll_halen == 6 && k < 6; k++)
+		at += (size_t)snprintf(mac + at, sizeof(mac) - at, "%s%02X",
+		    k == 0 ? "" : "-", link->sll_addr[k]);
+	if (at > 0) {
+		json_key(&ecs, "host.mac");
+		json_open(&ecs, '[');
+		json_str(&ecs, mac);
+		json_close(&ecs, ']');
+	}
+	inventory_add(inv, "interface",
+	    (struct slice){ i->ifa_name, strlen(i->ifa_name) });
+}
+
 static void
 interfaces(struct inventory *inv)
 {
@@ -236,6 +278,8 @@ interfaces(struct inventory *inv)
 		struct json_writer ecs, more;
 		const void *at;
 
+		if (family == AF_PACKET)
+			add_link(inv, i);
 		if (family != AF_INET && family != AF_INET6)
 			continue;
 		at = family == AF_INET
@@ -249,26 +293,40 @@ interfaces(struct inventory *inv)
 		if (inet_ntop(family, at, text, sizeof(text)) == NULL)
 			continue;
 		(void)snprintf(key, sizeof(key), "%s/%s", i->ifa_name, text);
-		inventory_begin(inv, &ecs, &more);
-		inventory_text(inv, &ecs, "observer.ingress.interface.name",
-		    (struct slice){ i->ifa_name, strlen(i->ifa_name) });
+		put_interface(inv, i, &ecs, &more);
 		json_key(&ecs, "host.ip");
 		json_open(&ecs, '[');
 		json_str(&ecs, text);
 		json_close(&ecs, ']');
-		json_key(&more, "up");
-		json_bool(&more, (i->ifa_flags & IFF_UP) != 0);
-		json_key(&more, "promiscuous");
-		json_bool(&more, (i->ifa_flags & IFF_PROMISC) != 0);
 		inventory_add(inv, "interface",
 		    (struct slice){ key, strlen(key) });
 	}
 	freeifaddrs(all);
 }
 
+static void
+add_route(struct inventory *inv, const char *to, int bits, const char *by,
+    struct slice interface)
+{
+	struct json_writer ecs, more;
+	char key[2 * INET6_ADDRSTRLEN + 64];
+
+	(void)snprintf(key, sizeof(key), "%s/%d via %s dev %.*s", to, bits, by,
+	    (int)(interface.len < 32 ? interface.len : 32), interface.ptr);
+	inventory_begin(inv, &ecs, &more);
+	json_key(&more, "destination");
+	json_str(&more, to);
+	json_key(&more, "prefix");
+	json_int(&more, bits);
+	json_key(&more, "gateway");
+	json_str(&more, by);
+	inventory_text(inv, &more, "interface", interface);
+	inventory_add(inv, "route", (struct slice){ key, strlen(key) });
+}
+
 /* /proc/net/route: Iface Destination Gateway Flags ... Metric Mask */
 static void
-routes(struct inventory *inv)
+routes4(struct inventory *inv)
 {
 	struct slice rest, line, w[WORDS];
 
@@ -277,27 +335,56 @@ routes(struct inventory *inv)
 	rest = buf_slice(&inv->file);
 	(void)slurp_line(&rest, &line);
 	while (slurp_line(&rest, &line)) {
-		char to[INET6_ADDRSTRLEN], by[INET6_ADDRSTRLEN], key[128];
-		struct json_writer ecs, more;
+		char to[INET6_ADDRSTRLEN], by[INET6_ADDRSTRLEN];
 		size_t n = 0;
-		int bits;
 
 		while (n < WORDS && slurp_word(&line, &w[n]))
 			n++;
 		if (n < 8 || !address(w[1], to) || !address(w[2], by))
 			continue;
-		bits = __builtin_popcountl(number(w[7], 16));
-		(void)snprintf(key, sizeof(key), "%s/%d via %s dev %.*s", to,
-		    bits, by, (int)(w[0].len < 32 ? w[0].len : 32), w[0].ptr);
-		inventory_begin(inv, &ecs, &more);
-		json_key(&more, "destination");
-		json_str(&more, to);
-		json_key(&more, "prefix");
-		json_int(&more, bits);
-		json_key(&more, "gateway");
-		json_str(&more, by);
-		inventory_text(inv, &more, "interface", w[0]);
-		inventory_add(inv, "route", (struct slice){ key, strlen(key) });
+		add_route(inv, to, __builtin_popcountl(number(w[7], 16)), by,
+		    w[0]);
+	}
+}
+
+/* 32 digits, in the order of the address */
+static bool
+address6(struct slice hex, char out[INET6_ADDRSTRLEN])
+{
+	uint8_t bytes[16];
+
+	if (hex.len != 2 * sizeof(bytes))
+		return false;
+	for (size_t i = 0; i < sizeof(bytes); i++)
+		bytes[i] =
+		    (uint8_t)number((struct slice){ hex.ptr + 2 * i, 2 }, 16);
+	return inet_ntop(AF_INET6, bytes, out, INET6_ADDRSTRLEN) != NULL;
+}
+
+/* /proc/net/ipv6_route: Destination Prefix Source Prefix Gateway Metric
+ * References Uses Flags Iface */
+static void
+routes6(struct inventory *inv)
+{
+	/* RTF_LOCAL, RTF_ANYCAST, RTF_CACHE of linux/ipv6_route.h: the machine's
+	 * own addresses, and what the kernel remembers */
+	static const unsigned long own = 0x80000000 | 0x00100000 | 0x01000000;
+	struct slice rest, line, w[WORDS];
+
+	if (!slurp(inv->opener, "/proc/net/ipv6_route", &inv->file))
+		return;
+	for (rest = buf_slice(&inv->file); slurp_line(&rest, &line);) {
+		char to[INET6_ADDRSTRLEN], by[INET6_ADDRSTRLEN];
+		size_t n = 0;
+
+		while (n < WORDS && slurp_word(&line, &w[n]))
+			n++;
+		if (n < 10 || !address6(w[0], to) || !address6(w[4], by))
+			continue;
+		/* a metric of all ones: "there is no way", always there */
+		if ((number(w[8], 16) & own) == 0 &&
+		    number(w[5], 16) != UINT32_MAX)
+			add_route(inv, to, (int)number(w[1], 16), by, w[9]);
 	}
 }
 
@@ -306,5 +393,6 @@ inventory_network(struct inventory *inv)
 {
 	ports(inv);
 	interfaces(inv);
-	routes(inv);
+	routes4(inv);
+	routes6(inv);
 }
