@@ -22,3 +22,9 @@ ascii_is_hex(char c)
 	return ascii_is_digit(c) || (c >= 'a' && c <= 'f') ||
 	    (c >= 'A' && c <= 'F');
 }
+
+static inline char
+ascii_lower(char c)
+{
+	return c >= 'A' && c <= 'Z' ? (char)(c - 'A' + 'a') : c;
+}

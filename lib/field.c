@@ -5,6 +5,7 @@
 #include <stdatomic.h>
 #include <stdlib.h>
 
+#include "hash.h"
 #include "xalloc.h"
 
 enum { SLOTS = 4 * FIELDS_MAX, SLOT_MASK = SLOTS - 1 };
@@ -38,48 +39,10 @@ static const char *const known_names[] = {
 #undef ECS
 };
 
-static uint64_t
-load(const char *p, size_t n)
-{
-	uint64_t word = 0;
-
-	memcpy(&word, p, n);
-	return word;
-}
-
-static uint64_t
-mix(uint64_t h, uint64_t word)
-{
-	h = (h ^ word) * UINT64_C(0x9e3779b97f4a7c15);
-	return h ^ (h >> 32);
-}
-
-/* By words: it runs for each key of each event that is read. */
-static uint32_t
-hash(uint32_t seed, struct slice s)
-{
-	const char *p = s.ptr;
-	size_t n = s.len;
-	uint64_t h = mix(seed, n);
-
-	for (; n > 8; p += 8, n -= 8)
-		h = mix(h, load(p, 8));
-	if (n == 8)
-		h = mix(h, load(p, 8));
-	else if (n >= 4)
-		h = mix(h, load(p, 4) | load(p + n - 4, 4) << 32);
-	else if (n > 0)
-		h = mix(h,
-		    (uint64_t)(unsigned char)p[0] |
-			(uint64_t)(unsigned char)p[n / 2] << 8 |
-			(uint64_t)(unsigned char)p[n - 1] << 16);
-	return (uint32_t)h;
-}
-
 static uint32_t
 look_up_name(struct slice name, uint32_t *slot)
 {
-	uint32_t at = hash(0, name) & SLOT_MASK;
+	uint32_t at = hash_text(0, name) & SLOT_MASK;
 	uint32_t id;
 
 	for (;; at = (at + 1) & SLOT_MASK) {
@@ -96,7 +59,7 @@ look_up_name(struct slice name, uint32_t *slot)
 static uint32_t
 look_up_child(uint32_t parent, struct slice key, uint32_t *slot)
 {
-	uint32_t at = hash(parent + 1, key) & SLOT_MASK;
+	uint32_t at = hash_text(parent + 1, key) & SLOT_MASK;
 	uint32_t id;
 
 	for (;; at = (at + 1) & SLOT_MASK) {

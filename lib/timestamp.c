@@ -33,22 +33,20 @@ month_days(int year, int month)
 	static const signed char days[] = { 31, 28, 31, 30, 31, 30, 31, 31, 30,
 		31, 30, 31 };
 
-	return month == 2 && is_leap(year) ? 29 : days[month - 1];
+	return days[month - 1] + (month == 2 && is_leap(year));
 }
 
-/* Days since 1970-01-01 (proleptic Gregorian; Hinnant, "chrono-compatible
- * low-level date algorithms"). */
+/* Days since 1970-01-01 (proleptic Gregorian) of a date from the year 1 on. */
 static int64_t
 days_of(int year, int month, int day)
 {
-	int64_t y = month <= 2 ? year - 1 : year;
-	int64_t era = (y >= 0 ? y : y - 399) / 400;
-	int64_t yoe = y - era * 400;
-	int64_t doy =
-	    (153 * (month > 2 ? month - 3 : month + 9) + 2) / 5 + day - 1;
-	int64_t doe = yoe * 365 + yoe / 4 - yoe / 100 + doy;
+	/* before each month of a year that ends with February */
+	static const short before[] = { 306, 337, 0, 31, 61, 92, 122, 153, 184,
+		214, 245, 275 };
+	unsigned y = (unsigned)(month <= 2 ? year - 1 : year);
 
-	return era * 146097 + doe - 719468;
+	return (int64_t)(y * 365 + y / 4 - y / 100 + y / 400) +
+	    before[month - 1] + day - 719469;
 }
 
 static void
@@ -275,18 +273,25 @@ stamp_zone(struct stamp *s, int32_t *offset)
 	return true;
 }
 
+/* Three letters as one number, so that a name is compared at once. */
+#define LETTERS(a, b, c)                                                       \
+ ((uint32_t)(a) << 16 | (uint32_t)(b) << 8 | (uint32_t)(c))
+
 /* Three letters of a list of such, any case: its place, or -1. */
 static int
-three_letters(struct stamp *s, const char *names)
+three_letters(struct stamp *s, const uint32_t *names, int n)
 {
+	uint32_t word;
+
 	if (s->end - s->at < 3)
 		return -1;
-	for (const char *name = names; *name != '\0'; name += 3) {
-		if ((s->at[0] | 0x20) == name[0] &&
-		    (s->at[1] | 0x20) == name[1] &&
-		    (s->at[2] | 0x20) == name[2]) {
+	word = LETTERS((unsigned char)s->at[0], (unsigned char)s->at[1],
+		   (unsigned char)s->at[2]) |
+	    LETTERS(0x20, 0x20, 0x20);
+	for (int i = 0; i < n; i++) {
+		if (word == names[i]) {
 			s->at += 3;
-			return (int)(name - names) / 3;
+			return i;
 		}
 	}
 	return -1;
@@ -295,14 +300,27 @@ three_letters(struct stamp *s, const char *names)
 bool
 stamp_month(struct stamp *s, int *month)
 {
-	*month = three_letters(s, "janfebmaraprmayjunjulaugsepoctnovdec") + 1;
+	static const uint32_t months[12] = { LETTERS('j', 'a', 'n'),
+		LETTERS('f', 'e', 'b'), LETTERS('m', 'a', 'r'),
+		LETTERS('a', 'p', 'r'), LETTERS('m', 'a', 'y'),
+		LETTERS('j', 'u', 'n'), LETTERS('j', 'u', 'l'),
+		LETTERS('a', 'u', 'g'), LETTERS('s', 'e', 'p'),
+		LETTERS('o', 'c', 't'), LETTERS('n', 'o', 'v'),
+		LETTERS('d', 'e', 'c') };
+
+	*month = three_letters(s, months, 12) + 1;
 	return *month > 0;
 }
 
 bool
 stamp_weekday(struct stamp *s)
 {
-	return three_letters(s, "sunmontuewedthufrisat") >= 0;
+	static const uint32_t days[7] = { LETTERS('s', 'u', 'n'),
+		LETTERS('m', 'o', 'n'), LETTERS('t', 'u', 'e'),
+		LETTERS('w', 'e', 'd'), LETTERS('t', 'h', 'u'),
+		LETTERS('f', 'r', 'i'), LETTERS('s', 'a', 't') };
+
+	return three_letters(s, days, 7) >= 0;
 }
 
 size_t

@@ -11,18 +11,52 @@
 
 static const char replacement[3] = { '\xef', '\xbf', '\xbd' }; /* U+FFFD */
 
+#ifdef __SSE2__
+static const ptrdiff_t step = 16;
+
+static inline __m128i
+load(const char *p)
+{
+	return _mm_loadu_si128((const __m128i *)(const void *)p);
+}
+
+/* A bit for each of step bytes that is not ASCII. */
+static inline unsigned
+high_bytes(const char *p)
+{
+	return (unsigned)_mm_movemask_epi8(load(p));
+}
+
+static inline bool
+any_high_of_four(const char *p)
+{
+	__m128i a = _mm_or_si128(load(p), load(p + step));
+	__m128i b = _mm_or_si128(load(p + 2 * step), load(p + 3 * step));
+
+	return _mm_movemask_epi8(_mm_or_si128(a, b)) != 0;
+}
+#endif
+
 /* Where the ASCII at the start of `p` ends. */
 static const char *
 ascii_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
-	while (end - p >= 16) {
-		int high = _mm_movemask_epi8(
-		    _mm_loadu_si128((const __m128i *)(const void *)p));
+	const char *from = p;
+
+	while (end - p >= 4 * step && !any_high_of_four(p))
+		p += 4 * step;
+	for (; end - p >= step; p += step) {
+		unsigned high = high_bytes(p);
 
 		if (high != 0)
-			return p + __builtin_ctz((unsigned)high);
-		p += 16;
+			return p + __builtin_ctz(high);
+	}
+	if (p < end && end - from >= step) {
+		/* the rest, by a step that ends with it */
+		unsigned high = high_bytes(end - step) >> (step - (end - p));
+
+		return high != 0 ? p + __builtin_ctz(high) : end;
 	}
 #else
 	while (end - p >= 8) {

@@ -417,20 +417,9 @@ format_finish(struct apply *a)
 }
 
 const struct capture *
-named_find(const struct named *names, uint32_t n, struct slice name)
+names_find(const struct names *names, struct slice name)
 {
-	uint32_t low = 0, high = n;
+	uint32_t place = text_index_find(&names->index, name);
 
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-		int c = slice_compare(names[mid].name, name);
-
-		if (c == 0)
-			return &names[mid].capture;
-		if (c < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
-	return NULL;
+	return place != UINT32_MAX ? &names->list[place].capture : NULL;
 }

@@ -13,6 +13,7 @@
 #include "event.h"
 #include "normalize.h"
 #include "pattern_filter.h"
+#include "text_index.h"
 
 /* Bounds of what a file may hold. */
 enum {
@@ -97,6 +98,12 @@ struct named {
 	struct capture capture;
 };
 
+struct names {
+	uint32_t n;
+	struct named *list;
+	struct text_index index;
+};
+
 /* `name: [text, text]` of a case, or of `match: {json: …}`. */
 struct condition {
 	struct slice name;
@@ -178,8 +185,7 @@ struct format {
 	struct slice *none; /* values that mean "no value" */
 	uint32_t n_constants;
 	struct field *constants;
-	uint32_t n_names;
-	struct named *names;
+	struct names names;
 	uint32_t n_readers;
 	struct reader *readers;
 	struct reader *json; /* what a line that is an object goes through */
@@ -212,7 +218,7 @@ struct scratch {
 void scratch_init(struct scratch *s);
 void scratch_fini(struct scratch *s);
 /* Another line begins: what was learned of the one before is forgotten. */
-void scratch_line(struct scratch *s, struct slice line);
+void scratch_line(struct scratch *s, struct slice line, bool ascii);
 
 /*
  * Compiles one file.  RC_INVALID: a mistake in it, err says "line N: …" and
@@ -281,5 +287,4 @@ void capture_set(const struct capture *c, struct slice value,
     struct apply *apply);
 
 /* The entry of `fields` with this name, or NULL. */
-const struct capture *named_find(const struct named *names, uint32_t n,
-    struct slice name);
+const struct capture *names_find(const struct names *names, struct slice name);

@@ -212,7 +212,7 @@ has_key(const struct yaml_node *map, struct slice name)
 /* Entries of `fields`; and, once for a format, names that only have a slot. */
 static void
 read_names(struct loader *l, const struct yaml_node *fields, bool all,
-    struct named **out, uint32_t *n_out)
+    struct names *out)
 {
 	size_t n = mapping(l, fields, "fields", NAMES_MAX);
 	uint32_t slots = all ? l->format->n_slots : 0;
@@ -234,8 +234,10 @@ read_names(struct loader *l, const struct yaml_node *fields, bool all,
 		list[used++].capture.slot = (int)i;
 	}
 	qsort(list, used, sizeof(list[0]), compare_named);
-	*out = list;
-	*n_out = used;
+	out->list = list;
+	out->n = used;
+	text_index_build(&out->index, l->format->arena, list, sizeof(list[0]),
+	    used);
 }
 
 static void
@@ -348,7 +350,7 @@ read_reader(struct loader *l, const struct yaml_node *node, struct reader *r)
 		r->separator = separator.ptr[0];
 	if (columns)
 		read_column_lists(l, node, r);
-	read_names(l, yaml_get(node, "fields"), false, &r->names, &r->n_names);
+	read_names(l, yaml_get(node, "fields"), false, &r->names);
 	if (r->kind == READER_PATTERNS && patterns != NULL)
 		loader_patterns(l, patterns, &r->patterns, &r->n_patterns);
 	else if (r->kind == READER_PATTERNS || patterns != NULL)
@@ -389,7 +391,7 @@ loader_readers(struct loader *l)
 	read_joins(l, joins);
 	if (l->failed)
 		return;
-	read_names(l, l->fields, true, &f->names, &f->n_names);
+	read_names(l, l->fields, true, &f->names);
 	for (uint32_t i = 0; i < f->n_readers && !l->failed; i++)
 		read_reader(l, readers->items[i], &f->readers[i]);
 	if (!l->failed && f->n_joins > 0)

@@ -505,7 +505,7 @@ object_format(const struct normalizer_set *s, const struct event *object,
 {
 	const struct format *best = NULL;
 	uint32_t n = 0;
-	const struct way *w = &s->datasets.list[0];
+	const struct way *w = NULL;
 
 	if (dataset.len > 0)
 		w = ways_find(&s->datasets, dataset, &n);
@@ -623,21 +623,56 @@ finish(struct job *j, bool known)
 	return true;
 }
 
-static bool
-normalize(struct normalizer *n, struct event *ev, struct slice line,
+/* What is not set here is read only after it was written: it is much. */
+static void
+job_begin(struct job *j, struct normalizer *n, struct event *ev,
     const struct normalize_hints *hints)
 {
-	struct job job = { .n = n,
-		.ev = ev,
-		.hints = hints,
-		.line = line,
-		.began_ns = ev->time_ns };
+	static const struct slice none = { NULL, 0 };
+
+	j->n = n;
+	j->ev = ev;
+	j->hints = hints;
+	j->matched = j->module = j->audit = none;
+	j->header =
+	    (struct syslog_header){ .kind = HEADER_NONE, .priority = -1 };
+	j->found = NULL;
+	j->pattern = NULL;
+	j->owner = NULL;
+	j->is_object = false;
+	j->began_ns = ev->time_ns;
+	j->n_named = 0;
+}
+
+/* A line as it came, in UTF-8, and without its end. */
+struct read_line {
+	struct slice original, text;
+	bool ascii;
+};
+
+static struct read_line
+read_line(struct arena *arena, struct slice line)
+{
+	struct read_line r = { .ascii = utf8_is_ascii(line) };
+
+	r.original = r.ascii ? line : utf8_repair(arena, line);
+	r.text = trim(r.original);
+	return r;
+}
+
+static bool
+normalize(struct normalizer *n, struct event *ev, const struct read_line *read,
+    const struct normalize_hints *hints)
+{
+	struct slice line = read->text;
 	uint64_t limits = n->scratch.limits;
+	struct job job;
 	bool known;
 
-	job.header.priority = -1;
+	job_begin(&job, n, ev, hints);
+	job.line = line;
 	begin_text(&job, line);
-	scratch_line(&n->scratch, line);
+	scratch_line(&n->scratch, line, read->ascii);
 	n->lines++;
 	known = line.len > 0 && (by_object(&job) || route(&job));
 	known = finish(&job, known);
@@ -652,24 +687,28 @@ bool
 normalizer_line(struct normalizer *n, struct event *ev, struct slice line,
     const struct normalize_hints *hints)
 {
-	struct slice original = utf8_repair(ev->arena, line);
-	struct slice text = trim(original);
+	static const struct slice mark = SLICE_INIT("\xef\xbb\xbf");
+	struct read_line read = read_line(ev->arena, line);
 
-	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
-	/* a byte order mark, as the first line of a file may have */
-	if (text.len >= 3 && memcmp(text.ptr, "\xef\xbb\xbf", 3) == 0)
-		text = (struct slice){ text.ptr + 3, text.len - 3 };
-	return normalize(n, ev, text, hints);
+	event_set_string(ev, FIELD_EVENT_ORIGINAL, read.original);
+	/* as the first line of a file may have */
+	if (!read.ascii && read.text.len >= mark.len &&
+	    memcmp(read.text.ptr, mark.ptr, mark.len) == 0) {
+		read.text.ptr += mark.len;
+		read.text.len -= mark.len;
+		read.ascii = utf8_is_ascii(read.text);
+	}
+	return normalize(n, ev, &read, hints);
 }
 
 bool
 normalizer_syslog(struct normalizer *n, struct event *ev, struct slice frame,
     const struct normalize_hints *hints)
 {
-	struct slice original = utf8_repair(ev->arena, frame);
+	struct read_line read = read_line(ev->arena, frame);
 
-	event_set_string(ev, FIELD_EVENT_ORIGINAL, original);
-	return normalize(n, ev, trim(original), hints);
+	event_set_string(ev, FIELD_EVENT_ORIGINAL, read.original);
+	return normalize(n, ev, &read, hints);
 }
 
 /* event.timezone as Beats say it ("+05:00"): for times without a zone. */

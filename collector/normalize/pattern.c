@@ -182,11 +182,9 @@ out:
 }
 
 void
-scratch_line(struct scratch *s, struct slice line)
+scratch_line(struct scratch *s, struct slice line, bool ascii)
 {
-	s->ascii = (struct slice){ NULL, 0 };
-	if (utf8_is_ascii(line))
-		s->ascii = line;
+	s->ascii = ascii ? line : (struct slice){ NULL, 0 };
 	s->failed = 0;
 	s->pairs.text = (struct slice){ NULL, 0 };
 }
@@ -198,7 +196,7 @@ scratch_init(struct scratch *s)
 	s->context = pcre2_match_context_create(NULL);
 	s->stack = pcre2_jit_stack_create(JIT_STACK_MIN, JIT_STACK_MAX, NULL);
 	s->limits = 0;
-	scratch_line(s, SLICE(""));
+	scratch_line(s, SLICE(""), true);
 	if (s->match == NULL || s->context == NULL)
 		abort();
 	(void)pcre2_set_match_limit(s->context, MATCH_LIMIT);

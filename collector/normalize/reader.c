@@ -37,11 +37,10 @@ rest_field(const struct reader *r, struct slice name)
 static const struct capture *
 place_of(const struct reader *r, struct slice name, const struct apply *a)
 {
-	const struct capture *c = named_find(r->names, r->n_names, name);
+	const struct capture *c =
+	    r->names.n > 0 ? names_find(&r->names, name) : NULL;
 
-	if (c == NULL)
-		c = named_find(a->format->names, a->format->n_names, name);
-	return c;
+	return c != NULL ? c : names_find(&a->format->names, name);
 }
 
 void

@@ -40,9 +40,8 @@ struct reader {
 	struct slice name;
 	enum reader_kind kind;
 	struct slice rest; /* "x.y": names without a place become x.y.NAME */
-	/* names with a place; the format's own where the reader has no `fields` */
-	uint32_t n_names;
-	struct named *names;
+	/* names with a place, before those of the format; may be none */
+	struct names names;
 	/* pairs: characters between them, text between name and value */
 	struct slice between;
 	struct slice equals;

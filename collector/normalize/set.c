@@ -10,7 +10,7 @@
 
 #include "xalloc.h"
 
-enum { DEPTH_MAX = 4 };
+enum { DEPTH_MAX = 4, ARENA_BLOCK = 16 * 1024 };
 
 struct loading {
 	struct normalizer_set *set;
@@ -30,20 +30,15 @@ compare_ways(const void *a, const void *b)
 const struct way *
 ways_find(const struct ways *w, struct slice text, uint32_t *n)
 {
-	uint32_t low = 0, high = w->n;
+	uint32_t first = text_index_find(&w->index, text);
 
-	while (low < high) {
-		uint32_t mid = low + (high - low) / 2;
-
-		if (slice_compare(w->list[mid].text, text) < 0)
-			low = mid + 1;
-		else
-			high = mid;
-	}
 	*n = 0;
-	while (low + *n < w->n && slice_eq(w->list[low + *n].text, text))
+	if (first == UINT32_MAX)
+		return NULL;
+	do
 		(*n)++;
-	return &w->list[low];
+	while (first + *n < w->n && slice_eq(w->list[first + *n].text, text));
+	return &w->list[first];
 }
 
 static void
@@ -153,6 +148,14 @@ add_way(struct ways *w, struct slice text, uint32_t format)
 	w->list[w->n++] = (struct way){ text, format };
 }
 
+static void
+sort_ways(struct normalizer_set *s, struct ways *w)
+{
+	qsort(w->list, w->n, sizeof(w->list[0]), compare_ways);
+	text_index_build(&w->index, s->arena, w->list, sizeof(w->list[0]),
+	    w->n);
+}
+
 static enum rc
 index_literals(struct normalizer_set *s, struct error *err)
 {
@@ -218,11 +221,9 @@ index_formats(struct normalizer_set *s, struct error *err)
 			if (f->keys[k].kind == KEY_PROGRAM)
 				add_way(&s->programs, f->keys[k].text, i);
 	}
-	qsort(s->programs.list, s->programs.n, sizeof(struct way),
-	    compare_ways);
-	qsort(s->datasets.list, s->datasets.n, sizeof(struct way),
-	    compare_ways);
-	qsort(s->json.list, s->json.n, sizeof(struct way), compare_ways);
+	sort_ways(s, &s->programs);
+	sort_ways(s, &s->datasets);
+	sort_ways(s, &s->json);
 	return index_literals(s, err);
 }
 
@@ -236,6 +237,7 @@ normalizer_set_load(const char *dir, normalizer_finding_cb *cb, void *ctx,
 
 	*out = NULL;
 	atomic_init(&s->references, 1);
+	s->arena = arena_new(ARENA_BLOCK);
 	rc = load_folder(&l, dir, 0, err);
 	if (rc == RC_OK)
 		rc = index_formats(s, err);
@@ -269,6 +271,7 @@ normalizer_set_unref(struct normalizer_set *s)
 	literals_free(s->line);
 	literals_free(s->message);
 	literals_free(s->path);
+	arena_free(s->arena);
 	free(s);
 }
 

@@ -10,6 +10,7 @@
 
 #include "format.h"
 #include "literals.h"
+#include "text_index.h"
 
 enum {
 	FORMATS_MAX = 1024,
@@ -25,10 +26,12 @@ struct way {
 struct ways {
 	struct way *list;
 	uint32_t n;
+	struct text_index index;
 };
 
 struct normalizer_set {
 	_Atomic uint32_t references;
+	struct arena *arena;     /* the ways' indexes */
 	struct format **formats; /* by falling priority, then name */
 	uint32_t n;
 	struct ways programs;
@@ -43,6 +46,6 @@ struct normalizer_set {
 	uint32_t n_last;
 };
 
-/* The entries of `text`: *n of them. */
+/* The entries of `text`: *n of them; NULL where there is none. */
 const struct way *ways_find(const struct ways *w, struct slice text,
     uint32_t *n);

@@ -149,6 +149,31 @@ read_pid(struct slice s, struct slice *pid)
 	return i + 1;
 }
 
+/* What a byte may be, so that words are passed over by a look at a table. */
+enum { TAG_STOPS = 1, OF_HOST = 2 };
+
+/* clang-format off */
+static const unsigned char byte_classes[256] = {
+	[' '] = TAG_STOPS, ['['] = TAG_STOPS, [':'] = TAG_STOPS | OF_HOST,
+	['\0'] = OF_HOST, ['-'] = OF_HOST, ['.'] = OF_HOST, ['_'] = OF_HOST,
+	['%'] = OF_HOST, ['0' ... '9'] = OF_HOST, ['A' ... 'Z'] = OF_HOST,
+	['a' ... 'z'] = OF_HOST, [0x80 ... 0xff] = OF_HOST,
+};
+/* clang-format on */
+
+static inline bool
+byte_is(char c, unsigned class)
+{
+	return (byte_classes[(unsigned char)c] & class) != 0;
+}
+
+/* Of the bytes that may end a tag, ':' does before a space or the end. */
+static inline bool
+tag_ends(struct slice s, size_t i)
+{
+	return s.ptr[i] != ':' || i + 1 == s.len || s.ptr[i + 1] == ' ';
+}
+
 /*
  * "TAG[PID]: ", "TAG: ", "TAG[PID] "; the tag ends at '[', ':' before a space
  * or the end, or a space.  False if no ':' and no pid says that it is one.
@@ -157,11 +182,10 @@ static bool
 read_tag(struct slice s, struct syslog_header *h, struct slice *rest)
 {
 	size_t i = s.len > 0 && s.ptr[0] == '[' ? 1 : 0, n;
+	size_t most = s.len < TAG_MAX ? s.len : TAG_MAX;
 	struct slice tag;
 
-	while (i < s.len && i < TAG_MAX && s.ptr[i] != ' ' &&
-	    (s.ptr[i] != '[' || i == 0) &&
-	    !(s.ptr[i] == ':' && (i + 1 == s.len || s.ptr[i + 1] == ' ')))
+	while (i < most && !(byte_is(s.ptr[i], TAG_STOPS) && tag_ends(s, i)))
 		i++;
 	tag = (struct slice){ s.ptr, i };
 	s = skip(s, i);
@@ -187,14 +211,9 @@ is_host(struct slice s)
 {
 	if (s.len == 0 || s.len > HOST_MAX)
 		return false;
-	for (size_t i = 0; i < s.len; i++) {
-		char c = s.ptr[i];
-
-		if (!is_digit(c) && !(c >= 'a' && c <= 'z') &&
-		    !(c >= 'A' && c <= 'Z') && strchr("-._:%", c) == NULL &&
-		    (unsigned char)c < 0x80)
+	for (size_t i = 0; i < s.len; i++)
+		if (!byte_is(s.ptr[i], OF_HOST))
 			return false;
-	}
 	return true;
 }
 
@@ -202,13 +221,16 @@ is_host(struct slice s)
 static bool
 is_level(struct slice s)
 {
-	static const char *const levels[] = { "DEBUG", "INFO", "NOTICE",
-		"WARNING", "WARN", "ERR", "ERROR", "CRIT", "CRITICAL", "ALERT",
-		"EMERG", NULL };
+	static const struct slice levels[] = { SLICE_INIT("DEBUG"),
+		SLICE_INIT("INFO"), SLICE_INIT("NOTICE"), SLICE_INIT("WARNING"),
+		SLICE_INIT("WARN"), SLICE_INIT("ERR"), SLICE_INIT("ERROR"),
+		SLICE_INIT("CRIT"), SLICE_INIT("CRITICAL"), SLICE_INIT("ALERT"),
+		SLICE_INIT("EMERG") };
 
-	for (size_t i = 0; levels[i] != NULL; i++)
-		if (s.len == strlen(levels[i]) &&
-		    memcmp(s.ptr, levels[i], s.len) == 0)
+	if (s.ptr[0] < 'A' || s.ptr[0] > 'W')
+		return false;
+	for (size_t i = 0; i < sizeof(levels) / sizeof(levels[0]); i++)
+		if (slice_eq(s, levels[i]))
 			return true;
 	return false;
 }
@@ -381,7 +403,6 @@ static bool
 read_any(struct slice s, const struct timestamp_hints *hints,
     struct time_cache *cache, struct syslog_header *h)
 {
-	const struct syslog_header empty = *h;
 	size_t n = read_priority(s, &h->priority);
 
 	s = skip(s, n);
@@ -389,12 +410,9 @@ read_any(struct slice s, const struct timestamp_hints *hints,
 		return false;
 	if (n > 0 && is_digit(s.ptr[0]) && read_5424(s, hints, h))
 		return true;
-	if (n > 0) {
-		h->version = 0;
-		h->structured_data = empty.structured_data;
-		h->appname = h->msgid = h->procid = h->hostname =
-		    empty.hostname;
-	}
+	if (n > 0)
+		*h = (struct syslog_header){ .kind = HEADER_NONE,
+			.priority = h->priority };
 	if (is_digit(s.ptr[0]) && read_iso(s, hints, h))
 		return true;
 	if (read_bsd(s, hints, cache, h))
