@@ -118,12 +118,17 @@ void event_set_value(struct event *ev, uint32_t id, struct value value);
 void event_append(struct event *ev, uint32_t id, struct value value);
 /* Its place, to be filled (VALUE_NULL now), or NULL at the bound: counted. */
 struct value *event_place_slow(struct event *ev, uint32_t id);
+static inline bool
+event_has_room(const struct event *ev, uint32_t id)
+{
+	return ev->n != ev->cap && id != FIELD_NONE && ev->n < EVENT_FIELDS_MAX;
+}
 static inline struct value *
 event_place(struct event *ev, uint32_t id)
 {
 	struct field *f;
 
-	if (ev->n == ev->cap || id == FIELD_NONE || ev->n >= EVENT_FIELDS_MAX)
+	if (!event_has_room(ev, id))
 		return event_place_slow(ev, id);
 	event_saw(ev, id);
 	f = &ev->fields[ev->n++];
@@ -132,6 +137,8 @@ event_place(struct event *ev, uint32_t id)
 	return &f->value;
 }
 void event_set_string(struct event *ev, uint32_t id, struct slice s);
+/* Sets it where the event does not have the field yet. */
+void event_offer_string(struct event *ev, uint32_t id, struct slice s);
 void event_set_int(struct event *ev, uint32_t id, int64_t i);
 void event_set_bool(struct event *ev, uint32_t id, bool b);
 

@@ -69,6 +69,11 @@ audit_head(struct slice line, struct audit_head *out)
 	uint64_t seconds, milliseconds;
 	const char *from;
 
+	/* every line of a log is asked */
+	if (line.len < 5 ||
+	    (memcmp(line.ptr, "type=", 5) != 0 &&
+		memcmp(line.ptr, "node=", 5) != 0))
+		return false;
 	*out = (struct audit_head){ .node = { NULL, 0 } };
 	if (line.len > 5 && memcmp(line.ptr, "node=", 5) == 0 &&
 	    !take_word(&s, SLICE("node="), NODE_MAX, &out->node))

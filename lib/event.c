@@ -94,17 +94,38 @@ event_set_value(struct event *ev, uint32_t id, struct value value)
 		*place = value;
 }
 
-void
-event_set_string(struct event *ev, uint32_t id, struct slice s)
+static inline void
+put_string(struct value *place, struct slice s)
 {
-	struct value *place = place_of(ev, id);
-
 	if (place == NULL)
 		return;
 	place->kind = VALUE_STRING;
 	place->n = 0;
 	place->s.ptr = s.ptr;
 	place->s.len = s.len;
+}
+
+/* Kept apart, so that what is common needs no register saved. */
+static __attribute__((noinline)) void
+set_string_slow(struct event *ev, uint32_t id, struct slice s)
+{
+	put_string(place_of(ev, id), s);
+}
+
+void
+event_set_string(struct event *ev, uint32_t id, struct slice s)
+{
+	if (event_may_have(ev, id) || !event_has_room(ev, id))
+		set_string_slow(ev, id, s);
+	else
+		put_string(event_place(ev, id), s);
+}
+
+void
+event_offer_string(struct event *ev, uint32_t id, struct slice s)
+{
+	if (find(ev, id) == NULL)
+		put_string(event_place(ev, id), s);
 }
 
 void
@@ -144,15 +165,6 @@ list_has(const struct value *items, uint32_t n, struct slice s)
 	return false;
 }
 
-static void
-set_item(struct value *item, struct slice s)
-{
-	item->kind = VALUE_STRING;
-	item->n = 0;
-	item->s.ptr = s.ptr;
-	item->s.len = s.len;
-}
-
 void
 event_add_string(struct event *ev, uint32_t id, struct slice s)
 {
@@ -163,12 +175,12 @@ event_add_string(struct event *ev, uint32_t id, struct slice s)
 
 	if (f == NULL) {
 		items = arena_alloc(ev->arena, sizeof(items[0]));
-		set_item(items, s);
+		put_string(items, s);
 		set_list(event_place(ev, id), items, 1);
 		return;
 	}
 	if (f->value.kind == VALUE_JSON || f->value.kind == VALUE_NULL) {
-		set_item(&f->value, s);
+		put_string(&f->value, s);
 		return;
 	}
 	old = f->value.kind == VALUE_LIST ? f->value.list : &f->value;
@@ -177,7 +189,7 @@ event_add_string(struct event *ev, uint32_t id, struct slice s)
 		return;
 	items = arena_alloc(ev->arena, (n + 1) * sizeof(items[0]));
 	memcpy(items, old, n * sizeof(items[0]));
-	set_item(&items[n], s);
+	put_string(&items[n], s);
 	set_list(&f->value, items, n + 1);
 }
 

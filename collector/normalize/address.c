@@ -21,14 +21,18 @@ is_v4(struct slice s)
 	const char *p = s.ptr, *end = s.ptr + s.len;
 
 	for (unsigned part = 0; part < 4; part++) {
-		unsigned value = 0, digits = 0;
+		unsigned value, digit;
 
 		if (part > 0 && (p == end || *p++ != '.'))
 			return false;
-		for (; p < end && is_digit(*p) && digits < 4; p++, digits++)
-			value = value * 10 + (unsigned)(*p - '0');
-		if (digits == 0 || digits > 3 || value > 255 ||
-		    (digits > 1 && p[-(int)digits] == '0'))
+		if (p == end || (value = (unsigned)(*p - '0')) > 9)
+			return false;
+		for (p++; p < end && (digit = (unsigned)(*p - '0')) <= 9; p++) {
+			if (value == 0 || value > 25)
+				return false;
+			value = value * 10 + digit;
+		}
+		if (value > 255)
 			return false;
 	}
 	return p == end;
@@ -108,9 +112,9 @@ address_read(struct slice s)
 		if (is_v4(v4))
 			return v4;
 	}
-	if (memchr(s.ptr, ':', s.len) != NULL)
-		return is_v6(s) ? s : none;
-	return is_v4(s) ? s : none;
+	if (is_v4(s) || (memchr(s.ptr, ':', s.len) != NULL && is_v6(s)))
+		return s;
+	return none;
 }
 
 bool

@@ -244,7 +244,7 @@ set_product(const struct target *t, struct slice s, struct event *ev)
 	event_set_int(ev, t->field, (int64_t)(d * (double)t->times + 0.5));
 }
 
-static void
+static __attribute__((noinline)) void
 target_set(const struct target *t, struct slice value, struct apply *apply)
 {
 	struct event *ev = apply->ev;
@@ -301,7 +301,7 @@ target_set(const struct target *t, struct slice value, struct apply *apply)
 }
 
 bool
-format_means_none(const struct format *f, struct slice s)
+format_lists_none(const struct format *f, struct slice s)
 {
 	for (uint32_t i = 0; i < f->n_none; i++)
 		if (slice_eq(f->none[i], s))
@@ -316,8 +316,15 @@ capture_set(const struct capture *c, struct slice value, struct apply *a)
 		return;
 	if (c->slot != NO_SLOT)
 		a->slots[c->slot] = value;
-	for (uint32_t k = 0; k < c->n; k++)
-		target_set(&c->targets[k], value, a);
+	for (uint32_t k = 0; k < c->n; k++) {
+		const struct target *t = &c->targets[k];
+
+		/* most are no more than that */
+		if (t->type == TARGET_STRING && t->lookup == NULL)
+			event_set_string(a->ev, t->field, value);
+		else
+			target_set(t, value, a);
+	}
 }
 
 static void
@@ -339,8 +346,9 @@ pattern_apply(const struct pattern *p, struct slice text, struct apply *a)
 		PCRE2_SIZE from = at[2 * group], to = at[2 * group + 1];
 
 		values[i] = (struct slice){ NULL, 0 };
-		/* not part of this match; \K could make the ends cross */
-		if (from != PCRE2_UNSET && to >= from && to <= text.len)
+		/* not part of this match (PCRE2_UNSET is beyond any length);
+		 * \K could make the ends cross */
+		if (to >= from && to <= text.len)
 			values[i] =
 			    (struct slice){ text.ptr + from, to - from };
 	}

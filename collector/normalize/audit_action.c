@@ -154,14 +154,15 @@ compare(const void *key, const void *element)
 {
 	const struct slice *name = key;
 	const struct audit_action *a = element;
-	size_t len = strlen(a->name);
-	int order = name->len == 0
-	    ? 0
-	    : memcmp(name->ptr, a->name, name->len < len ? name->len : len);
+	size_t i = 0;
 
-	if (order != 0)
-		return order;
-	return name->len < len ? -1 : name->len > len;
+	/* most differ within the first letters */
+	while (
+	    i < name->len && a->name[i] != '\0' && name->ptr[i] == a->name[i])
+		i++;
+	if (i == name->len || a->name[i] == '\0')
+		return (i < name->len) - (a->name[i] != '\0');
+	return (unsigned char)name->ptr[i] - (unsigned char)a->name[i];
 }
 
 const struct audit_action *

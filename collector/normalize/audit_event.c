@@ -1,11 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "audit_event.h"
 
-#include <ctype.h>
 #include <stdlib.h>
 #include <string.h>
 
 #include "address.h"
+#include "ascii.h"
 #include "audit.h"
 #include "json.h"
 
@@ -29,8 +29,8 @@ struct building {
 static void
 set(struct building *b, uint32_t id, struct slice value)
 {
-	if (value.len > 0 && event_get(b->ev, id) == NULL)
-		event_set_string(b->ev, id, value);
+	if (value.len > 0)
+		event_offer_string(b->ev, id, value);
 }
 
 static void
@@ -41,7 +41,7 @@ set_number(struct building *b, uint32_t id, struct slice value)
 	if (value.len == 0 || value.len > 18 || event_get(b->ev, id) != NULL)
 		return;
 	for (size_t i = 0; i < value.len; i++) {
-		if (!isdigit((unsigned char)value.ptr[i])) {
+		if (!ascii_is_digit(value.ptr[i])) {
 			event_set_string(b->ev, id, value);
 			return;
 		}
@@ -289,7 +289,7 @@ argument_number(struct slice key, unsigned *n)
 	for (size_t i = 1; i < key.len; i++) {
 		if (key.ptr[i] == '[' && i > 1)
 			return true; /* a piece of a long one */
-		if (!isdigit((unsigned char)key.ptr[i]))
+		if (!ascii_is_digit(key.ptr[i]))
 			return false;
 		*n = *n * 10 + (unsigned)(key.ptr[i] - '0');
 	}
@@ -569,7 +569,7 @@ lower(struct arena *arena, struct slice s)
 	char *out = arena_alloc(arena, s.len + 1);
 
 	for (size_t i = 0; i < s.len; i++)
-		out[i] = (char)tolower((unsigned char)s.ptr[i]);
+		out[i] = ascii_lower(s.ptr[i]);
 	return (struct slice){ out, s.len };
 }
 

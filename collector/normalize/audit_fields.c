@@ -18,15 +18,20 @@ struct scan {
 	bool enriched;
 };
 
-/* A-Z a-z 0-9 _ - [ ] */
-static bool
-is_key_byte(char c)
-{
-	static const uint64_t set[4] = { UINT64_C(0x03ff200000000000),
-		UINT64_C(0x07fffffeaffffffe) };
-	unsigned char u = (unsigned char)c;
+enum { OF_KEY = 1, ENDS_BARE = 2 };
 
-	return (set[u / 64] >> u % 64 & 1) != 0;
+/* clang-format off */
+static const unsigned char byte_classes[256] = {
+	['A' ... 'Z'] = OF_KEY, ['a' ... 'z'] = OF_KEY, ['0' ... '9'] = OF_KEY,
+	['_'] = OF_KEY, ['-'] = OF_KEY, ['['] = OF_KEY, [']'] = OF_KEY,
+	[' '] = ENDS_BARE, [ENRICHED] = ENDS_BARE,
+};
+/* clang-format on */
+
+static inline bool
+byte_is(char c, unsigned class)
+{
+	return (byte_classes[(unsigned char)c] & class) != 0;
 }
 
 static void
@@ -42,19 +47,21 @@ add(struct scan *s, struct slice key, struct slice value, bool quoted)
 static bool
 next_key(struct scan *s, struct slice *key)
 {
-	const char *from = s->at;
+	const char *from = s->at, *p, *end = s->end;
 
-	for (; s->at < s->end; s->at++) {
-		if (*s->at == ENRICHED) {
-			s->enriched = true;
-		} else if (*s->at == '=' && s->at > from) {
-			*key = (struct slice){ from, (size_t)(s->at - from) };
-			s->at++;
+	for (p = from;; from = ++p) {
+		while (p < end && byte_is(*p, OF_KEY))
+			p++;
+		if (p == end)
+			break;
+		if (*p == '=' && p > from) {
+			*key = (struct slice){ from, (size_t)(p - from) };
+			s->at = p + 1;
 			return true;
 		}
-		if (!is_key_byte(*s->at))
-			from = s->at + 1;
+		s->enriched = s->enriched || *p == ENRICHED;
 	}
+	s->at = end;
 	return false;
 }
 
@@ -74,11 +81,13 @@ static struct slice
 bare(struct scan *s)
 {
 	static const struct slice null = SLICE_INIT("(null)");
-	struct slice v = { s->at, 0 };
+	const char *p = s->at;
+	struct slice v = { p, 0 };
 
-	while (s->at < s->end && *s->at != ' ' && *s->at != ENRICHED)
-		s->at++;
-	v.len = (size_t)(s->at - v.ptr);
+	while (p < s->end && !byte_is(*p, ENDS_BARE))
+		p++;
+	s->at = p;
+	v.len = (size_t)(p - v.ptr);
 	/* what went through syslog may have lost its 1D: "(null)ARCH=x86_64" */
 	if (v.len > null.len && memcmp(v.ptr, null.ptr, null.len) == 0) {
 		v.len = null.len;
@@ -195,16 +204,16 @@ audit_fields(struct arena *arena, struct slice type, struct slice text,
 	struct scan s = { .at = text.ptr,
 		.end = text.ptr + text.len,
 		.out = out };
-	size_t most = 2;
+	struct audit_field found[AUDIT_FIELDS_MAX];
 
-	for (size_t i = 0; i < text.len && most < AUDIT_FIELDS_MAX; i++)
-		most += text.ptr[i] == '=';
 	*out = (struct audit_record){ .type = type,
+		.fields = found,
 		.is_path = slice_eq(type, SLICE("PATH")),
 		.is_execve = slice_eq(type, SLICE("EXECVE")) };
-	out->fields = arena_alloc(arena, most * sizeof(out->fields[0]));
 	scan_avc(&s);
 	scan_fields(&s, 0);
+	out->fields = arena_alloc(arena, out->n * sizeof(found[0]));
+	memcpy(out->fields, found, out->n * sizeof(found[0]));
 	if (slice_eq(type, SLICE("LOGIN")))
 		name_old_and_new(arena, text, out);
 }

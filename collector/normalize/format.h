@@ -183,6 +183,7 @@ struct format {
 	struct slice *skip; /* texts before the message that say nothing */
 	uint32_t n_none;
 	struct slice *none; /* values that mean "no value" */
+	size_t none_longest;
 	uint32_t n_constants;
 	struct field *constants;
 	struct names names;
@@ -250,7 +251,12 @@ enum rc pattern_compile(struct slice text, const struct define *defines,
 struct slice format_skip(const struct format *f, struct slice text);
 
 /* A value that is none: empty, or one of the format's `none`. */
-bool format_means_none(const struct format *f, struct slice s);
+bool format_lists_none(const struct format *f, struct slice s);
+static inline bool
+format_means_none(const struct format *f, struct slice s)
+{
+	return s.len <= f->none_longest && format_lists_none(f, s);
+}
 
 /* `name` of the file, else the file's name without its ending. */
 struct slice format_name(const char *path, struct slice name);

@@ -18,9 +18,10 @@ is_ours(uint32_t field)
 {
 	struct slice name = field_name(field);
 
+	if (name.ptr[0] != 'k' && name.ptr[0] != 'o')
+		return field == FIELD_EVENT_ORIGINAL || field == FIELD_AGENT_ID;
 	return starts_with(name, "kuzet.") ||
-	    starts_with(name, "organization.") ||
-	    field == FIELD_EVENT_ORIGINAL || field == FIELD_AGENT_ID;
+	    starts_with(name, "organization.");
 }
 
 void

@@ -448,6 +448,9 @@ read_root(struct loader *l, const char *path)
 	    &f->n_skip);
 	loader_texts(l, yaml_get(l->root, "none"), "none", &f->none,
 	    &f->n_none);
+	for (uint32_t i = 0; i < f->n_none; i++)
+		if (f->none[i].len > f->none_longest)
+			f->none_longest = f->none[i].len;
 	read_defines(l, yaml_get(l->root, "define"));
 	read_lookups(l, yaml_get(l->root, "lookups"));
 	loader_constants(l, yaml_get(l->root, "set"), NULL, 0, &f->constants,

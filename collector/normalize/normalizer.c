@@ -634,8 +634,7 @@ job_begin(struct job *j, struct normalizer *n, struct event *ev,
 	j->ev = ev;
 	j->hints = hints;
 	j->matched = j->module = j->audit = none;
-	j->header =
-	    (struct syslog_header){ .kind = HEADER_NONE, .priority = -1 };
+	j->header.kind = HEADER_NONE;
 	j->found = NULL;
 	j->pattern = NULL;
 	j->owner = NULL;

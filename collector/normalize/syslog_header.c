@@ -149,29 +149,29 @@ read_pid(struct slice s, struct slice *pid)
 	return i + 1;
 }
 
-/* What a byte may be, so that words are passed over by a look at a table. */
-enum { TAG_STOPS = 1, OF_HOST = 2 };
-
 /* clang-format off */
-static const unsigned char byte_classes[256] = {
-	[' '] = TAG_STOPS, ['['] = TAG_STOPS, [':'] = TAG_STOPS | OF_HOST,
-	['\0'] = OF_HOST, ['-'] = OF_HOST, ['.'] = OF_HOST, ['_'] = OF_HOST,
-	['%'] = OF_HOST, ['0' ... '9'] = OF_HOST, ['A' ... 'Z'] = OF_HOST,
-	['a' ... 'z'] = OF_HOST, [0x80 ... 0xff] = OF_HOST,
+static const bool of_host[256] = {
+	['\0'] = true, ['-'] = true, ['.'] = true, ['_'] = true, [':'] = true,
+	['%'] = true, ['0' ... '9'] = true, ['A' ... 'Z'] = true,
+	['a' ... 'z'] = true, [0x80 ... 0xff] = true,
 };
 /* clang-format on */
 
-static inline bool
-byte_is(char c, unsigned class)
+static size_t
+tag_length(struct slice s)
 {
-	return (byte_classes[(unsigned char)c] & class) != 0;
-}
+	size_t most = s.len < TAG_MAX ? s.len : TAG_MAX;
+	const char *space = most > 0 ? memchr(s.ptr, ' ', most) : NULL;
+	size_t end = space != NULL ? (size_t)(space - s.ptr) : most;
+	const char *open = end > 1 ? memchr(s.ptr + 1, '[', end - 1) : NULL;
 
-/* Of the bytes that may end a tag, ':' does before a space or the end. */
-static inline bool
-tag_ends(struct slice s, size_t i)
-{
-	return s.ptr[i] != ':' || i + 1 == s.len || s.ptr[i + 1] == ' ';
+	if (open != NULL)
+		return (size_t)(open - s.ptr);
+	/* ':' ends it before a space or the end, not within a word */
+	if (end > 0 && s.ptr[end - 1] == ':' &&
+	    (end == s.len || s.ptr[end] == ' '))
+		return end - 1;
+	return end;
 }
 
 /*
@@ -181,13 +181,9 @@ tag_ends(struct slice s, size_t i)
 static bool
 read_tag(struct slice s, struct syslog_header *h, struct slice *rest)
 {
-	size_t i = s.len > 0 && s.ptr[0] == '[' ? 1 : 0, n;
-	size_t most = s.len < TAG_MAX ? s.len : TAG_MAX;
-	struct slice tag;
+	size_t i = tag_length(s), n;
+	struct slice tag = { s.ptr, i };
 
-	while (i < most && !(byte_is(s.ptr[i], TAG_STOPS) && tag_ends(s, i)))
-		i++;
-	tag = (struct slice){ s.ptr, i };
 	s = skip(s, i);
 	n = read_pid(s, &h->procid);
 	s = skip(s, n);
@@ -212,7 +208,7 @@ is_host(struct slice s)
 	if (s.len == 0 || s.len > HOST_MAX)
 		return false;
 	for (size_t i = 0; i < s.len; i++)
-		if (!byte_is(s.ptr[i], OF_HOST))
+		if (!of_host[(unsigned char)s.ptr[i]])
 			return false;
 	return true;
 }
@@ -429,7 +425,7 @@ bool
 syslog_header_read(struct slice line, const struct timestamp_hints *hints,
     struct time_cache *cache, struct syslog_header *out)
 {
-	const struct syslog_header none = { .kind = HEADER_NONE,
+	static const struct syslog_header none = { .kind = HEADER_NONE,
 		.priority = -1 };
 
 	*out = none;

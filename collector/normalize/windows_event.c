@@ -332,11 +332,12 @@ bool
 windows_event_read(struct event *object, const struct event *ev,
     struct slice text, const struct normalize_hints *hints)
 {
-	struct reading x = { .object = object, .hints = &hints->time };
+	struct reading x;
 	enum XML_Status status;
 
 	if (!looks_like_one(text))
 		return false;
+	x = (struct reading){ .object = object, .hints = &hints->time };
 	x.parser = XML_ParserCreate("UTF-8");
 	if (x.parser == NULL)
 		return false;
