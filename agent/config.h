@@ -62,7 +62,7 @@ struct agent_input {
 	int64_t status;
 	char *sha256;
 	char *ca;
-	int64_t certificate_days;
+	int64_t certificate_days, signature_days;
 	int64_t offset_max;
 };
 

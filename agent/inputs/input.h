@@ -71,6 +71,7 @@ struct probe_config {
 	const char *sha256;    /* http; NULL: any content */
 	const char *ca;        /* PEM; NULL: the system's */
 	int certificate_days;  /* that it must be good for */
+	int signature_days;    /* the same of a zone's signatures */
 	int64_t offset_max_ns; /* ntp */
 	const char *const *maintenance;
 	size_t n_maintenance;

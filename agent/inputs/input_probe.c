@@ -95,7 +95,8 @@ run_look(struct look *l)
 
 	buf_init(&l->result.detail, PROBE_DETAIL_MAX);
 	checks[c->check].run(&job, &l->result);
-	l->result.duration_ns = loop_now() - began_ns;
+	if (l->result.duration_ns == 0)
+		l->result.duration_ns = loop_now() - began_ns;
 }
 
 static void *

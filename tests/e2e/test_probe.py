@@ -82,16 +82,26 @@ class Udp:
         self.socket.close()
 
 
-def soa(serial, authoritative=True):
-    """A server of every zone (RFC 1035)."""
+def soa(serial, authoritative=True, signed_days=None):
+    """A server of every zone (RFC 1035), its signatures by RFC 4034."""
     def answer(query):
         flags = 0x8400 if authoritative else 0x8000
         end = query.index(b"\0", 12) + 5
+        kind, = struct.unpack(">H", query[end - 4:end - 2])
         names = b"\2ns\xc0\x0c" + b"\4root\xc0\x0c"
         data = names + struct.pack(">IIIII", serial, 3600, 600, 86400, 60)
-        return (query[:2] + struct.pack(">HHHHH", flags, 1, 1, 0, 0) +
-                query[12:end] + b"\xc0\x0c" +
-                struct.pack(">HHIH", 6, 1, 60, len(data)) + data)
+        records = [(6, data)] if kind == 6 else []
+        # OPT's flags; no signature for who does not ask for it
+        if signed_days is not None and query[-4] & 0x80:
+            now = int(time.time())
+            records += [(46, struct.pack(
+                ">HBBIIIH", kind, 13, 2, 60, now + days * 86400 + 3600,
+                now - 60, 7) + b"\xc0\x0c" + bytes(64))
+                for days in (signed_days, signed_days - 30)]
+        return (query[:2] + struct.pack(
+            ">HHHHH", flags, 1, len(records), 0, 0) + query[12:end] + b"".join(
+                b"\xc0\x0c" + struct.pack(">HHIH", kind, 1, 60, len(data)) +
+                data for kind, data in records))
     return answer
 
 
@@ -169,6 +179,8 @@ def dns_and_ntp():
     """zones on each of their servers, and clocks"""
     with World() as w, serving(Udp(soa(7))) as a, serving(Udp(soa(7))) as b, \
             serving(Udp(soa(6))) as old, serving(Udp(lambda q: None)) as mute, \
+            serving(Udp(soa(7, signed_days=9))) as signed, \
+            serving(Udp(soa(7, signed_days=1))) as ending, \
             serving(Udp(ntp(0))) as clock, serving(Udp(ntp(100))) as fast:
         def servers(*all_of):
             return "servers: [" + ", ".join(
@@ -178,10 +190,22 @@ def dns_and_ntp():
             "same", "dns", ["same.example.org"], servers(a, b)) + probe(
             "late", "dns", ["late.example.org"], servers(a, b, old)) + probe(
             "part", "dns", ["part.example.org"], servers(a, mute)) + probe(
+            "signed", "dns", ["signed.example.org"], servers(signed)) + probe(
+            "ending", "dns", ["ending.example.org"],
+            servers(signed, ending)) + probe(
             "clock", "ntp", [f"127.0.0.1:{clock.port}",
                              f"127.0.0.1:{fast.port}"]))
-        seen = results_of(w, 5)
+        seen = results_of(w, 7)
+        signed = seen["dns", "signed.example.org"]
+        assert signed["event.outcome"] == "success", signed
+        assert signed["kuzet.probe.found.signature_days_left"] == 9
+        ending = seen["dns", "ending.example.org"]
+        assert ending["event.outcome"] == "failure", ending
+        assert ending["kuzet.probe.found.signature_days_left"] == 1
+        assert ending["error.message"] == \
+            "signatures of the zone hold 1 days more"
         same = seen["dns", "same.example.org"]
+        assert same["kuzet.probe.found.signed"] is False
         assert same["event.outcome"] == "success", same
         assert same["kuzet.probe.found.servers_live"] == 2
         assert same["kuzet.probe.found.serial"] == 7

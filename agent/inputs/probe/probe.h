@@ -24,8 +24,8 @@ enum { PROBE_DETAIL_MAX = 64 * 1024, PROBE_BODY_MAX = 16 * 1024 * 1024 };
 
 struct probe_result {
 	bool good;
-	char problem[512]; /* why not */
-	int64_t duration_ns;
+	char problem[512];   /* why not */
+	int64_t duration_ns; /* 0: all the time that it took */
 	char ip[64];
 	uint16_t port;
 	/* http */

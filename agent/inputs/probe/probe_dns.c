@@ -2,7 +2,8 @@
 /*
  * A zone on each of its servers: does it answer with authority, how fast, and
  * with which serial (RFC 1035 section 3.3.13)?  The servers are those that the
- * zone's NS records name, on all their addresses, or those configured.
+ * zone's NS records name, on all their addresses, or those configured.  Those
+ * that live are asked once more for what DNSSEC signs of it.
  */
 #include <ares.h>
 #include <arpa/inet.h>
@@ -12,6 +13,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "agent/inputs/probe/dns_signatures.h"
 #include "agent/inputs/probe/probe.h"
 #include "agent/inputs/probe/resolver.h"
 #include "loop.h"
@@ -22,8 +24,12 @@ enum {
 	SERVERS_MAX = RESOLVER_CHANNELS,
 	NAME_MAX_BYTES = 256,
 	SERVER_TEXT = 96,
-	AA_BYTE = 2
+	AA_BYTE = 2,
+	SECONDS_OF_DAY = 86400,
 };
+
+/* Who does not like to be asked for signatures does not hold up the look. */
+static const int64_t signatures_ns = 3 * NS_PER_SEC;
 
 struct server {
 	char name[NAME_MAX_BYTES];
@@ -32,6 +38,7 @@ struct server {
 	bool authoritative;
 	uint32_t serial;
 	int64_t began_ns, latency_ns;
+	int64_t signed_until_s; /* 0: not signed */
 	char problem[96];
 };
 
@@ -157,6 +164,74 @@ ask_servers(const struct probe_job *job, struct zone *z)
 	}
 }
 
+/* ---- signatures ------------------------------------------------------------ */
+
+/* What the SOA and the keys of the zone are signed for. */
+static const int signed_types[] = { ns_t_soa, ns_t_dnskey };
+enum { SIGNED_TYPES = sizeof(signed_types) / sizeof(signed_types[0]) };
+
+struct signed_answer {
+	struct server *server;
+	int type;
+};
+
+static void
+on_signed(void *ctx, int status, int timeouts, unsigned char *bytes, int len)
+{
+	const struct signed_answer *a = ctx;
+	int64_t until_s;
+
+	(void)timeouts;
+	if (status != ARES_SUCCESS)
+		return;
+	until_s =
+	    dns_signed_until((struct slice){ (const char *)bytes, (size_t)len },
+		a->type, timestamp_now() / NS_PER_SEC);
+	/* the first that ends */
+	if (until_s != 0 &&
+	    (a->server->signed_until_s == 0 ||
+		until_s < a->server->signed_until_s))
+		a->server->signed_until_s = until_s;
+}
+
+static void
+ask_signatures(const struct probe_job *job, struct zone *z)
+{
+	struct signed_answer answers[SERVERS_MAX][SIGNED_TYPES];
+	void *channels[SERVERS_MAX] = { NULL };
+	struct probe_job until = *job;
+	int64_t end_ns = loop_now() + signatures_ns;
+
+	if (end_ns < until.deadline_ns)
+		until.deadline_ns = end_ns;
+	for (size_t i = 0; i < z->n; i++) {
+		if (z->servers[i].live)
+			channels[i] =
+			    resolver_new(&until, z->servers[i].address, false);
+		for (size_t k = 0; channels[i] != NULL && k < SIGNED_TYPES;
+		     k++) {
+			unsigned char *query;
+			int len;
+
+			answers[i][k] = (struct signed_answer){ &z->servers[i],
+				signed_types[k] };
+			if (!dns_signed_query(job->target, signed_types[k],
+				&query, &len))
+				continue;
+			ares_send(channels[i], query, len, on_signed,
+			    &answers[i][k]);
+			ares_free_string(query);
+		}
+	}
+	resolver_run(&until, channels, z->n);
+	for (size_t i = 0; i < z->n; i++) {
+		if (channels[i] != NULL)
+			ares_destroy(channels[i]);
+	}
+}
+
+/* ---- the result ------------------------------------------------------------- */
+
 static void
 write_server(struct json_writer *w, const struct server *s)
 {
@@ -174,6 +249,12 @@ write_server(struct json_writer *w, const struct server *s)
 		json_uint(w, s->serial);
 		json_key(w, "latency_ms");
 		json_double(w, (double)s->latency_ns / (double)NS_PER_MS);
+		json_key(w, "signed");
+		json_bool(w, s->signed_until_s != 0);
+		if (s->signed_until_s != 0) {
+			json_key(w, "signed_until");
+			json_time(w, s->signed_until_s * NS_PER_SEC);
+		}
 	} else {
 		json_key(w, "error");
 		json_str(w, s->problem);
@@ -186,6 +267,53 @@ static bool
 is_newer(uint32_t a, uint32_t b)
 {
 	return (int32_t)(a - b) > 0;
+}
+
+/* Of all servers the signature that ends first; 0: none has one. */
+static int64_t
+first_end_s(const struct zone *z)
+{
+	int64_t first_s = 0;
+
+	for (size_t i = 0; i < z->n; i++) {
+		int64_t s = z->servers[i].signed_until_s;
+
+		if (s != 0 && (first_s == 0 || s < first_s))
+			first_s = s;
+	}
+	return first_s;
+}
+
+/* Whole days that are left; less than nothing: it has ended. */
+static int64_t
+days_until(int64_t end_s)
+{
+	int64_t left_s = end_s - timestamp_now() / NS_PER_SEC;
+
+	return left_s >= 0 ? left_s / SECONDS_OF_DAY : -1;
+}
+
+static void
+conclude_signatures(const struct probe_job *job, const struct zone *z,
+    struct json_writer *w, struct probe_result *r)
+{
+	int64_t end_s = first_end_s(z), days = days_until(end_s);
+
+	json_key(w, "signed");
+	json_bool(w, end_s != 0);
+	if (end_s == 0)
+		return;
+	json_key(w, "signed_until");
+	json_time(w, end_s * NS_PER_SEC);
+	json_key(w, "signature_days_left");
+	json_int(w, days);
+	if (!r->good || days >= job->config->signature_days)
+		return;
+	if (days < 0)
+		probe_fail(r, "signatures of the zone have expired");
+	else
+		probe_fail(r, "signatures of the zone hold %lld days more",
+		    (long long)days);
 }
 
 static void
@@ -222,7 +350,6 @@ conclude(const struct probe_job *job, struct zone *z, struct probe_result *r)
 	json_uint(&w, serial);
 	json_key(&w, "serial_agreement");
 	json_bool(&w, live > 0 && agree == live);
-	json_close(&w, '}');
 	r->good = live == z->n && agree == live && authoritative == live;
 	if (live < z->n)
 		probe_fail(r, "%zu of %zu servers answer", live, z->n);
@@ -232,17 +359,22 @@ conclude(const struct probe_job *job, struct zone *z, struct probe_result *r)
 	else if (authoritative < live)
 		probe_fail(r, "%zu of %zu servers answer with authority",
 		    authoritative, live);
+	conclude_signatures(job, z, &w, r);
+	json_close(&w, '}');
 }
 
 void
 probe_dns(const struct probe_job *job, struct probe_result *r)
 {
 	struct zone *z = xzalloc(sizeof(*z));
+	int64_t began_ns = loop_now();
 
 	for (size_t i = 0; i < job->config->n_servers; i++)
 		add_server(z, job->config->servers[i], job->config->servers[i]);
 	if (z->n > 0 || discover(job, z, r)) {
 		ask_servers(job, z);
+		r->duration_ns = loop_now() - began_ns;
+		ask_signatures(job, z);
 		conclude(job, z, r);
 	}
 	free(z);
