@@ -186,6 +186,18 @@ lock_state(const char *dir, int *fd, struct error *err)
 	return RC_OK;
 }
 
+static bool
+is_in_use(const char *dir)
+{
+	struct error err;
+	int fd = -1;
+	bool used = lock_state(dir, &fd, &err) == RC_DENIED;
+
+	if (fd != -1)
+		(void)close(fd);
+	return used;
+}
+
 static void
 show_progress(void *ctx, const struct fim_totals *so_far)
 {
@@ -216,7 +228,7 @@ print_change(void *ctx, const struct fim_change *c, struct error *err)
 		fim_event_change(&out, &origin, c,
 		    open == RC_OK ? &window : NULL);
 	else
-		fim_line_change(&out, c);
+		fim_line_change(&out, c, open == RC_OK ? &window : NULL);
 	(void)buf_add_char(&out, '\n');
 	(void)fwrite(out.ptr, 1, out.len, stdout);
 	buf_fini(&out);
@@ -314,6 +326,21 @@ who_am_i(char out[128])
 	return out;
 }
 
+/* A path with a slip of the pen would be watched in vain. */
+static void
+tell_missing(const struct session *s, const struct fim_engine *e)
+{
+	const char *path;
+	size_t at = 0;
+
+	while (
+	    (path = fim_spec_missing(e->reading->opener, e->spec, &at)) != NULL)
+		(void)fprintf(stderr,
+		    "kuzet-agent: %s: %s is not there: nothing of it is in the "
+		    "baseline\n",
+		    s->input, path);
+}
+
 static enum rc
 take_baseline(struct session *s, struct fim_engine *e, struct error *err)
 {
@@ -325,6 +352,7 @@ take_baseline(struct session *s, struct fim_engine *e, struct error *err)
 	rc = fim_engine_scan(e, err);
 	if (rc != RC_OK)
 		return rc;
+	tell_missing(s, e);
 	(void)fprintf(stderr,
 	    "%s: %llu files, %llu MB read, %llu unreadable, %llu too large, "
 	    "%llu left out\n",
@@ -373,6 +401,14 @@ check_one(struct session *s, struct fim_engine *e, struct error *err)
 		(void)fprintf(stderr,
 		    "kuzet-agent: %s: the stored baseline is not what was "
 		    "sealed: somebody changed it\n",
+		    s->input);
+	}
+	if (rc == RC_OK && e->unsealed && !is_in_use(s->config.state_dir)) {
+		s->changes++;
+		(void)fprintf(stderr,
+		    "kuzet-agent: %s: the stored baseline has no seal: the "
+		    "agent was killed at work, or somebody took it off; "
+		    "whether it is as it was cannot be told\n",
 		    s->input);
 	}
 	return rc;

@@ -181,6 +181,11 @@ def test_tampered():
             db.execute("UPDATE entry SET size = size + 1 WHERE content = 1")
         r = w.fim("check")
         assert r.returncode == 1 and "sealed" in r.stderr, r
+        w.baseline()
+        with sqlite3.connect(w.dir / "state/fim.db") as db:
+            db.execute("UPDATE input SET sealed = 0")
+        r = w.fim("check")
+        assert r.returncode == 1 and "no seal" in r.stderr, r
 
 
 def test_damaged_alone():
@@ -211,6 +216,11 @@ def test_config_changes():
         assert w.check() == {}
         conf.write_text(text.replace(f'["{w.tree}"]', f'["{w.tree}/sub"]'))
         assert w.check() == {}
+        conf.write_text(text.replace(
+            f'["{w.tree}"]', f'["{w.tree}", "{w.tree}x"]'))
+        r = w.fim("baseline")
+        assert f"{w.tree}x is not there" in r.stderr, r
+        assert f"{w.tree} is not there" not in r.stderr, r
 
 
 # ---- with a collector ------------------------------------------------------

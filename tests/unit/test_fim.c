@@ -11,6 +11,9 @@
 #include "agent/inputs/fim/fim_event.h"
 #include "agent/inputs/fim/fim_moves.h"
 #include "agent/inputs/fim/fim_package.h"
+#include "agent/inputs/fim/fim_scan.h"
+#include "agent/inputs/fim/fim_secret.h"
+#include "folder.h"
 #include "tap.h"
 
 static struct slice
@@ -300,6 +303,56 @@ keeps_secrets(void)
 	    "the list of users is no secret");
 }
 
+static const struct {
+	const char *name, *path, *text, *shown;
+} masks[] = {
+	{ "a setting that is a password", "/x.conf", "a=1\ndb_password = abc\n",
+	    "a=1\ndb_password = ***\n" },
+	{ "in YAML", "/x.yml", "  apiKey: abc\nname: n\n",
+	    "  apiKey: ***\nname: n\n" },
+	{ "in JSON", "/x.json", "{\"client_secret\": \"abc\"}",
+	    "{\"client_secret\": \"***" },
+	{ "in XML", "/x.xml", "<password>abc</password>\n", "<password>***\n" },
+	{ "after a space", "/redis.conf", "requirepass abc\nport 1\n",
+	    "requirepass ***\nport 1\n" },
+	{ "in an address", "/x.ini", "url=postgres://u:p:q@db/x?y=1\n",
+	    "url=postgres://u:***@db/x?y=1\n" },
+	{ "but no user alone", "/x.ini", "url=ssh://git@host/x\n",
+	    "url=ssh://git@host/x\n" },
+	{ "nor a port", "/x.ini", "url=http://host:80/@x\n",
+	    "url=http://host:80/@x\n" },
+	{ "in upper case, without an end of line", "/env", "API_TOKEN=x",
+	    "API_TOKEN=***" },
+	{ "nothing where there is no value", "/x.conf", "password=\n",
+	    "password=\n" },
+	{ "whether passwords may be used", "/etc/ssh/sshd_config",
+	    "PasswordAuthentication yes\nPermitEmptyPasswords no\n",
+	    "PasswordAuthentication yes\nPermitEmptyPasswords no\n" },
+	{ "how passwords are checked", "/etc/pam.d/common-password",
+	    "password [success=1 default=ignore] pam_unix.so\n",
+	    "password [success=1 default=ignore] pam_unix.so\n" },
+	{ "where users come from", "/etc/nsswitch.conf", "passwd: files evil\n",
+	    "passwd: files evil\n" },
+	{ "users", "/etc/passwd", "root:x:0:0::/root:/bin/sh\n",
+	    "root:x:0:0::/root:/bin/sh\n" },
+	{ "no text at all", "/x", "", "" },
+};
+
+static void
+masks_secrets(void)
+{
+	struct arena *arena = arena_new(4096);
+
+	for (size_t i = 0; i < sizeof(masks) / sizeof(masks[0]); i++) {
+		struct slice shown =
+		    fim_mask_secrets(masks[i].path, text(masks[i].text), arena);
+
+		CHECK(slice_eq(shown, text(masks[i].shown)), "shown: %s: %.*s",
+		    masks[i].name, SLICE_ARG(shown));
+	}
+	arena_free(arena);
+}
+
 /* ---- attributes ---------------------------------------------------------- */
 
 static void
@@ -440,6 +493,74 @@ covers(void)
 	    "not their neighbours, and nothing that is excluded");
 }
 
+/* ---- scans --------------------------------------------------------------- */
+
+struct visit {
+	atomic_bool stop;
+	unsigned calls;
+};
+
+static void
+stop_soon(void *ctx, const struct fim_totals *so_far)
+{
+	struct visit *v = ctx;
+
+	(void)so_far;
+	if (++v->calls == 3)
+		atomic_store(&v->stop, true);
+}
+
+static enum rc
+tell_nobody(void *ctx, const struct fim_change *c, struct error *err)
+{
+	(void)ctx;
+	(void)c;
+	(void)err;
+	return RC_OK;
+}
+
+/* At its pace the file would take days: whoever waits for the scan comes in
+ * all the same. */
+static void
+lets_others_in(void)
+{
+	char dir[] = "/tmp/kuzet-fim-XXXXXX", path[128];
+	const char *const paths[] = { path };
+	struct visit v = { .calls = 0 };
+	struct fim_reading reading = { .pace = fim_pace_new(1),
+		.max_file_size = 1 << 30,
+		.stop = &v.stop };
+	struct fim_spec spec = { .name = "n", .paths = paths, .n_paths = 1 };
+	struct fim_store store;
+	struct fim_scan scan = { .store = &store,
+		.spec = &spec,
+		.reading = &reading,
+		.fresh = true,
+		.pool = true,
+		.ctx = &v,
+		.tell = tell_nobody,
+		.between = stop_soon };
+	struct error err;
+	int fd;
+
+	if (mkdtemp(dir) == NULL)
+		abort();
+	(void)snprintf(path, sizeof(path), "%s/big", dir);
+	fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0600);
+	if (fd == -1 || ftruncate(fd, 1 << 20) != 0)
+		abort();
+	(void)close(fd);
+	reading.opener = opener_new(NULL);
+	if (fim_store_open(dir, &store, &err) != RC_OK)
+		abort();
+	CHECK(fim_scan_run(&scan, &err) == RC_AGAIN && v.calls >= 3,
+	    "a scan that reads slowly lets others in");
+	fim_store_close(&store);
+	fim_pace_free(reading.pace);
+	opener_free(reading.opener);
+	folder_remove(dir);
+}
+
 int
 main(void)
 {
@@ -449,8 +570,10 @@ main(void)
 	finds_moves();
 	shows_diffs();
 	keeps_secrets();
+	masks_secrets();
 	reads_attributes();
 	knows_packages();
 	covers();
+	lets_others_in();
 	return tap_done();
 }

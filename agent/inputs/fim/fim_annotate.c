@@ -6,34 +6,10 @@
 
 #include "agent/inputs/fim/fim_diff.h"
 #include "agent/inputs/fim/fim_package.h"
+#include "agent/inputs/fim/fim_secret.h"
 #include "agent/inputs/input.h"
 
 enum { DIFF_SHOWN_MAX = 16 * 1024 /* bytes of an event */ };
-
-static const char *const secret_paths[] = { "shadow*", "gshadow*", "*.key",
-	"*.pem", "*.p12", "*.pfx", "*.jks", "*.kdbx", "*.keytab", "id_rsa*",
-	"id_dsa*", "id_ecdsa*", "id_ed25519*", "ssh_host_*_key", "*htpasswd*",
-	".netrc", ".pgpass", ".my.cnf", "*secret*", "*credential*", "*token*",
-	"/etc/ssl/private/*", "/etc/shadow*", "/etc/gshadow*",
-	"/etc/NetworkManager/system-connections/*", "/etc/wireguard/*",
-	"/etc/ipsec.secrets" };
-
-bool
-fim_is_secret(const char *path, struct slice text)
-{
-	static const char marks[][24] = { "PRIVATE KEY-----",
-		"PRIVATE KEY BLOCK" };
-
-	if (opener_path_matches(secret_paths,
-		sizeof(secret_paths) / sizeof(secret_paths[0]), path))
-		return true;
-	for (size_t i = 0; text.len > 0 && i < 2; i++) {
-		if (memmem(text.ptr, text.len, marks[i], strlen(marks[i])) !=
-		    NULL)
-			return true;
-	}
-	return false;
-}
 
 struct slice
 fim_shown_text(struct fim_annotator *a, const struct fim_entry *e,
@@ -63,7 +39,7 @@ fim_shown_text(struct fim_annotator *a, const struct fim_entry *e,
 	    memchr(text.ptr, '\0', text.len) != NULL ||
 	    fim_is_secret(e->path.ptr, text))
 		return none;
-	return text;
+	return fim_mask_secrets(e->path.ptr, text, arena);
 }
 
 static void
@@ -84,7 +60,9 @@ add_diff(struct fim_annotator *a, struct fim_change *c, struct arena *arena)
 	if (c->before != NULL &&
 	    fim_store_text(a->store, b.input, c->before->path, arena, &before,
 		&err) != RC_OK)
-		return; /* nothing to compare with yet */
+		return;        /* nothing to compare with yet */
+	if (c->before != NULL) /* who kept it may not have masked it */
+		before = fim_mask_secrets(c->before->path.ptr, before, arena);
 	if (slice_eq(before, c->text))
 		return;
 	buf_init(&out, DIFF_SHOWN_MAX);

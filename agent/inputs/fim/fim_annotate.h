@@ -36,8 +36,5 @@ void fim_annotate(struct fim_annotator *a, struct fim_change *changes, size_t n,
 struct slice fim_shown_text(struct fim_annotator *a, const struct fim_entry *e,
     struct arena *arena);
 
-/* Never shown, whatever the configuration says. */
-bool fim_is_secret(const char *path, struct slice text);
-
 /* The entry's part of an input's configuration; borrows it. */
 struct fim_spec fim_spec_of(const struct input_config *c);

@@ -176,8 +176,9 @@ verify(struct fim_engine *e, struct before *b, struct error *err)
 	    &files, err);
 
 	b->verified = -1;
-	if (rc != RC_OK || !b->baseline.sealed)
-		return rc; /* a look was under way when the agent ended */
+	e->unsealed = rc == RC_OK && !b->baseline.sealed;
+	if (rc != RC_OK || e->unsealed)
+		return rc; /* a look was under way when the agent ended? */
 	b->verified = memcmp(b->sha256, b->baseline.sha256, SHA256_BYTES) == 0;
 	e->tampered = b->verified == 0;
 	if (!e->tampered || e->tell != NULL)
@@ -200,6 +201,7 @@ prepare(struct fim_engine *e, struct before *b, struct error *err)
 	*b = (struct before){ .verified = -1, .damaged = e->store->db.damaged };
 	e->totals = (struct fim_totals){ 0 };
 	e->tampered = false;
+	e->unsealed = false;
 	rc = fim_store_baseline(e->store, e->spec->name, &b->baseline, err);
 	if (rc == RC_OK)
 		rc = fim_spec_known(e->store, b->baseline.input, e->spec, NULL,
@@ -254,6 +256,7 @@ seal(struct fim_engine *e, const struct before *b, int64_t duration_ns,
 			.alert = e->first && b->damaged,
 			.sha256 = sealed.sha256,
 			.previous = e->first ? NULL : b->sha256,
+			.unsealed = e->unsealed,
 			.verified = b->verified },
 		    err);
 	if (rc == RC_OK)

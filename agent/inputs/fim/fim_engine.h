@@ -33,6 +33,10 @@ struct fim_engine {
 	struct fim_totals totals;
 	bool first;    /* it was the first baseline, or a new one */
 	bool tampered; /* rows are not what was sealed */
+	/* There is no seal: the last agent was killed within half a minute of a
+	 * change, or somebody took it off.  Whether rows are as they were is not
+	 * known. */
+	bool unsealed;
 };
 
 /*

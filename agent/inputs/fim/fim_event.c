@@ -556,6 +556,10 @@ fim_event_summary(struct buf *out, const struct fim_origin *origin,
 			json_key(&w, "verified");
 			json_bool(&w, s->verified > 0);
 		}
+		if (s->unsealed) {
+			json_key(&w, "unsealed");
+			json_bool(&w, true);
+		}
 		json_close(&w, '}');
 	}
 	end_event(&w);
@@ -577,6 +581,33 @@ add_name(struct buf *out, struct slice path)
 		else
 			(void)buf_add_char(out, (char)c);
 	}
+}
+
+/* "(cap_net_raw=ep user.note)" */
+static void
+add_attributes(struct buf *out, const struct fim_entry *e)
+{
+	struct slice rest = e->xattrs;
+	const char *sep = "(";
+	struct fim_attr a;
+	struct buf text;
+
+	buf_init(&text, 65536);
+	while (fim_attr_next(&rest, &a)) {
+		bool known = strcmp(a.name, "security.capability") == 0
+		    ? fim_capability_text(a.value, &text)
+		    : strncmp(a.name, "system.posix_acl_", 17) == 0 &&
+			fim_acl_text(a.value, &text);
+
+		(void)buf_add_str(out, sep);
+		sep = " ";
+		add_name(out,
+		    known ? buf_slice(&text)
+			  : (struct slice){ a.name, strlen(a.name) });
+		buf_clear(&text);
+	}
+	(void)buf_add_str(out, sep[0] == '(' ? "none" : ")");
+	buf_fini(&text);
 }
 
 static void
@@ -623,13 +654,32 @@ add_value(struct buf *out, const struct fim_entry *e, unsigned bit)
 		if (content_name(e->content) != NULL)
 			(void)buf_add_str(out, content_name(e->content));
 		break;
+	case FIM_XATTRS:
+		add_attributes(out, e);
+		break;
 	default:
 		break;
 	}
 }
 
+static void
+add_diff(struct buf *out, struct slice diff)
+{
+	while (diff.len > 0) {
+		const char *lf = memchr(diff.ptr, '\n', diff.len);
+		size_t n = lf == NULL ? diff.len : (size_t)(lf - diff.ptr);
+
+		(void)buf_add_str(out, "\n  ");
+		add_name(out, (struct slice){ diff.ptr, n });
+		n += lf != NULL;
+		diff.ptr += n;
+		diff.len -= n;
+	}
+}
+
 void
-fim_line_change(struct buf *out, const struct fim_change *c)
+fim_line_change(struct buf *out, const struct fim_change *c,
+    const struct fim_window *window)
 {
 	const struct fim_entry *now = c->after != NULL ? c->after : c->before;
 	const char *sep = ": ";
@@ -648,8 +698,6 @@ fim_line_change(struct buf *out, const struct fim_change *c)
 			continue;
 		(void)buf_printf(out, "%s%s", sep, differences[i].name);
 		sep = ", ";
-		if (bit == FIM_XATTRS)
-			continue;
 		(void)buf_add_char(out, ' ');
 		add_value(out, c->before, bit);
 		(void)buf_add_str(out, " -> ");
@@ -659,4 +707,13 @@ fim_line_change(struct buf *out, const struct fim_change *c)
 		(void)buf_printf(out, " [%s of package %s]",
 		    c->package.verified ? "as it is" : "NOT as it is",
 		    c->package.name);
+	if (window != NULL) {
+		(void)buf_add_str(out, " [expected: ");
+		add_name(out, (struct slice){ window->by, strlen(window->by) });
+		(void)buf_add_str(out, ", ");
+		add_name(out,
+		    (struct slice){ window->reason, strlen(window->reason) });
+		(void)buf_add_char(out, ']');
+	}
+	add_diff(out, c->diff);
 }

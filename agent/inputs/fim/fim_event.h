@@ -17,8 +17,10 @@ struct fim_origin {
 void fim_event_change(struct buf *out, const struct fim_origin *origin,
     const struct fim_change *c, const struct fim_window *window);
 
-/* "modified /etc/hosts: size 10 -> 12, sha256 3a7b... -> 91c0..." */
-void fim_line_change(struct buf *out, const struct fim_change *c);
+/* "modified /etc/hosts: size 10 -> 12, sha256 3a7b... -> 91c0...", then the
+ * lines of text that differ, each indented; no LF at the end */
+void fim_line_change(struct buf *out, const struct fim_change *c,
+    const struct fim_window *window);
 
 /* A word on the baseline as a whole. */
 struct fim_summary {
@@ -32,6 +34,7 @@ struct fim_summary {
 	const uint8_t *sha256;           /* NULL: none */
 	const uint8_t *previous;         /* NULL: none */
 	int verified;                    /* -1: there was nothing to verify */
+	bool unsealed;                   /* for there was no seal */
 	const struct fim_window *window; /* of fim-window-*; NULL */
 };
 void fim_event_summary(struct buf *out, const struct fim_origin *origin,

@@ -344,11 +344,15 @@ struct fim_pool *
 fim_pool_new(const struct fim_reading *reading)
 {
 	struct fim_pool *p = xzalloc(sizeof(*p));
+	pthread_condattr_t attr;
 
 	p->reading = reading;
+	(void)pthread_condattr_init(&attr);
+	(void)pthread_condattr_setclock(&attr, CLOCK_MONOTONIC);
 	(void)pthread_mutex_init(&p->lock, NULL);
 	(void)pthread_cond_init(&p->come, NULL);
-	(void)pthread_cond_init(&p->over, NULL);
+	(void)pthread_cond_init(&p->over, &attr);
+	(void)pthread_condattr_destroy(&attr);
 	while (p->n_threads < FIM_HASHERS &&
 	    pthread_create(&p->threads[p->n_threads], NULL, hash_batches, p) ==
 		0)
@@ -396,4 +400,21 @@ fim_pool_wait(struct fim_pool *p, struct fim_batch *b)
 	while (b->done < b->n)
 		(void)pthread_cond_wait(&p->over, &p->lock);
 	(void)pthread_mutex_unlock(&p->lock);
+}
+
+bool
+fim_pool_done(struct fim_pool *p, struct fim_batch *b, int64_t wait_ns)
+{
+	int64_t until_ns = loop_now() + wait_ns;
+	const struct timespec until = { .tv_sec = until_ns / NS_PER_SEC,
+		.tv_nsec = until_ns % NS_PER_SEC };
+	bool done;
+
+	(void)pthread_mutex_lock(&p->lock);
+	while (b->done < b->n &&
+	    pthread_cond_timedwait(&p->over, &p->lock, &until) == 0)
+		;
+	done = b->done == b->n;
+	(void)pthread_mutex_unlock(&p->lock);
+	return done;
 }

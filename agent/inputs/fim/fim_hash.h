@@ -63,3 +63,5 @@ struct fim_pool *fim_pool_new(const struct fim_reading *reading);
 void fim_pool_free(struct fim_pool *p); /* after all were waited for */
 void fim_pool_put(struct fim_pool *p, struct fim_batch *b);
 void fim_pool_wait(struct fim_pool *p, struct fim_batch *b);
+/* Waits at most so long; whether it is done. */
+bool fim_pool_done(struct fim_pool *p, struct fim_batch *b, int64_t wait_ns);

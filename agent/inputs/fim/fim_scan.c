@@ -9,11 +9,16 @@
 #include <sys/stat.h>
 
 #include "agent/inputs/fim/fim_moves.h"
+#include "loop.h"
+#include "timestamp.h"
 #include "xalloc.h"
 
 #define GLOB_CHARACTERS "*?[\\"
 
 enum { ROWS = 512, BATCHES = 3, ARENA_BLOCK = 64 * 1024 };
+
+/* How long a change may have to wait for a scan. */
+static const int64_t breath_ns = 20 * NS_PER_MS;
 
 /* One piece of the walk, on its way through the hashers. */
 struct piece {
@@ -54,6 +59,7 @@ struct run {
 	struct arena *change_arena;
 	struct fim_moves *held;
 	bool in_transaction;
+	int64_t breathed_ns;
 	struct error *err;
 };
 
@@ -126,6 +132,21 @@ is_news(const struct run *r, const char *path)
 			return true;
 	}
 	return false;
+}
+
+const char *
+fim_spec_missing(struct opener *o, const struct fim_spec *spec, size_t *at)
+{
+	struct opener_stat st;
+
+	while (*at < spec->n_paths) {
+		const char *path = spec->paths[(*at)++];
+
+		if (strpbrk(path, GLOB_CHARACTERS) == NULL &&
+		    !opener_lstat(o, path, &st) && errno == ENOENT)
+			return path;
+	}
+	return NULL;
 }
 
 struct knowing {
@@ -437,6 +458,21 @@ piece_free(struct piece *p)
 	free(p);
 }
 
+/* However long a scan takes, and at whatever pace: others want something. */
+static enum rc
+breathe(struct run *r)
+{
+	enum rc rc;
+
+	if (r->s->between == NULL || loop_now() - r->breathed_ns < breath_ns)
+		return RC_OK;
+	rc = commit(r);
+	if (rc == RC_OK)
+		r->s->between(r->s->ctx, &r->s->totals);
+	r->breathed_ns = loop_now();
+	return rc;
+}
+
 /* The oldest piece, when all of it is hashed. */
 static enum rc
 finish_piece(struct run *r)
@@ -444,8 +480,11 @@ finish_piece(struct run *r)
 	struct piece *p = r->pieces[r->first];
 	enum rc rc = RC_OK;
 
-	if (r->pool != NULL)
-		fim_pool_wait(r->pool, &p->batch);
+	while (rc == RC_OK && r->pool != NULL &&
+	    !fim_pool_done(r->pool, &p->batch, breath_ns))
+		rc = breathe(r);
+	if (rc != RC_OK)
+		return rc;
 	r->first = (r->first + 1) % BATCHES;
 	r->n_pieces--;
 	if (atomic_load(r->s->reading->stop))
@@ -651,6 +690,8 @@ walk_all(struct run *r)
 		    sizeof(nodes) / sizeof(nodes[0]));
 		for (size_t i = 0; rc == RC_OK && i < n; i++)
 			rc = take_node(r, &nodes[i]);
+		if (rc == RC_OK)
+			rc = breathe(r);
 		if (rc == RC_OK && atomic_load(r->s->reading->stop))
 			rc = error_set(r->err, RC_AGAIN, "stopped");
 	}

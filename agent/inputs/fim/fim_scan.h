@@ -62,13 +62,19 @@ struct fim_scan {
 	/* Within the transaction where there is one. */
 	enum rc (
 	    *tell)(void *ctx, const struct fim_change *c, struct error *err);
-	/* Between two batches, outside of transactions.  May be NULL. */
+	/* Every now and then, some 50 times a second, outside of transactions.
+	 * May be NULL. */
 	void (*between)(void *ctx, const struct fim_totals *so_far);
 	/* Each folder, when it is seen.  May be NULL. */
 	void (*folder)(void *ctx, const char *path);
 
 	struct fim_totals totals; /* filled */
 };
+
+/* The next path from *at on (0: the first) that is no pattern and not there;
+ * NULL: there is no more. */
+const char *fim_spec_missing(struct opener *o, const struct fim_spec *spec,
+    size_t *at);
 
 /* RC_AGAIN: stopped by reading->stop; what was told is stored. */
 enum rc fim_scan_run(struct fim_scan *s, struct error *err);

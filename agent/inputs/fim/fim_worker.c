@@ -356,6 +356,22 @@ look_at_dirty(struct fim_worker *w)
 /* ---- scans -------------------------------------------------------------- */
 
 static void
+say_missing(struct watched *in)
+{
+	char text[WALK_PATH_MAX + 400];
+	const char *path;
+	size_t at = 0;
+
+	while ((path = fim_spec_missing(in->worker->opener, &in->spec, &at)) !=
+	    NULL) {
+		(void)snprintf(text, sizeof(text),
+		    "%.200s: %s is not there: nothing of it is in the baseline",
+		    in->name, path);
+		say(in->worker, LOG_LEVEL_WARN, text);
+	}
+}
+
+static void
 scan(struct watched *in)
 {
 	struct fim_worker *w = in->worker;
@@ -376,6 +392,8 @@ scan(struct watched *in)
 		    (unsigned long long)e.totals.files,
 		    (unsigned long long)e.totals.changes);
 		say(w, LOG_LEVEL_INFO, text);
+		if (e.first)
+			say_missing(in);
 		if (e.tampered)
 			say(w, LOG_LEVEL_ERROR,
 			    "fim: the stored baseline was changed by somebody "
