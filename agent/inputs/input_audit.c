@@ -157,6 +157,15 @@ on_event(void *ctx, struct slice text, bool cut)
 }
 
 static void
+say_odd(struct source *s)
+{
+	if (!s->odd_said)
+		say(s, LOG_LEVEL_WARN, "what comes is no audit record",
+		    ": the plugin's output must be of the format string");
+	s->odd_said = true;
+}
+
+static void
 on_line(void *ctx, struct slice line, bool truncated)
 {
 	struct source *s = ctx;
@@ -164,11 +173,8 @@ on_line(void *ctx, struct slice line, bool truncated)
 
 	if (line.len == 0)
 		return;
-	if (!s->odd_said && !s->torn && !audit_head(line, &head)) {
-		s->odd_said = true;
-		say(s, LOG_LEVEL_WARN, "what comes is no audit record",
-		    ": the plugin's output must be of the format string");
-	}
+	if (!s->torn && !audit_head(line, &head))
+		say_odd(s);
 	audit_join_line(s->join, line, truncated || s->torn);
 }
 
@@ -190,6 +196,9 @@ read_some(struct source *s, int turns)
 			errno = 0;
 			return false;
 		}
+		/* the plugin's other format has a header, and no line ends */
+		if (memchr(s->in->bytes, '\0', (size_t)n) != NULL)
+			say_odd(s);
 		line_splitter_feed(s->lines,
 		    (struct slice){ s->in->bytes, (size_t)n });
 	}

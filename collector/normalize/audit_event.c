@@ -460,6 +460,16 @@ file_mode(struct slice v)
 	return v.len > 4 ? (struct slice){ v.ptr + v.len - 4, 4 } : v;
 }
 
+/* The folder of what was made or taken away, not that itself. */
+static bool
+is_parent(const struct audit_record *r)
+{
+	const struct audit_field *kind = audit_find(r, SLICE("nametype"));
+
+	return kind != NULL && slice_eq(kind->value, SLICE("PARENT"));
+}
+
+/* Of the action's place among the paths, or the next that is no folder of it. */
 static const struct audit_record *
 object_path(const struct building *b)
 {
@@ -475,7 +485,8 @@ object_path(const struct building *b)
 			continue;
 		kind = audit_find(r, SLICE("nametype"));
 		if (found == NULL || n == wanted ||
-		    (n < wanted && kind != NULL))
+		    (n < wanted && kind != NULL) ||
+		    (is_parent(found) && !is_parent(r)))
 			found = r;
 		n++;
 	}

@@ -3,15 +3,20 @@
 """The audit input: records become events, each once."""
 
 import contextlib
+import csv
 import os
 import pathlib
 import pwd
 import random
+import re
+import shutil
 import socket
+import struct
 import subprocess
 import time
 
-from harness import BUILD, PATIENCE, USER, World, main, wait_for
+from harness import (BUILD, PATIENCE, USER, Process, Skip, World, main,
+                     wait_for)
 
 
 def event(n, uid=0):
@@ -229,6 +234,157 @@ def killed_with_socket():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+AUDITD_CONF = """\
+local_events = no
+write_logs = yes
+log_file = {dir}/audit.log
+log_group = root
+log_format = RAW
+flush = NONE
+plugin_dir = {dir}/plugins.d
+max_log_file_action = IGNORE
+space_left = 2
+space_left_action = IGNORE
+admin_space_left = 1
+admin_space_left_action = IGNORE
+disk_full_action = IGNORE
+disk_error_action = IGNORE
+tcp_listen_port = 60
+distribute_network = yes
+"""
+PLUGIN_CONF = """\
+active = yes
+direction = out
+path = builtin_af_unix
+type = builtin
+args = 0666 {dir}/events
+format = {format}
+"""
+
+
+class RealAuditd:
+    """auditd itself, with a network and a /run of its own: it takes records
+    over TCP, as from another machine's auditd, not from the kernel."""
+
+    def __init__(self, w):
+        if os.geteuid() != 0:
+            raise Skip("needs root")
+        for tool in ("auditd", "ausearch", "ip", "unshare", "nsenter"):
+            if shutil.which(tool) is None:
+                raise Skip(f"{tool} is not installed")
+        self.w = w
+        self.dir = w.dir / "auditd"
+        (self.dir / "plugins.d").mkdir(parents=True)
+        for path in (self.dir, self.dir / "plugins.d"):
+            path.chmod(0o700)
+        self.process = None
+
+    def start(self, output):
+        for path, text in (
+                (self.dir / "auditd.conf", AUDITD_CONF),
+                (self.dir / "plugins.d/af_unix.conf", PLUGIN_CONF)):
+            path.write_text(text.format(dir=self.dir, format=output))
+            path.chmod(0o640)
+        self.process = Process(
+            ["unshare", "-nm", "sh", "-c", "mount -t tmpfs none /run && "
+             f"ip link set lo up && exec auditd -n -c {self.dir} -s nochange"],
+            self.w.dir / "auditd.log")
+        self.w.processes.append(self.process)
+        wait_for("auditd", lambda: self.feed("") or not self.process.alive())
+        if not self.process.alive():
+            raise Skip(f"auditd does not run here: {self.process.text()}")
+
+    def feed(self, text):
+        """whether it took these lines"""
+        frames = b"".join(
+            struct.pack("<IBBIHI", 0xff0000fe, 0, 0, 0, len(line), n) + line
+            for n, line in enumerate(text.encode().splitlines(), 1))
+        r = subprocess.run(
+            ["nsenter", "-t", str(self.process.pid), "-n", "bash", "-c",
+             "cat > /dev/tcp/127.0.0.1/60"], input=frames, check=False,
+            capture_output=True)
+        return r.returncode == 0
+
+    def read(self):
+        """{serial: what ausearch(8) says of it}"""
+        log = ["ausearch", "--input", str(self.dir / "audit.log")]
+        rows = subprocess.run([*log, "--format", "csv"], capture_output=True,
+                              text=True, check=True).stdout.splitlines()
+        told = {int(row["SERIAL_NUM"]): row for row in csv.DictReader(rows)}
+        text = subprocess.run([*log, "-i"], capture_output=True, text=True,
+                              check=True).stdout
+        for line in text.splitlines():
+            serial = re.search(r"msg=audit\([^)]*:(\d+)\)", line)
+            for key in ("syscall", "comm", "auid"):
+                value = re.search(rf" {key}=(.+?) (?=[a-z]+[0-9]?=)", line)
+                if serial and value and line.startswith("type=SYSCALL"):
+                    told[int(serial[1])][key] = value[1]
+        return told
+
+
+def call(n, number, comm, exe, paths, uid=0, good=True):
+    """an event of a system call, as the kernel writes it"""
+    head = f"msg=audit(1763773323.123:{n}):"
+    lines = [
+        f"SYSCALL {head} arch=c000003e syscall={number} "
+        f"success={'yes' if good else 'no'} exit={0 if good else -13} a0=5 "
+        f"a1=6 a2=7 a3=8 items={len(paths)} ppid=1 pid={n} auid=0 uid={uid} "
+        f"gid={uid} euid={uid} suid={uid} fsuid={uid} egid={uid} sgid={uid} "
+        f"fsgid={uid} tty=pts0 ses=3 comm={comm} exe=\"{exe}\" key=\"k\"",
+        f"CWD {head} cwd=\"/root\""]
+    lines += [f"PATH {head} item={i} name={name} inode={5 + i} dev=08:01 "
+              f"mode=0100644 ouid=0 ogid=0 rdev=00:00 nametype={kind}"
+              for i, (name, kind) in enumerate(paths)]
+    return "".join(f"type={line}\n" for line in (*lines, f"EOE {head} "))
+
+
+def real_auditd():
+    """auditd itself hands records over, and they say what ausearch reads in them"""
+    with World() as w:
+        auditd = RealAuditd(w)
+        auditd.start("string")
+        collector = w.start_collector()
+        agent = w.start_agent(
+            inputs=f'  - type: audit\n    socket: "{auditd.dir}/events"\n',
+            extra=user())
+        # it drops what comes while nobody is connected
+        wait_for("the agent", lambda: "events: connected" in agent.text())
+        nobody = pwd.getpwnam("nobody").pw_uid
+        assert auditd.feed(
+            event(10) + event(11, nobody) +
+            call(12, 257, '"cp"', "/usr/bin/cp",
+                 [('"/srv/"', "PARENT"), ('"/srv/new"', "CREATE")]) +
+            call(13, 263, '"rm"', "/usr/bin/rm",
+                 [('"/srv/"', "PARENT"), ("2F7372762F6120CEB2", "DELETE")]) +
+            call(14, 257, "6D79206A6F62", "/opt/job",
+                 [('"/etc/shadow"', "NORMAL")], nobody, False) +
+            call(15, 268, '"chmod"', "/usr/bin/chmod",
+                 [('"/srv/new"', "NORMAL")]) + log_in(16))
+        wait_for("the last", lambda: 16 in {
+            e.get("auditd.sequence") for e in w.events("--flat")})
+        ours = {e["auditd.sequence"]: e for e in w.events("--flat")
+                if 10 <= e.get("auditd.sequence", 0) <= 16}
+        told = auditd.read()
+        assert sorted(ours) == list(range(10, 17)), sorted(ours)
+        for n in range(10, 16):
+            e, row = ours[n], told[n]
+            assert e["process.executable"] == row["HOW"], (e, row)
+            assert e["process.name"] == row["comm"], (e, row)
+            assert e["auditd.data.syscall"] == row["syscall"], (e, row)
+            assert e["user.name"] == row["SUBJ_SEC"], (e, row)
+            assert e["user.audit.name"] == row["auid"], (e, row)
+            assert e["file.path"] == row["OBJ_PRIME"], (e, row)
+            assert e["event.action"] == row["ACTION"], (e, row)
+            assert e["event.outcome"].startswith(row["RESULT"][:4]), (e, row)
+        assert ours[16]["user.name"] == "bob", ours[16]
+        assert told[16]["RESULT"] == "failed", told[16]
+        auditd.process.stop()
+        auditd.start("binary")
+        wait_for("a word of that", lambda: auditd.feed(log_in(20)) and
+                 "must be of the format string" in agent.text())
+        assert agent.stop() == 0 and collector.stop() == 0
+
+
 def checked():
     """what a socket cannot be is said with file and line"""
     with World() as w:
@@ -257,4 +413,5 @@ def checked():
 
 
 if __name__ == "__main__":
-    main([fields, killed, from_socket, killed_with_socket, checked])
+    main([fields, killed, from_socket, killed_with_socket, real_auditd,
+          checked])
