@@ -75,10 +75,12 @@ take_hints(struct worker *w, struct event *ev, struct normalize_hints *hints)
 {
 	const struct value *year = event_get(ev, FIELD_KUZET_YEAR);
 	struct slice zone = event_get_string(ev, FIELD_KUZET_TIMEZONE);
+	struct slice header = event_get_string(ev, FIELD_KUZET_HEADER);
 
 	*hints = (struct normalize_hints){
 		.dataset = event_get_string(ev, FIELD_EVENT_DATASET),
 		.time = { .now_ns = ev->arrival_ns },
+		.header = header,
 	};
 	hints->program = event_get_string(ev, FIELD_LOG_SYSLOG_APPNAME);
 	if (year != NULL && year->kind == VALUE_INT && year->i > 0 &&
@@ -90,6 +92,8 @@ take_hints(struct worker *w, struct event *ev, struct normalize_hints *hints)
 		event_unset(ev, FIELD_KUZET_YEAR);
 	if (zone.ptr != NULL)
 		event_unset(ev, FIELD_KUZET_TIMEZONE);
+	if (header.ptr != NULL)
+		event_unset(ev, FIELD_KUZET_HEADER);
 }
 
 /* Whoever filled these says what the event is: its message is no line. */

@@ -10,6 +10,7 @@
 #include "datadir.h"
 #include "input.h"
 #include "line_splitter.h"
+#include "log_header.h"
 #include "normalize.h"
 #include "xalloc.h"
 
@@ -25,6 +26,7 @@ struct reading {
 	struct timezone_info *tz;
 	struct arena *arena;
 	struct normalize_hints hints;
+	struct log_header header;
 	input_event_cb *cb;
 	void *ctx;
 	bool stopped;
@@ -53,6 +55,8 @@ on_event_text(void *ctx, struct slice line, bool truncated)
 	ev.time_ns = ev.arrival_ns;
 	if (truncated)
 		event_add_string(&ev, FIELD_LOG_FLAGS, SLICE("truncated"));
+	(void)log_header_line(&r->header, line);
+	r->hints.header = log_header_text(&r->header);
 	(void)normalizer_line(r->normalizer, &ev, line, &r->hints);
 	if (!r->cb(r->ctx, &ev))
 		r->stopped = true;
@@ -105,6 +109,7 @@ prepare(struct reading *r, const struct input_options *options,
 	    timezone_open(options->timezone, &r->tz, err) != RC_OK)
 		return err->code;
 	r->normalizer = normalizer_new(r->set);
+	log_header_init(&r->header);
 	r->arena = arena_new(ARENA_BLOCK);
 	r->hints.dataset = text_of(options->dataset);
 	r->hints.program = text_of(options->program);

@@ -45,6 +45,9 @@ struct normalize_hints {
 	struct slice dataset; /* "system.auth"; empty: found from the content */
 	struct slice program; /* process.name if a header told; may be empty */
 	struct timestamp_hints time;
+	/* the header of the log that names the columns of the line, see
+	 * log_header.h; empty: none is known */
+	struct slice header;
 };
 
 struct normalizer;

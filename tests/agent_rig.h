@@ -30,6 +30,7 @@ struct rig_event {
 	char stream[40];
 	char *message; /* NULL: a control message */
 	char *path;
+	char *header; /* kuzet.header */
 	char control[16];
 	char input[300];
 	uint64_t offset;
@@ -118,6 +119,7 @@ rig_take(struct rig *r, struct slice json)
 	}
 	e->message = rig_text(&ev, "message");
 	e->path = rig_text(&ev, "log.file.path");
+	e->header = rig_text(&ev, "kuzet.header");
 	r->n_lines += e->message != NULL;
 	text = rig_text(&ev, "kuzet.stream");
 	(void)snprintf(e->stream, sizeof(e->stream), "%s", text ? text : "");
@@ -306,6 +308,7 @@ rig_forget(struct rig *r)
 	for (size_t i = 0; i < r->n; i++) {
 		free(r->events[i].message);
 		free(r->events[i].path);
+		free(r->events[i].header);
 	}
 	free(r->events);
 	r->events = NULL;

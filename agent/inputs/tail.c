@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/tail.h"
 #include "agent/inputs/audit_users.h"
+#include "agent/inputs/tail_header.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -248,6 +249,7 @@ tail_free(struct tail *t)
 		return;
 	tail_close(t);
 	line_shape_fini(&t->shape);
+	tail_header_free(t);
 	free(t->path);
 	free(t->origin);
 	free(t);

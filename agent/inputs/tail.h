@@ -24,6 +24,7 @@ struct encoding;
 struct gzip;
 struct file_spec;
 struct multiline;
+struct tail_header;
 
 /* Since the agent's start. */
 struct file_counts {
@@ -75,6 +76,8 @@ struct tail {
 	const struct encoding *encoding; /* of its BOM; NULL: not known yet */
 	unsigned char last[PRINT_LAST_BYTES]; /* before read_at */
 	size_t last_len;
+	struct tail_header *header; /* owned; NULL: not looked for, or plain */
+	bool plain;                 /* a line by itself says all */
 	uint64_t limit; /* read no further (drain); UINT64_MAX: no limit */
 	uint64_t size;
 	int64_t mtime_ns, ctime_ns;

@@ -13,6 +13,7 @@
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/gzip.h"
 #include "agent/inputs/tail.h"
+#include "agent/inputs/tail_header.h"
 #include "multiline.h"
 #include "utf8.h"
 
@@ -233,6 +234,8 @@ emit(struct cutter *c, const struct piece *p, struct slice text,
 
 	if (t->spec->config->multiline.how.audit)
 		line.members = audit_users(c->args->scratch->users, text);
+	else if (t->spec->multiline == NULL)
+		line.members = tail_header(t, text, offset);
 	line_event_add(w, &t->shape, &line);
 	t->unacked++;
 	t->counts.lines += p->lines;

@@ -2,8 +2,8 @@
 /*
  * A line's way through the formats:
  *
- *   JSON object, or Windows' <Event>?  ->  the format whose members it has  ->
- *                       its members
+ *   JSON object, Windows' <Event>, or columns that a header named?  ->  the
+ *                       format whose members it has  ->  its members
  *   syslog header?  ->  program  ->  formats of that program, on MSG
  *   dataset named?  ->  its formats, on MSG and on the line
  *   else            ->  log.file.path, literals of the line, literals of MSG
@@ -14,6 +14,7 @@
 
 #include "audit.h"
 #include "audit_event.h"
+#include "header_row.h"
 #include "json_line.h"
 #include "reader.h"
 #include "set.h"
@@ -33,6 +34,7 @@ struct normalizer {
 	struct normalizer_set *set; /* counted */
 	struct scratch scratch;
 	struct time_cache time_cache;
+	struct header_rows rows;
 	/* the last event.timezone of a Beat */
 	struct timezone_info *tz;
 	char tz_name[ZONE_NAME_MAX];
@@ -52,7 +54,8 @@ struct job {
 	const struct format *found;
 	const struct pattern *pattern;
 	const struct format *owner; /* keeps what it cannot read */
-	bool is_object;             /* the text is JSON: */
+	bool is_object;             /* the text is JSON, or a row: */
+	bool is_row;
 	struct event object;
 	int64_t began_ns; /* ev->time_ns as it came: the arrival */
 	uint32_t tried[TRIED_MAX];
@@ -69,6 +72,7 @@ normalizer_new(struct normalizer_set *s)
 
 	n->set = normalizer_set_ref(s);
 	scratch_init(&n->scratch);
+	header_rows_init(&n->rows);
 	return n;
 }
 
@@ -78,6 +82,7 @@ normalizer_free(struct normalizer *n)
 	if (n == NULL)
 		return;
 	scratch_fini(&n->scratch);
+	header_rows_fini(&n->rows);
 	timezone_close(n->tz);
 	normalizer_set_unref(n->set);
 	free(n);
@@ -527,6 +532,28 @@ object_format(const struct normalizer_set *s, const struct event *object,
 	return best;
 }
 
+/*
+ * Columns that the log's header named.  A product that is not known by the names
+ * of its columns may be by what the line is otherwise: Exchange's logs.
+ */
+static bool
+by_row(struct job *j, bool any)
+{
+	struct slice object =
+	    header_row(&j->n->rows, j->hints->header, j->line, j->ev->arena);
+	const struct format *f;
+
+	if (object.ptr == NULL ||
+	    !json_line_read(&j->object, j->ev, object, j->hints))
+		return false;
+	f = object_format(j->n->set, &j->object, j->hints->dataset);
+	j->is_row = any ||
+	    (f != NULL && !f->any_object &&
+		!(f->last && event_get(&j->object, FIELD_W3C) != NULL));
+	j->is_object = j->is_row;
+	return j->is_row;
+}
+
 /* An object of no format: the named dataset's, or the header's. */
 static void
 unknown_object(struct job *j)
@@ -552,10 +579,15 @@ apply_object(struct job *j)
 
 	if (j->object.time_ns != j->began_ns)
 		ev->time_ns = j->object.time_ns;
+	/* chose the format, and says nothing else */
+	if (j->is_row)
+		event_unset(&j->object, FIELD_W3C);
 	if (f == NULL || f->json->rest.len == 0)
 		json_line_merge(ev, &j->object);
 	if (event_get(ev, FIELD_EVENT_KIND) == NULL)
 		event_set_string(ev, FIELD_EVENT_KIND, SLICE("event"));
+	if (j->is_row)
+		event_set_string(ev, FIELD_MESSAGE, j->line);
 	if (j->header.kind != HEADER_NONE &&
 	    event_get(ev, FIELD_MESSAGE) == NULL)
 		event_set_string(ev, FIELD_MESSAGE, j->header.message);
@@ -673,7 +705,9 @@ normalize(struct normalizer *n, struct event *ev, const struct read_line *read,
 	begin_text(&job, line);
 	scratch_line(&n->scratch, line, read->ascii);
 	n->lines++;
-	known = line.len > 0 && (by_object(&job) || route(&job));
+	known = line.len > 0 &&
+	    (by_row(&job, false) || by_object(&job) || route(&job) ||
+		by_row(&job, true));
 	known = finish(&job, known);
 	n->lines--;
 	if (n->scratch.limits != limits)

@@ -207,7 +207,8 @@ read_hints(struct testing *t, const struct yaml_node *sample,
 	int64_t number = YEAR;
 
 	*hints = (struct normalize_hints){ text_of(sample, "dataset"),
-		text_of(sample, "program"), { NULL, YEAR, now_ns } };
+		text_of(sample, "program"), { NULL, YEAR, now_ns },
+		text_of(sample, "header") };
 	if (year != NULL && !yaml_int(year, &number)) {
 		fail(t, year->line, "year is a number");
 		return false;

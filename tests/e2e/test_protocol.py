@@ -81,6 +81,26 @@ def unknown_fields_are_kept(w):
 
 
 @with_collector
+def columns_are_as_the_header_names_them(w):
+    """a line that came with its log's header is read by it"""
+    header = ("#Software: Microsoft Internet Information Services 10.0\n"
+              "#Fields: date time sc-status c-ip cs-method cs-uri-stem\n")
+    line = "2026-11-22 01:02:03 403 192.0.2.7 GET /columns"
+    with lj.connect(w) as s:
+        s.sendall(lj.batch([{
+            "message": line, "log": {"offset": 77},
+            "kuzet": {"stream": "11111111-2222-4333-8444-555555555555",
+                      "input": "iis", "header": header}}]))
+        assert lj.read_ack(s) == 1
+    got = w.events("--where", "url.path=/columns")[0]
+    assert got["event"]["dataset"] == "iis.access", got
+    assert got["source"]["ip"] == "192.0.2.7", got
+    assert got["http"]["response"]["status_code"] == 403, got
+    assert got["message"] == got["event"]["original"] == line, got
+    assert "header" not in got.get("kuzet", {}), got
+
+
+@with_collector
 def resends_count_once(w):
     """events with an identity that come again are dropped"""
     ours = [{"message": f"line {i}", "log": {"offset": i * 10,
@@ -231,6 +251,6 @@ def certificates():
 if __name__ == "__main__":
     main([windows_are_acknowledged, large_windows_and_events,
           undecodable_json_is_kept, unknown_fields_are_kept,
-          resends_count_once, liars_are_cut_off, zip_bombs_are_refused,
+          columns_are_as_the_header_names_them, resends_count_once, liars_are_cut_off, zip_bombs_are_refused,
           idle_connections_are_cheap, torn_in_the_middle,
           slow_senders_are_waited_for, certificates])

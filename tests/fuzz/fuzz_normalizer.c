@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * A line, frame or Beats message through the shipped formats, then through
+ * A line, a log with a header, a frame or a Beats message through the shipped formats, then through
  * those that test each reader: the first byte chooses the way and the hints,
  * the rest is the text.
  */
@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "log_header.h"
 #include "normalize.h"
 #include "utf8.h"
 
@@ -64,6 +65,30 @@ check_event(const struct event *ev, bool text)
 	}
 }
 
+/* Line by line, each with the header that holds for it. */
+static void
+run_log(struct normalizer *n, struct event *ev, struct slice text,
+    const struct normalize_hints *hints)
+{
+	struct normalize_hints own = *hints;
+	struct log_header header;
+
+	log_header_init(&header);
+	while (text.len > 0) {
+		const char *lf = memchr(text.ptr, '\n', text.len);
+		size_t len = lf != NULL ? (size_t)(lf - text.ptr) : text.len;
+
+		(void)log_header_line(&header, (struct slice){ text.ptr, len });
+		own.header = log_header_text(&header);
+		event_begin(ev, ev->arena);
+		(void)normalizer_line(n, ev, (struct slice){ text.ptr, len },
+		    &own);
+		len += lf != NULL;
+		text.ptr += len;
+		text.len -= len;
+	}
+}
+
 static void
 run(struct normalizer *n, unsigned way, struct slice text,
     const struct normalize_hints *hints)
@@ -74,8 +99,10 @@ run(struct normalizer *n, unsigned way, struct slice text,
 	event_begin(&ev, arena);
 	switch (way) {
 	case 0:
-	case 1:
 		(void)normalizer_line(n, &ev, text, hints);
+		break;
+	case 1:
+		run_log(n, &ev, text, hints);
 		break;
 	case 2:
 		(void)normalizer_syslog(n, &ev, text, hints);
@@ -85,7 +112,7 @@ run(struct normalizer *n, unsigned way, struct slice text,
 		(void)normalizer_event(n, &ev, hints);
 		break;
 	}
-	check_event(&ev, way != 3);
+	check_event(&ev, way != 3 && (way != 1 || text.len > 0));
 	arena_free(arena);
 }
 

@@ -9,6 +9,7 @@
 
 #include "agent/inputs/encoding.h"
 #include "agent/inputs/tail.h"
+#include "agent/inputs/tail_header.h"
 #include "agent/roles/opener.h"
 #include "digest.h"
 #include "lumberjack.h"
@@ -109,6 +110,7 @@ run(struct file_spec *spec, struct slice text, size_t step,
 	sha256_done(d.sha, out);
 	sha256_free(d.sha);
 	line_shape_fini(&t.shape);
+	tail_header_free(&t);
 	buf_fini(&w.frames);
 	tail_scratch_fini(&scratch);
 	opener_free(opener);

@@ -76,7 +76,7 @@ check_case(struct normalizer *n, size_t i)
 {
 	struct arena *arena = arena_new(ARENA_BLOCK);
 	struct normalize_hints hints = { text(cases[i].dataset),
-		text(cases[i].program), { NULL, 2026, 0 } };
+		text(cases[i].program), { NULL, 2026, 0 }, { NULL, 0 } };
 	char got[256];
 	struct event ev;
 

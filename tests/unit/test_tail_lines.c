@@ -153,6 +153,85 @@ pieces(void)
 	rig_end(&r);
 }
 
+static bool
+has_header(const struct rig_event *e, const char *want)
+{
+	if (want == NULL || e->header == NULL)
+		return want == e->header;
+	return strcmp(e->header, want) == 0;
+}
+
+static void
+headers(void)
+{
+	static const char first[] = "#Software: x\n#Fields: a b\n";
+	static const char second[] = "#Software: x\n#Fields: b a\n";
+	struct rig r;
+
+	rig_begin(&r);
+	(void)rig_input(&r, "in", "*.log", NULL);
+	rig_append(&r, "a.log", "#Software: x\r\n#Fields: a b\r\n");
+	rig_append(&r, "a.log", "1 2\r\n");
+	rig_append(&r, "plain.log", "text\n#Fields: a b\n1 2\n");
+	rig_open(&r);
+	rig_until(&r, 6, 1000);
+	for (size_t i = 0; i < r.n; i++)
+		CHECK(has_header(&r.events[i],
+			  strstr(r.events[i].path, "plain") == NULL &&
+				  r.events[i].message[0] == '1'
+			      ? first
+			      : NULL),
+		    "\"%s\" of %s: the header goes with the columns' lines",
+		    r.events[i].message, strrchr(r.events[i].path, '/'));
+	rig_close(&r);
+	rig_forget(&r);
+	rig_append(&r, "a.log", "3 4\r\n");
+	rig_open(&r);
+	rig_until(&r, 1, 1000);
+	CHECK(r.n == 1 && has_header(&r.events[0], first),
+	    "after a restart it is looked for where the file begins");
+	rig_append(&r, "a.log", "#Software: x\r\n#Fields: b a\r\n5 6\r\n");
+	rig_until(&r, 4, 1000);
+	CHECK(r.n == 4 && has_header(&r.events[3], second),
+	    "a new header takes its place");
+	rig_close(&r);
+	rig_forget(&r);
+	rig_append(&r, "a.log", "7 8\r\n#Fields: c d\r\n9 0\r\n");
+	rig_open(&r);
+	rig_until(&r, 3, 1000);
+	CHECK(r.n == 3 && has_header(&r.events[0], second) &&
+		has_header(&r.events[2], "#Software: x\n#Fields: c d\n"),
+	    "after a restart, the nearest one before, not one behind");
+	rig_end(&r);
+}
+
+/* A file of so many bytes between its header and what is read. */
+static void
+distant_header(size_t between, const char *want, const char *what)
+{
+	char *filler = xzalloc(between + 2);
+	struct rig r;
+
+	memset(filler, 'x', between);
+	for (size_t i = 999; i < between; i += 1000)
+		filler[i] = '\n';
+	filler[between] = '\n';
+	rig_begin(&r);
+	(void)rig_input(&r, "in", "*.log", NULL);
+	rig_append(&r, "a.log", "#Fields: a b\n#Fields: b a\n");
+	rig_append(&r, "a.log", filler);
+	rig_open(&r);
+	rig_until(&r, 2 + (between + 999) / 1000, 20000);
+	rig_close(&r);
+	rig_forget(&r);
+	rig_append(&r, "a.log", "1 2\n");
+	rig_open(&r);
+	rig_until(&r, 1, 2000);
+	CHECK(r.n == 1 && has_header(&r.events[0], want), "%s", what);
+	rig_end(&r);
+	free(filler);
+}
+
 int
 main(void)
 {
@@ -160,5 +239,8 @@ main(void)
 	nul_bytes();
 	long_line_in_pieces();
 	pieces();
+	headers();
+	distant_header(200000, "#Fields: b a\n",
+	    "a header several chunks back is found");
 	return tap_done();
 }
