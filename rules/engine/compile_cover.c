@@ -8,6 +8,7 @@
 #include <stdlib.h>
 
 #include "compile.h"
+#include "pattern.h"
 #include "xalloc.h"
 
 /* The weight of the best cover; infinite: there is none. */
@@ -104,7 +105,7 @@ compile_literal(const struct atom *a, uint32_t *part)
 	return best;
 }
 
-/* How often it may hold, by its looks. */
+/* How often it may hold, by its looks, if it is no exact text. */
 static float
 atom_weight(const struct atom *a)
 {
@@ -135,37 +136,100 @@ atom_weight(const struct atom *a)
 		return 0.1f;
 	if (literal.len == 0)
 		return 0.9f;
-	if (m->pattern.n == 1) /* exact; GET, 200, true are everywhere */
-		return len < 6 ? 0.6f : 0.3f / len;
 	return fminf(0.8f, 2 / (len * len));
 }
 
-/*
- * What many rules name beside something else (GET, \svchost.exe, SetValue)
- * is what happens all day.
- */
-static float
+static uint32_t
 atom_uses(const struct compiler *c, const struct atom_draft *a)
 {
 	uint32_t uses = 0;
 
 	for (uint32_t i = 0; i < a->leaves.n; i++)
 		uses += c->leaves[a->leaves.items[i]].uses;
-	return (float)uses;
+	return uses;
+}
+
+/* What rules ask of a field by exact texts. */
+struct asked {
+	uint32_t uses;
+	uint32_t once; /* by texts that only one asks for */
+};
+
+/* One, 10, 404: everywhere. */
+static bool
+is_short_number(struct slice s)
+{
+	for (size_t i = 0; i < s.len; i++)
+		if (s.ptr[i] < '0' || s.ptr[i] > '9')
+			return false;
+	return s.len < 4;
+}
+
+/*
+ * Of an exact text.  A field of which rules name few texts again and again
+ * (GET, true, SYSCALL) has few; else a text is as rare as it is among all that
+ * they name and, for each they name but once, one that they do not.
+ */
+static float
+exact_weight(const struct atom *a, uint32_t uses, const struct asked *asked)
+{
+	struct slice text = a->match.pattern.parts[0].text;
+
+	if (asked->once * 4 < asked->uses || is_short_number(text))
+		return 0.6f * sqrtf((float)uses);
+	return fminf((float)uses / (float)(asked->uses + asked->once),
+	    0.3f / (float)text.len * sqrtf((float)uses));
+}
+
+static bool
+is_exact(const struct atom *a)
+{
+	struct slice text;
+
+	return a->slot != NO_SLOT && a->match.kind == MATCH_PATTERN &&
+	    a->match.pattern.n > 0 &&
+	    pattern_is_plain(&a->match.pattern, &text);
+}
+
+/*
+ * What many rules name beside something else (GET, \svchost.exe, SetValue)
+ * is what happens all day.
+ */
+static float *
+atom_weights(const struct compiler *c)
+{
+	float *weights = xcalloc(c->n_atoms + 1, sizeof(weights[0]));
+	struct asked *asked = xcalloc(c->n_slots + 1, sizeof(asked[0]));
+
+	for (uint32_t i = 0; i < c->n_atoms; i++) {
+		const struct atom *a = &c->atoms[i].atom;
+		uint32_t uses = atom_uses(c, &c->atoms[i]);
+
+		if (!is_exact(a))
+			continue;
+		asked[a->slot].uses += uses;
+		asked[a->slot].once += uses == 1 ? 1 : 0;
+	}
+	for (uint32_t i = 0; i < c->n_atoms; i++) {
+		const struct atom *a = &c->atoms[i].atom;
+		uint32_t uses = atom_uses(c, &c->atoms[i]);
+		bool exact = is_exact(a);
+		float w = exact ? exact_weight(a, uses, &asked[a->slot])
+				: atom_weight(a);
+
+		if (w >= 0 && w < 1 && !exact)
+			w *= sqrtf((float)uses);
+		weights[i] = w < 0 || w >= 1 ? w : fminf(0.95f, w);
+	}
+	free(asked);
+	return weights;
 }
 
 void
 compile_weights(struct compiler *c)
 {
-	float *weights = xcalloc(c->n_atoms + 1, sizeof(weights[0]));
+	float *weights = atom_weights(c);
 
-	for (uint32_t i = 0; i < c->n_atoms; i++) {
-		float w = atom_weight(&c->atoms[i].atom);
-
-		weights[i] = w < 0 || w >= 1
-		    ? w
-		    : fminf(0.95f, w * sqrtf(atom_uses(c, &c->atoms[i])));
-	}
 	for (uint32_t i = 0; i < c->n_leaves; i++) {
 		struct leaf_draft *leaf = &c->leaves[i];
 		float none = 1; /* holds */

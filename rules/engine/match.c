@@ -5,6 +5,7 @@
 
 #include "pattern.h"
 #include "ruleset.h"
+#include "utf8.h"
 #include "xalloc.h"
 
 enum { ARENA_BLOCK = 262144 };
@@ -29,11 +30,8 @@ matcher_new(struct ruleset *rs)
 	m->rule_seen = xcalloc(p->n_rules + 1, sizeof(m->rule_seen[0]));
 	m->results = xcalloc(p->n_rules + 1, sizeof(m->results[0]));
 	match_plans_init(m);
-	m->routes = xcalloc(ROUTE_CACHE, sizeof(m->routes[0]));
-	m->units = xcalloc(p->n_units + 1, sizeof(m->units[0]));
-	m->unit_epoch = xcalloc(p->n_units + 1, sizeof(m->unit_epoch[0]));
-	m->groups = xcalloc(p->n_groups + 1, sizeof(m->groups[0]));
-	m->memos = xcalloc(p->n_indexes + 1, sizeof(void *));
+	match_routes_init(m);
+	match_memos_init(m);
 	return m;
 }
 
@@ -52,16 +50,11 @@ matcher_free(struct matcher *m)
 	free(m->rule_seen);
 	free(m->results);
 	match_plans_fini(m);
-	free(m->routes);
-	free(m->units);
-	for (uint32_t i = 0; i < m->program->n_indexes; i++)
-		free(m->memos[i]);
-	free(m->memos);
+	match_routes_fini(m);
+	match_memos_fini(m);
 	free(m->refs);
-	free(m->links);
+	free(m->own_links);
 	free(m->keywords);
-	free(m->unit_epoch);
-	free(m->groups);
 	free(m->field_slots);
 	free(m->pool);
 	ruleset_unref(m->ruleset);
@@ -80,8 +73,6 @@ next_epoch(struct matcher *m)
 	memset(m->leaf_true, 0, (p->n_leaves + 1) * sizeof(m->leaf_true[0]));
 	memset(m->leaf_false, 0, (p->n_leaves + 1) * sizeof(m->leaf_false[0]));
 	memset(m->rule_seen, 0, (p->n_rules + 1) * sizeof(m->rule_seen[0]));
-	memset(m->unit_epoch, 0, (p->n_units + 1) * sizeof(m->unit_epoch[0]));
-	memset(m->groups, 0, (p->n_groups + 1) * sizeof(m->groups[0]));
 	if (m->cap_refs > 0)
 		memset(m->refs, 0, m->cap_refs * sizeof(m->refs[0]));
 	m->epoch = 1;
@@ -150,7 +141,12 @@ found_atom(struct matcher *m, uint32_t atom)
 static bool
 is_of_event(const struct matcher *m, const struct atom *a)
 {
-	return a->slot != NO_SLOT || m->unit_epoch[a->unit] == m->epoch;
+	if (a->slot != NO_SLOT)
+		return true;
+	for (uint32_t i = 0; i < m->n_units; i++)
+		if (m->units[i] == a->unit)
+			return true;
+	return false;
 }
 
 struct scan {
@@ -237,14 +233,25 @@ on_regex(unsigned id, unsigned long long from, unsigned long long to,
 	return 0;
 }
 
-static void
-look_up_exact(struct matcher *m, const struct exact_table *t, struct ref *r)
+/* Whether no text of the table is as long: one in ASCII keeps its length. */
+static bool
+has_no_length(const struct exact_table *t, struct slice text)
 {
-	struct slice text = ref_folded(m, r);
+	return (t->lengths >> length_bit(text.len) & 1) == 0 &&
+	    utf8_is_ascii(text);
+}
+
+static void
+look_up_exact(struct matcher *m, const struct exact_table *t, uint32_t ref)
+{
+	struct ref *r;
+	struct slice text;
 	uint32_t hash;
 
-	if ((t->lengths >> length_bit(text.len) & 1) == 0)
+	if (has_no_length(t, match_raw(m, ref)))
 		return;
+	r = match_ref(m, ref);
+	text = ref_folded(m, r);
 	hash = program_hash(text);
 	for (uint32_t at = hash & t->mask; t->atoms[at] != 0;
 	     at = (at + 1) & t->mask) {
@@ -270,13 +277,17 @@ scan_raw(struct matcher *m, const struct slot_index *x, struct ref *r)
 }
 
 static void
-look_up_value(struct matcher *m, const struct slot_index *x, struct ref *r)
+look_up_value(struct matcher *m, const struct slot_index *x, uint32_t ref)
 {
-	struct scan scan = { m, x, r };
+	struct ref *r;
+	struct scan scan = { m, x, NULL };
 	struct slice text;
 
 	if (x->exact.atoms != NULL)
-		look_up_exact(m, &x->exact, r);
+		look_up_exact(m, &x->exact, ref);
+	if (x->folded == NULL && x->raw == NULL)
+		return;
+	r = scan.ref = match_ref(m, ref);
 	if (x->folded != NULL) {
 		text = ref_folded(m, r);
 		(void)hs_scan(x->folded, text.ptr, (unsigned)text.len, 0,
@@ -287,24 +298,24 @@ look_up_value(struct matcher *m, const struct slot_index *x, struct ref *r)
 }
 
 static void
-scan_value(struct matcher *m, const struct slot_index *x, struct ref *r)
+scan_value(struct matcher *m, const struct slot_index *x, uint32_t ref)
 {
 	struct memo_value *v = NULL;
 	bool is_known = false;
 
 	/* a hash table is as quick as a memo */
 	if (x->folded != NULL || x->raw != NULL)
-		v = match_memo(m, x, ref_raw(m, r), &is_known);
+		v = match_memo(m, x, match_raw(m, ref), &is_known);
 	if (is_known) {
 		for (uint32_t i = 0; i < v->n; i++)
 			hit_atom(m, &m->program->atoms[v->atoms[i]]);
 		return;
 	}
 	m->memo = v;
-	look_up_value(m, x, r);
+	look_up_value(m, x, ref);
 	m->memo = NULL;
 	if (v != NULL)
-		match_memo_fill(v, ref_raw(m, r));
+		match_memo_fill(v, match_raw(m, ref));
 }
 
 static void
@@ -333,44 +344,6 @@ scan_joined(struct matcher *m, const struct slot_index *x)
 	    on_joined, &scan);
 }
 
-static bool
-has_literals(const struct unit *u)
-{
-	return u->keywords != NULL && u->keywords->folded != NULL;
-}
-
-/* Literals: of units that share a database at once, if there are several. */
-static void
-scan_literals(struct matcher *m)
-{
-	const struct program *p = m->program;
-
-	for (uint32_t i = 0; i < m->n_units; i++) {
-		const struct unit *u = &p->units[m->units[i]];
-		struct group_state *g = &m->groups[u->group];
-
-		if (!has_literals(u))
-			continue;
-		m->unit_epoch[m->units[i]] = m->epoch;
-		if (g->epoch != m->epoch)
-			*g = (struct group_state){ .epoch = m->epoch };
-		g->n++;
-	}
-	for (uint32_t i = 0; i < m->n_units; i++) {
-		const struct unit *u = &p->units[m->units[i]];
-		struct group_state *g = &m->groups[u->group];
-
-		if (!has_literals(u) || g->n == 0)
-			continue;
-		if (g->n == 1) {
-			scan_joined(m, u->keywords);
-		} else {
-			scan_joined(m, &p->groups[u->group]);
-			g->n = 0; /* done for all */
-		}
-	}
-}
-
 /* Expressions, and what is tried one by one. */
 static void
 scan_keywords(struct matcher *m, const struct slot_index *x)
@@ -387,7 +360,7 @@ scan_slot(struct matcher *m, const struct slot_index *x)
 {
 	for (uint32_t k = match_first(m, x->slot); k != 0;
 	     k = m->links[k - 1].next)
-		scan_value(m, x, match_ref(m, m->links[k - 1].ref));
+		scan_value(m, x, m->links[k - 1].ref);
 	if (x->n_others > 0)
 		scan_others(m, x);
 }
@@ -417,26 +390,32 @@ scan_extras(struct matcher *m, const struct unit *u)
 	}
 }
 
+/* What a unit wants besides slots of the plan and literals. */
+static void
+scan_busy(struct matcher *m, const struct unit *u)
+{
+	if (u->has_extras)
+		scan_extras(m, u);
+	if (u->keywords != NULL)
+		scan_keywords(m, u->keywords);
+	for (uint32_t i = 0; i < u->n_always; i++)
+		add_candidate(m, u->always[i]);
+}
+
 static void
 scan_event(struct matcher *m)
 {
 	const struct plan_route *route = m->plan_route;
+	const struct unit *units = m->program->units;
 
 	for (uint32_t i = 0; route != NULL && i < route->n; i++)
 		scan_slot(m, route->scans[i]);
-	for (uint32_t i = 0; i < m->n_units; i++) {
-		const struct unit *u = &m->program->units[m->units[i]];
-
-		if (route == NULL)
-			scan_planned(m, u);
-		if (u->has_extras)
-			scan_extras(m, u);
-		if (u->keywords != NULL)
-			scan_keywords(m, u->keywords);
-		for (uint32_t k = 0; k < u->n_always; k++)
-			add_candidate(m, u->always[k]);
-	}
-	scan_literals(m);
+	for (uint32_t i = 0; route == NULL && i < m->n_units; i++)
+		scan_planned(m, &units[m->units[i]]);
+	for (uint32_t i = 0; i < m->work->n_busy; i++)
+		scan_busy(m, &units[m->work->busy[i]]);
+	for (uint32_t i = 0; i < m->work->n_joined; i++)
+		scan_joined(m, m->work->joined[i]);
 }
 
 /* ---- deciding ---------------------------------------------------------- */

@@ -16,9 +16,13 @@ enum {
 	PLANS = 256,
 	PLAN_WAYS = 4, /* places that a plan may have */
 	PLAN_ROUTES = 8,
-	PLAN_LASTS = 4,
+	PLAN_LASTS = 16,
+	PLAN_LISTS = 16,   /* of several values, of an event as planned */
 	PLAN_FIELDS = 128, /* of a plan that is kept */
 	MEMO_VALUES = 16,  /* of an index */
+	MEMO_MANY = 256,   /* of one that was asked so many others, */
+	MEMO_MISSES = 4096,
+	MEMO_GROWN = 48, /* and of no more indexes than these */
 	MEMO_TEXT = 192,
 	MEMO_ATOMS = 10
 };
@@ -49,9 +53,20 @@ struct keyword {
 	uint32_t end; /* in the text of all */
 };
 
+/*
+ * What the units of a route want besides scans of the slots that events have.
+ */
+struct route_work {
+	uint32_t n_joined, n_busy;
+	/* databases of literals that are sought in all keywords' texts */
+	const struct slot_index **joined;
+	uint16_t *busy; /* units that want more than those */
+};
+
 struct route_entry {
-	uint64_t number;  /* grows with each that is made */
-	uint16_t key_len; /* 0: free */
+	struct route_work work; /* owned */
+	uint64_t number;        /* grows with each that is made */
+	uint16_t key_len;       /* 0: free */
 	uint16_t n_units;
 	uint16_t units[ROUTE_UNITS_MAX];
 	char key[ROUTE_KEY_MAX];
@@ -84,7 +99,6 @@ struct plan_slot {
 struct plan_last {
 	const struct route_entry *route; /* NULL: none */
 	uint64_t number;                 /* it had: an entry may be made anew */
-	uint16_t len;
 	char text[ROUTE_KEY_MAX];
 };
 
@@ -112,8 +126,8 @@ struct plan {
 	/* fields whose values decide about units, each once */
 	uint16_t *deciding;
 	uint32_t n_deciding;
-	struct plan_last lasts[PLAN_LASTS];
-	uint32_t n_lasts; /* made so far */
+	struct plan_last *lasts; /* PLAN_LASTS, by last_place(); owned */
+	struct plan_last *last;  /* of these, of the event before */
 };
 
 /*
@@ -127,10 +141,10 @@ struct memo_value {
 	char text[MEMO_TEXT];
 };
 
-/* A group of units whose keywords can be looked for at once. */
-struct group_state {
-	uint32_t epoch;
-	uint32_t n; /* units of this event */
+struct memo {
+	struct memo_value *values; /* a power of two of them, or NULL */
+	uint32_t n;
+	uint32_t misses; /* so far; not counted when it has grown */
 };
 
 struct matcher {
@@ -144,10 +158,12 @@ struct matcher {
 	const struct event *event;
 	struct ref *refs;
 	uint32_t n_refs, cap_refs;
-	struct link *links;
+	const struct link *links; /* of the plan, or own: match_event.c */
+	struct link *own_links;
 	uint32_t n_links, cap_links;
 	bool as_planned; /* slots and refs not made here are as the plan says */
-	bool has_lists;  /* of several values, in fields that have slots */
+	uint16_t lists[PLAN_LISTS]; /* places in `used` */
+	uint32_t n_lists;
 	struct slot_state *slots;
 	bool
 	    extras_ready; /* slots that no field of the event names are made: */
@@ -156,9 +172,7 @@ struct matcher {
 	struct keyword *keywords;
 	uint32_t n_keywords, cap_keywords;
 	bool keywords_ready;
-	struct slice joined;  /* ptr NULL: not made yet */
-	uint32_t *unit_epoch; /* by unit: the event that belongs to it */
-	struct group_state *groups;
+	struct slice joined; /* ptr NULL: not made yet */
 
 	uint32_t *leaf_true;  /* by leaf: epoch */
 	uint32_t *leaf_false; /* lazy ones that were evaluated */
@@ -180,14 +194,60 @@ struct matcher {
 
 	struct route_entry *routes;
 	uint64_t n_routes; /* made so far */
-	uint32_t *units;   /* that the event belongs to */
+	/* those that the event belongs to, and what they want: of its route
+	 * entry, or own */
+	const uint16_t *units;
 	uint32_t n_units;
+	const struct route_work *work;
+	uint16_t *own_units;
+	struct route_work own_work;
+	uint16_t *in_group; /* by group; scratch of match_route.c, all 0 */
 
-	struct memo_value **memos; /* by index: MEMO_VALUES, or NULL */
-	struct memo_value *memo;   /* that the scan notes atoms in, or NULL */
+	struct memo *memos;      /* by index */
+	uint32_t n_grown;        /* of these */
+	struct memo_value *memo; /* that the scan notes atoms in, or NULL */
 };
 
+/*
+ * Whether `n` bytes are the same: values are short, and a call takes longer
+ * than that.  The last word is compared again where n is no multiple of it.
+ */
+static inline bool
+match_same(const char *a, const char *b, size_t n)
+{
+	uint64_t x, y;
+	uint32_t u, v;
+	size_t i = 0;
+
+	if (n >= sizeof(x)) {
+		for (;; i = i + 2 * sizeof(x) <= n ? i + sizeof(x)
+						   : n - sizeof(x)) {
+			memcpy(&x, a + i, sizeof(x));
+			memcpy(&y, b + i, sizeof(y));
+			if (x != y)
+				return false;
+			if (i + sizeof(x) == n)
+				return true;
+		}
+	}
+	if (n >= sizeof(u)) {
+		memcpy(&u, a, sizeof(u));
+		memcpy(&v, b, sizeof(v));
+		if (u != v)
+			return false;
+		memcpy(&u, a + n - sizeof(u), sizeof(u));
+		memcpy(&v, b + n - sizeof(v), sizeof(v));
+		return u == v;
+	}
+	for (; i < n; i++)
+		if (a[i] != b[i])
+			return false;
+	return true;
+}
+
 /* match_memo.c */
+void match_memos_init(struct matcher *m);
+void match_memos_fini(struct matcher *m);
 /*
  * The place of a value in the memo of an index: one that `is_known`, or one to
  * be filled; NULL: it is empty or too long.
@@ -208,6 +268,16 @@ void match_begin(struct matcher *m, const struct event *ev);
 void match_keywords(struct matcher *m); /* fills `keywords` */
 void match_extras(struct matcher *m);   /* makes them */
 void match_make_ref(struct matcher *m, uint32_t ref);
+
+/* What a plan's ref is of: a scalar, or the one item of a list. */
+static inline const struct value *
+match_planned_value(const struct matcher *m, uint32_t ref)
+{
+	const struct value *v =
+	    &m->event->fields[m->plan->used[ref].field].value;
+
+	return v->kind == VALUE_LIST ? v->list : v;
+}
 
 static inline struct ref *
 match_ref(struct matcher *m, uint32_t ref)
@@ -241,6 +311,8 @@ match_first(struct matcher *m, uint16_t slot)
 }
 
 /* match_route.c */
+void match_routes_init(struct matcher *m);
+void match_routes_fini(struct matcher *m);
 void match_route(struct matcher *m, const struct logsource *ls);
 
 /* match_atom.c */
@@ -251,6 +323,18 @@ ref_raw(struct matcher *m, struct ref *r)
 	return r->raw.ptr != NULL ? r->raw : ref_make_raw(m, r);
 }
 struct slice ref_folded(struct matcher *m, struct ref *r);
+
+/* Its text; no ref is made where it is one already. */
+static inline struct slice
+match_raw(struct matcher *m, uint32_t ref)
+{
+	const struct value *v;
+
+	if (m->refs[ref].epoch == m->epoch)
+		return ref_raw(m, &m->refs[ref]);
+	v = match_planned_value(m, ref);
+	return v->kind == VALUE_STRING ? v->s : ref_raw(m, match_ref(m, ref));
+}
 /*
  * The folded texts of `keywords`, a byte after each that no text has, so that
  * nothing is found across two.

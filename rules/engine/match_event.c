@@ -50,20 +50,10 @@ add_refs(struct matcher *m, uint32_t i, uint32_t *n)
 	return first;
 }
 
-/* What a plan's ref is of: a scalar, or the one item of a list. */
-static const struct value *
-planned_value(const struct matcher *m, uint32_t ref)
-{
-	const struct value *v =
-	    &m->event->fields[m->plan->used[ref].field].value;
-
-	return v->kind == VALUE_LIST ? v->list : v;
-}
-
 void
 match_make_ref(struct matcher *m, uint32_t ref)
 {
-	const struct value *v = planned_value(m, ref);
+	const struct value *v = match_planned_value(m, ref);
 	struct ref *r = &m->refs[ref];
 
 	r->epoch = m->epoch;
@@ -89,16 +79,41 @@ touch_slot(struct matcher *m, uint16_t slot)
 	return s;
 }
 
+static void
+reserve_links(struct matcher *m, uint32_t n)
+{
+	uint32_t cap = m->cap_links == 0 ? 256 : m->cap_links;
+
+	if (n <= m->cap_links)
+		return;
+	while (cap < n)
+		cap *= 2;
+	m->own_links =
+	    xreallocarray(m->own_links, cap, sizeof(m->own_links[0]));
+	m->cap_links = cap;
+}
+
+/* Before they are changed: a plan's are everyone's. */
+static void
+take_links(struct matcher *m)
+{
+	if (m->links == m->own_links)
+		return;
+	reserve_links(m, m->n_links);
+	if (m->n_links > 0)
+		memcpy(m->own_links, m->links,
+		    m->n_links * sizeof(m->own_links[0]));
+	m->links = m->own_links;
+}
+
 /* A link to `ref` in no chain yet. */
 static uint32_t
 add_link(struct matcher *m, uint32_t ref)
 {
-	if (m->n_links == m->cap_links) {
-		m->cap_links = m->cap_links == 0 ? 256 : 2 * m->cap_links;
-		m->links =
-		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
-	}
-	m->links[m->n_links] = (struct link){ ref, 0 };
+	take_links(m);
+	reserve_links(m, m->n_links + 1);
+	m->links = m->own_links;
+	m->own_links[m->n_links] = (struct link){ ref, 0 };
 	return m->n_links++;
 }
 
@@ -111,7 +126,7 @@ link_ref(struct matcher *m, uint16_t slot, uint32_t ref)
 	if (s->first == 0)
 		s->first = m->n_links;
 	else
-		m->links[s->last - 1].next = m->n_links;
+		m->own_links[s->last - 1].next = m->n_links;
 	s->last = m->n_links;
 }
 
@@ -214,12 +229,12 @@ has_null(const struct value *list)
 
 /*
  * Whether each field that has slots is a scalar or a list of them, none null;
- * has_lists: of more than one.
+ * notes which are lists of more than one.
  */
 static bool
 is_usual(struct matcher *m, const struct plan *p)
 {
-	m->has_lists = false;
+	m->n_lists = 0;
 	for (uint32_t i = 0; i < p->n_used; i++) {
 		const struct value *v =
 		    &m->event->fields[p->used[i].field].value;
@@ -230,7 +245,11 @@ is_usual(struct matcher *m, const struct plan *p)
 			continue;
 		if (v->n == 0 || has_null(v))
 			return false;
-		m->has_lists = m->has_lists || v->n > 1;
+		if (v->n == 1)
+			continue;
+		if (m->n_lists == PLAN_LISTS)
+			return false;
+		m->lists[m->n_lists++] = (uint16_t)i;
 	}
 	return true;
 }
@@ -245,12 +264,13 @@ chain_refs(struct matcher *m, uint16_t slot, uint32_t at, struct ref_range refs)
 {
 	struct slot_state *s = touch_slot(m, slot);
 
-	m->links[at].ref = refs.first;
+	take_links(m);
+	m->own_links[at].ref = refs.first;
 	for (uint32_t i = 1; i < refs.n; i++) {
 		uint32_t added = add_link(m, refs.first + i);
 
-		m->links[added].next = m->links[at].next;
-		m->links[at].next = added + 1;
+		m->own_links[added].next = m->own_links[at].next;
+		m->own_links[at].next = added + 1;
 		if (s->last == at + 1)
 			s->last = added + 1;
 		at = added;
@@ -261,15 +281,11 @@ chain_refs(struct matcher *m, uint16_t slot, uint32_t at, struct ref_range refs)
 static void
 add_planned_lists(struct matcher *m, const struct plan *p)
 {
-	for (uint32_t i = 0; i < p->n_used; i++) {
-		const struct plan_field *f = &p->used[i];
+	for (uint32_t i = 0; i < m->n_lists; i++) {
+		const struct plan_field *f = &p->used[m->lists[i]];
 		const uint16_t *slots = m->pool + f->slots;
-		uint32_t n_refs, first;
+		uint32_t n_refs, first = add_refs(m, f->field, &n_refs);
 
-		if (m->event->fields[f->field].value.kind != VALUE_LIST ||
-		    m->event->fields[f->field].value.n == 1)
-			continue;
-		first = add_refs(m, f->field, &n_refs);
 		for (uint32_t k = 0; k < f->n; k++)
 			chain_refs(m, slots[k], f->links + k,
 			    (struct ref_range){ first, n_refs });
@@ -281,16 +297,10 @@ static void
 add_planned(struct matcher *m, const struct plan *p)
 {
 	reserve_refs(m, p->n_used);
-	if (m->cap_links < p->n_links) {
-		m->cap_links = 2 * p->n_links;
-		m->links =
-		    xreallocarray(m->links, m->cap_links, sizeof(m->links[0]));
-	}
 	m->as_planned = true;
 	m->n_refs = p->n_used;
 	m->n_links = p->n_links;
-	if (p->n_links > 0)
-		memcpy(m->links, p->links, p->n_links * sizeof(m->links[0]));
+	m->links = p->links;
 }
 
 static void
@@ -298,6 +308,7 @@ add_one_by_one(struct matcher *m, const struct plan *p)
 {
 	m->as_planned = false;
 	m->n_refs = m->n_links = 0;
+	m->links = m->own_links;
 	for (uint32_t i = 0; i < p->n_used; i++) {
 		const struct plan_field *f = &p->used[i];
 		const uint16_t *slots = m->pool + f->slots;
@@ -323,8 +334,7 @@ match_begin(struct matcher *m, const struct event *ev)
 	match_plan(m, ev);
 	if (is_usual(m, m->plan)) {
 		add_planned(m, m->plan);
-		if (m->has_lists)
-			add_planned_lists(m, m->plan);
+		add_planned_lists(m, m->plan);
 	} else {
 		add_one_by_one(m, m->plan);
 	}

@@ -137,6 +137,7 @@ match_plans_fini(struct matcher *m)
 		free(m->plans[i].by_slot);
 		free(m->plans[i].routing);
 		free(m->plans[i].deciding);
+		free(m->plans[i].lasts);
 		free(m->plans[i].links);
 		for (uint32_t k = 0; k < PLAN_ROUTES; k++)
 			free(m->plans[i].routes[k].scans);
@@ -185,9 +186,12 @@ plan_link(struct plan *p, uint16_t slot, uint32_t ref)
 static void
 clear_plan(const struct matcher *m, struct plan *p)
 {
-	if (p->by_slot == NULL)
+	if (p->by_slot == NULL) {
 		p->by_slot =
 		    xcalloc(m->program->n_slots + 1, sizeof(p->by_slot[0]));
+		p->lasts = xcalloc(PLAN_LASTS, sizeof(p->lasts[0]));
+		p->last = p->lasts;
+	}
 	for (uint32_t i = 0; i < p->n_slots; i++)
 		p->by_slot[p->slots[i].slot] = 0;
 	p->n_used = p->n_slots = p->n_links = p->n_routing = 0;
@@ -245,10 +249,18 @@ make_plan(struct matcher *m, struct plan *p, const struct event *ev)
 static bool
 is_planned(const struct plan *p, const struct event *ev)
 {
-	if (p->n != ev->n)
+	const uint32_t *ids = p->ids;
+	const struct field *f = ev->fields;
+	uint32_t i = 0, n = ev->n;
+
+	if (p->n != n)
 		return false;
-	for (uint32_t i = 0; i < ev->n; i++)
-		if (p->ids[i] != ev->fields[i].id)
+	for (; i + 4 <= n; i += 4, ids += 4, f += 4)
+		if (((ids[0] ^ f[0].id) | (ids[1] ^ f[1].id) |
+			(ids[2] ^ f[2].id) | (ids[3] ^ f[3].id)) != 0)
+			return false;
+	for (; i < n; i++, ids++, f++)
+		if (*ids != f->id)
 			return false;
 	return true;
 }
@@ -271,6 +283,7 @@ find_plan(struct matcher *m, uint32_t hash, const struct event *ev)
 void
 match_plan(struct matcher *m, const struct event *ev)
 {
+	const uint64_t odd = UINT64_C(0x9e3779b97f4a7c15);
 	uint64_t hash = ev->n;
 
 	m->plan_route = NULL;
@@ -281,9 +294,9 @@ match_plan(struct matcher *m, const struct event *ev)
 		make_plan(m, m->plan, ev);
 		return;
 	}
-	for (uint32_t i = 0; i < ev->n; i++)
-		hash = (hash << 7 | hash >> 57) ^ ev->fields[i].id;
-	hash *= UINT64_C(0x9e3779b97f4a7c15);
+	/* of the same fields in most cases, in whatever order */
+	for (uint32_t i = 0; i < EVENT_SEEN_WORDS; i++)
+		hash = (hash ^ ev->seen[i] ^ ev->seen[i] >> 32) * odd;
 	m->plan = find_plan(m, (uint32_t)(hash >> 40), ev);
 }
 
