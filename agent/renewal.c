@@ -378,7 +378,18 @@ renewal_configure(struct renewal *r, const struct identity_files *files)
 void
 renewal_status(const struct renewal *r, struct renewal_status *out)
 {
-	*out = (struct renewal_status){ .known = r->current.sha256[0] != '\0',
+	const struct certificate_life life = {
+		.begin_ns = r->current.not_before_ns,
+		.end_ns = r->current.not_after_ns,
+		.renew_ns = r->renew_ns,
+		.failing = r->error[0] != '\0',
+	};
+
+	*out = (struct renewal_status){ .state = life.end_ns == 0
+		    ? CERTIFICATE_UNKNOWN
+		    : certificate_state(&life, timestamp_now()),
+		.not_before_ns = life.begin_ns,
+		.known = r->current.sha256[0] != '\0',
 		.enrolled = r->enrolled,
 		.not_after_ns = r->current.not_after_ns,
 		.renew_ns = r->renew_ns,

@@ -30,8 +30,10 @@ void renewal_free(struct renewal *r); /* NULL is fine; before the loop */
 void renewal_configure(struct renewal *r, const struct identity_files *files);
 
 struct renewal_status {
-	bool known;    /* the certificate can be read */
-	bool enrolled; /* it is renewed from here */
+	bool known;                   /* the certificate can be read */
+	bool enrolled;                /* it is renewed from here */
+	enum certificate_state state; /* of it */
+	int64_t not_before_ns;
 	int64_t not_after_ns, renew_ns, renewed_ns; /* 0: not since the start */
 	uint64_t renewals, failures;
 	const char *group; /* that it enrolled for; empty: none; borrowed */

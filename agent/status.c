@@ -215,6 +215,9 @@ put_certificate(struct json_writer *w, const struct renewal *renewal)
 	json_bool(w, r.enrolled);
 	if (r.group[0] != '\0')
 		put_path(w, "group", r.group);
+	json_key(w, "state");
+	json_str(w, certificate_state_name(r.state));
+	put_time(w, "not_before", r.not_before_ns);
 	put_time(w, "not_after", r.not_after_ns);
 	put_time(w, "renew_at", r.renew_ns);
 	put_time(w, "renewed", r.renewed_ns);

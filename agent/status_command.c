@@ -27,12 +27,13 @@ static const char help[] =
     "      --json          one JSON object a line: the agent, then each file\n"
     "  -h, --help          print this\n"
     "\n"
-    "Exit status: 0 good, 1 no agent answers, 2 wrong usage or\n"
-    "configuration.\n";
+    "Exit status: 0 good, 1 no agent answers, or its certificate has ended or\n"
+    "ends soon and nobody renews it, 2 wrong usage or configuration.\n";
 
 struct printing {
 	bool json;
 	bool any;
+	bool ends; /* its certificate does, or did */
 	struct arena *arena;
 };
 
@@ -73,6 +74,8 @@ text(const struct event *ev, const char *name)
 static void
 print_identity(const struct event *ev)
 {
+	struct slice state = text(ev, "identity.state");
+
 	if (field_of(ev, "identity.not_after") == NULL)
 		return;
 	(void)printf("certificate until %.*s",
@@ -80,6 +83,10 @@ print_identity(const struct event *ev)
 	if (field_of(ev, "identity.renew_at") != NULL)
 		(void)printf(", renewed from %.*s on",
 		    SLICE_ARG(text(ev, "identity.renew_at")));
+	if (slice_eq(state, SLICE("ended")))
+		(void)printf("; it has ENDED: kuzet-agent enroll --force");
+	else if (slice_eq(state, SLICE("ending")))
+		(void)printf("; it ENDS soon");
 	if (field_of(ev, "identity.error") != NULL) {
 		(void)printf("; NOT renewed: ");
 		print_safe(text(ev, "identity.error"));
@@ -153,13 +160,16 @@ on_line(void *ctx, struct slice line, bool truncated)
 
 	(void)truncated;
 	p->any = true;
-	if (p->json) {
+	if (p->json)
 		(void)printf("%.*s\n", SLICE_ARG(line));
-		return;
-	}
 	arena_reset(p->arena);
 	event_begin(&ev, p->arena);
 	if (json_read_event(line, &json_limits_default, &ev, &err) != RC_OK)
+		return;
+	p->ends = p->ends ||
+	    slice_eq(text(&ev, "identity.state"), SLICE("ended")) ||
+	    slice_eq(text(&ev, "identity.state"), SLICE("ending"));
+	if (p->json)
 		return;
 	if (slice_eq(text(&ev, "type"), SLICE("agent")))
 		print_agent(&ev);
@@ -236,5 +246,6 @@ status_command(int argc, char *argv[])
 	agent_config_free(&config);
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzet-agent: %s\n", err.text);
-	return rc == RC_OK && fflush(stdout) == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
+	return rc == RC_OK && !p.ends && fflush(stdout) == 0 ? EXIT_SUCCESS
+							     : EXIT_FAILURE;
 }

@@ -5,9 +5,11 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "certificate.h"
 #include "digest.h"
 #include "enrich/sightings.h"
 #include "json.h"
+#include "log.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -302,6 +304,95 @@ findings_attestation(struct findings *f, const struct object *object,
 	buf_fini(&line);
 }
 
+void
+findings_certificate(struct findings *f, const struct certificate_finding *c,
+    int64_t now_ns)
+{
+	const char *what =
+	    c->ended ? "certificate-ended" : "certificate-ending";
+	char text[TEXT_BYTES], key[TEXT_BYTES], until[TIMESTAMP_TEXT_MAX];
+	struct slice expires = timestamp_format(c->expires_ns, until);
+	struct json_writer w;
+	struct buf line;
+
+	(void)snprintf(key, sizeof(key), "%s %s %.*s", what, c->use,
+	    SLICE_ARG(c->subject));
+	if (!sightings_first(f->seen, 'c', c->owner, text_of(key), now_ns))
+		return;
+	(void)snprintf(text, sizeof(text),
+	    "the certificate of %s \"%.*s\" %s %.*s%s%.*s: %s",
+	    c->file != NULL ? c->file : "the agent", SLICE_ARG(c->subject),
+	    c->ended ? "ended" : "ends", SLICE_ARG(expires),
+	    c->why.len > 0 ? " and is not renewed, " : "",
+	    (int)(c->why.len < 400 ? c->why.len : 400), c->why.ptr,
+	    c->file != NULL ? "replace it and reload"
+			    : "kuzet-agent status says why; kuzet-agent enroll "
+			      "--force gets another one");
+	log_warn("%s", text);
+	buf_init(&line, LINE_BYTES);
+	begin_line(&w, &line, what, text, now_ns);
+	open_part(&w, "kuzet");
+	put(&w, "input", SLICE("collector"));
+	put(&w, "stream", text_of(f->stream));
+	open_part(&w, "certificate");
+	put(&w, "use", text_of(c->use));
+	put(&w, "subject", c->subject);
+	put(&w, "expires", expires);
+	if (c->why.len > 0)
+		put(&w, "error", c->why);
+	json_close(&w, '}');
+	json_close(&w, '}');
+	if (c->file != NULL) {
+		open_part(&w, "file");
+		put(&w, "path", text_of(c->file));
+		json_close(&w, '}');
+	}
+	end_line(f, &w, c->owner);
+	buf_fini(&line);
+}
+
+static int64_t
+time_field(const struct event *status, const char *name)
+{
+	const struct timestamp_hints hints = { .tz = NULL };
+	struct slice text = event_get_string(status, field_find(text_of(name)));
+	int64_t time_ns;
+
+	return text.len > 0 &&
+		timestamp_parse_rfc3339(text, &hints, &time_ns) == text.len
+	    ? time_ns
+	    : 0;
+}
+
+void
+findings_agent_certificate(struct findings *f, const struct source *from,
+    const struct event *status)
+{
+	int64_t now_ns = status->arrival_ns;
+	struct slice why = event_get_string(status,
+	    field_find(SLICE("kuzet.status.identity.error")));
+	const struct certificate_life life = {
+		.begin_ns =
+		    time_field(status, "kuzet.status.identity.not_before"),
+		.end_ns = time_field(status, "kuzet.status.identity.not_after"),
+		.renew_ns =
+		    time_field(status, "kuzet.status.identity.renew_at"),
+		.failing = why.len > 0,
+	};
+	enum certificate_state state = certificate_state(&life, now_ns);
+
+	if (life.begin_ns == 0 || life.end_ns == 0 || state == CERTIFICATE_GOOD)
+		return;
+	findings_certificate(f,
+	    &(struct certificate_finding){ .owner = from->owner,
+		.use = "agent",
+		.subject = from->agent,
+		.expires_ns = life.end_ns,
+		.ended = state == CERTIFICATE_ENDED,
+		.why = why },
+	    now_ns);
+}
+
 /* ---- to the workers -------------------------------------------------------------- */
 
 /* Under the lock: the first ones of one owner, as frames. */
@@ -361,6 +452,16 @@ findings_back(struct findings *f, struct piece *p)
 	(void)pthread_mutex_lock(&f->lock);
 	f->kept = p;
 	(void)pthread_mutex_unlock(&f->lock);
+}
+
+void
+findings_send(struct findings *f,
+    bool (*submit)(void *ctx, struct piece *piece), void *ctx)
+{
+	struct piece *p = findings_piece(f, timestamp_now());
+
+	if (p != NULL && !submit(ctx, p))
+		findings_back(f, p);
 }
 
 bool

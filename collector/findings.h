@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * What the collector finds out about the register of objects, as events of its
- * own (event.dataset kuzet.collector), owned by whom they concern.  The same
- * finding is told once a day; rules/packs/objects makes incidents of them.
+ * What the collector finds out about the register of objects and about
+ * certificates, as events of its own (event.dataset kuzet.collector), owned by
+ * whom they concern.  The same finding is told once a day; rules/packs/objects makes incidents of them.
  *
  * Thread-safe.  Bounded: FINDINGS_PENDING wait to be stored, more are counted.
  */
@@ -34,6 +34,26 @@ void findings_silent(struct findings *f, const struct object *object,
 /* Its attestation ends, or has ended: told each time. */
 void findings_attestation(struct findings *f, const struct object *object,
     int64_t now_ns);
+
+/* A certificate that ends, or has: told once a day, and logged then. */
+struct certificate_finding {
+	struct slice owner;
+	const char *use; /* "agent", or the option of the collector */
+	struct slice subject;
+	const char *file; /* NULL: of an agent */
+	int64_t expires_ns;
+	bool ended;
+	struct slice why; /* it is not renewed; may be empty */
+};
+void findings_certificate(struct findings *f,
+    const struct certificate_finding *c, int64_t now_ns);
+/* The same of what an agent says of its own with a status message. */
+void findings_agent_certificate(struct findings *f, const struct source *from,
+    const struct event *status);
+
+/* Hands those that wait to `submit`, workers_submit() or the like. */
+void findings_send(struct findings *f,
+    bool (*submit)(void *ctx, struct piece *piece), void *ctx);
 
 /*
  * Those that wait, of one owner, as a piece for the workers; NULL: none, or the

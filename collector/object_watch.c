@@ -101,15 +101,6 @@ watch_attestations(struct object_watch *w)
 }
 
 static void
-send_findings(struct object_watch *w)
-{
-	struct piece *p = findings_piece(w->o.findings, timestamp_now());
-
-	if (p != NULL && !w->o.submit(w->o.ctx, p))
-		findings_back(w->o.findings, p);
-}
-
-static void
 on_timer(void *ctx)
 {
 	struct object_watch *w = ctx;
@@ -121,7 +112,6 @@ on_timer(void *ctx)
 		watch_silence(w);
 		watch_attestations(w);
 	}
-	send_findings(w);
 	loop_timer_start(w->timer, NS_PER_SEC);
 }
 

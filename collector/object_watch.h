@@ -1,8 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
  * Looks after the register of objects, in the loop's thread, once a second: has
- * its file changed, has an object fallen silent, does an attestation end, do
- * findings wait to be stored.
+ * its file changed, has an object fallen silent, does an attestation end.
  */
 #pragma once
 
@@ -17,8 +16,6 @@ struct object_watch_options {
 	const char *path;        /* the register's file */
 	struct objects *objects; /* takes a reference */
 	struct findings *findings;
-	/* As workers_submit(): takes the piece, or says no for now. */
-	bool (*submit)(void *ctx, struct piece *piece);
 	void (*changed)(void *ctx); /* the file is another one, and at rest */
 	void *ctx;
 };

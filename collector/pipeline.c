@@ -23,6 +23,7 @@
 #include "api/api.h"
 #include "audit_feed.h"
 #include "budget.h"
+#include "certificate_watch.h"
 #include "findings.h"
 #include "health.h"
 #include "identities.h"
@@ -69,6 +70,7 @@ struct pipeline {
 	struct agents *agents;
 	struct findings *findings;
 	struct orders *orders;
+	struct certificate_watch *certificates;
 	struct object_watch *objects; /* NULL: there is no register */
 	struct listener *beats;
 	struct listener *syslog;
@@ -584,6 +586,11 @@ on_status(void *ctx, struct api_status *out)
 	memcpy(out->reload.message, reload.message,
 	    sizeof(out->reload.message));
 	health_status(p->health, out);
+	certificate_watch_status(p->certificates, out);
+	/* whom agents do not believe is not ready for them */
+	if (out->n_certificates > 0 &&
+	    out->certificates[0].state == CERTIFICATE_ENDED)
+		out->ready = false;
 	out->objects = __atomic_load_n(&p->n_objects, __ATOMIC_RELAXED);
 	out->objects_unmonitored = object_watch_silent(p->objects);
 	out->handshakes_limited =
@@ -833,20 +840,28 @@ start_reload(struct pipeline *p)
 }
 
 static void
-start_objects(struct pipeline *p)
+start_watches(struct pipeline *p)
 {
-	const struct object_watch_options options = {
+	const struct certificate_watch_options certificates = {
+		.loop = p->loop,
+		.config = p->config,
+		.identities = p->identities,
+		.findings = p->findings,
+		.submit = on_piece,
+		.ctx = p,
+	};
+	const struct object_watch_options objects = {
 		.loop = p->loop,
 		.path = p->config->objects,
 		.objects = p->stages->objects,
 		.findings = p->findings,
-		.submit = on_piece,
 		.changed = on_objects_changed,
 		.ctx = p,
 	};
 
+	p->certificates = certificate_watch_new(&certificates);
 	if (p->config->objects != NULL)
-		p->objects = object_watch_new(&options);
+		p->objects = object_watch_new(&objects);
 }
 
 static void
@@ -917,6 +932,7 @@ drain(struct pipeline *p)
 	api_stop(p->api); /* it asks the stages that end now */
 	audit_feed_stop(p->audit);
 	object_watch_stop(p->objects);
+	certificate_watch_stop(p->certificates);
 	/* workers wait for the writer, and it for the correlator */
 	writer_wait_no_more(p->writer);
 	incidents_wait_no_more(p->incidents);
@@ -975,7 +991,7 @@ pipeline_new(const char *path, const struct collector_config *config,
 	if (rc == RC_OK)
 		tell_rules(p);
 	if (rc == RC_OK)
-		start_objects(p);
+		start_watches(p);
 	if (rc == RC_OK)
 		rc = start_listeners(p, err);
 	if (rc != RC_OK) {
@@ -1023,6 +1039,7 @@ pipeline_free(struct pipeline *p)
 	loop_timer_free(p->drained);
 	presence_free(p->presence);
 	object_watch_free(p->objects);
+	certificate_watch_free(p->certificates);
 	findings_free(p->findings);
 	orders_free(p->orders);
 	agents_free(p->agents);

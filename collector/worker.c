@@ -223,6 +223,7 @@ static void
 note_controls(struct worker *w, struct batch *b)
 {
 	struct agents *agents = w->pool->options.agents;
+	struct findings *findings = w->pool->options.findings;
 	struct agent_double found;
 
 	for (uint32_t i = 0; w->pool->options.on_control != NULL &&
@@ -234,6 +235,9 @@ note_controls(struct worker *w, struct batch *b)
 		if (agents_note(agents, b->source.owner, b->source.agent,
 			b->source.peer, &b->controls[i], &found))
 			report_double(w, b, &found);
+		if (findings != NULL)
+			findings_agent_certificate(findings, &b->source,
+			    &b->controls[i]);
 	}
 }
 

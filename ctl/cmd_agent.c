@@ -108,6 +108,8 @@ print_all(const struct event *ev)
 		{ "enrolled", "identity.enrolled" },
 		{ "certificate, serial", "identity.serial" },
 		{ "certificate ends", "identity.expires" },
+		{ "its own certificate", "status.identity.state" },
+		{ "good until", "status.identity.not_after" },
 		{ "revoked", "identity.revoked" },
 		{ "revoked by", "identity.revoked_by" },
 		{ "revoked because", "identity.reason" },

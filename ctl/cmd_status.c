@@ -11,12 +11,59 @@ enum { ARENA_BLOCK = 16 * 1024 };
 
 static const char help[] =
     "usage: kuzetctl status [--json]\n\n"
-    "Prints how the collector is.  The exit status is 0 only when it is ready.\n";
+    "Prints how the collector is, and until when its certificates are good.\n"
+    "The exit status is 0 only when it is ready, which it is not once the\n"
+    "certificate that it shows to agents (tls.certificate) has ended.\n";
 
 struct status {
 	bool json;
-	bool ready;
+	bool ready, ended;
 };
+
+/* {"use","file","state","expires"} */
+static void
+print_certificate(struct status *s, struct slice json)
+{
+	struct arena *arena = arena_new(ARENA_BLOCK);
+	struct slice use, state;
+	struct event ev;
+	struct error err;
+
+	event_begin(&ev, arena);
+	if (json_read_event(json, &json_limits_default, &ev, &err) == RC_OK) {
+		use = event_get_string(&ev, field_intern(SLICE("use")));
+		state = event_get_string(&ev, field_intern(SLICE("state")));
+		s->ended = s->ended ||
+		    (slice_eq(state, SLICE("ended")) &&
+			slice_eq(use, SLICE("tls.certificate")));
+		if (!s->json) {
+			print_text(use, 36);
+			(void)printf("%.*s until ", SLICE_ARG(state));
+			print_cell(&ev, "expires", 0);
+			(void)putchar('\n');
+		}
+	}
+	arena_free(arena);
+}
+
+static void
+print_certificates(struct status *s, const struct event *ev)
+{
+	const struct value *v =
+	    event_get(ev, field_intern(SLICE("certificates")));
+	struct arena *arena;
+	struct json_reader r;
+
+	if (v == NULL || v->kind != VALUE_JSON)
+		return;
+	arena = arena_new(ARENA_BLOCK);
+	json_reader_init(&r, v->s, arena, JSON_DEPTH_MAX);
+	if (json_next(&r) == JSON_ARRAY_BEGIN) {
+		while (json_next(&r) == JSON_OBJECT_BEGIN)
+			print_certificate(s, json_skip(&r));
+	}
+	arena_free(arena);
+}
 
 static void
 print_human(const struct event *ev)
@@ -71,6 +118,7 @@ on_line(void *ctx, struct slice line)
 			(void)printf("%.*s\n", SLICE_ARG(line));
 		else
 			print_human(&ev);
+		print_certificates(s, &ev);
 	}
 	arena_free(arena);
 	return false;
@@ -94,7 +142,10 @@ run(const struct global_options *global, int argc, char *argv[])
 	if (!s.ready)
 		(void)fprintf(stderr,
 		    "kuzetctl status: the collector is not "
-		    "ready yet\n");
+		    "ready%s\n",
+		    s.ended ? ": its certificate (tls.certificate) has ended, "
+			      "and agents refuse it: replace it and reload"
+			    : " yet");
 	return s.ready && fflush(stdout) == 0 ? EXIT_GOOD : EXIT_FAILED;
 }
 

@@ -30,11 +30,35 @@ struct certificate {
 	int64_t not_before_ns, not_after_ns;
 };
 
+enum certificate_state {
+	CERTIFICATE_UNKNOWN, /* it could not be read */
+	CERTIFICATE_GOOD,
+	CERTIFICATE_ENDING,
+	CERTIFICATE_ENDED
+};
+/* "good" and so on. */
+const char *certificate_state_name(enum certificate_state state);
+
+/*
+ * It is *ending* when a tenth of its life is left, at most fourteen days (an
+ * authority's: sixty); one that is renewed by itself, when that fails and half of
+ * the time for it is gone.
+ */
+struct certificate_life {
+	int64_t begin_ns, end_ns;
+	int64_t renew_ns; /* when its owner renews it by itself; 0: never */
+	bool failing;     /* the last attempt to */
+	bool authority;
+};
+enum certificate_state certificate_state(const struct certificate_life *l,
+    int64_t now_ns);
+
 /* What an agent may be called: 1 to 64 of A-Z a-z 0-9 . _ -, the first of them a
  * letter or a digit. */
 bool certificate_name_valid(struct slice name);
 
-/* The first certificate of a PEM text, resp. file. */
+/* The first certificate of a PEM text, resp. file.  RC_INVALID: its subject has
+ * no usable CN, which an authority's need not have; the rest is filled. */
 enum rc certificate_parse(struct slice pem, struct certificate *out,
     struct error *err);
 enum rc certificate_read(const char *path, struct certificate *out,

@@ -99,6 +99,14 @@ struct identity_revocation {
 enum rc identities_revoke(struct identities *i,
     const struct identity_revocation *r, struct error *err);
 
+typedef bool certificate_cb(void *ctx, const struct certificate *c);
+/*
+ * The agents whose certificates have all ended by `until_ns`, the last of them
+ * after `since_ns`; name and not_after are filled.
+ */
+enum rc identities_ending(struct identities *i, int64_t since_ns,
+    int64_t until_ns, certificate_cb *cb, void *ctx, struct error *err);
+
 /* ---- looking -------------------------------------------------------------- */
 
 struct agent_identity {

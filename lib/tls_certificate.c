@@ -44,6 +44,34 @@ certificate_name_valid(struct slice name)
 	return true;
 }
 
+/* ---- its end ---------------------------------------------------------------- */
+
+const char *
+certificate_state_name(enum certificate_state state)
+{
+	static const char *const names[] = { "unknown", "good", "ending",
+		"ended" };
+
+	return names[state];
+}
+
+enum certificate_state
+certificate_state(const struct certificate_life *l, int64_t now_ns)
+{
+	const int64_t most_ns =
+	    (l->authority ? 60 : 14) * INT64_C(86400) * NS_PER_SEC;
+	int64_t notice_ns = (l->end_ns - l->begin_ns) / 10;
+
+	if (notice_ns > most_ns)
+		notice_ns = most_ns;
+	if (l->renew_ns != 0 && l->renew_ns > l->begin_ns &&
+	    l->renew_ns < l->end_ns)
+		notice_ns = l->failing ? (l->end_ns - l->renew_ns) / 2 : 0;
+	return l->end_ns <= now_ns           ? CERTIFICATE_ENDED
+	    : l->end_ns - now_ns < notice_ns ? CERTIFICATE_ENDING
+					     : CERTIFICATE_GOOD;
+}
+
 /* ---- what stands in it ------------------------------------------------------ */
 
 static bool
@@ -95,9 +123,6 @@ tls_certificate_facts(const X509 *cert, struct certificate *out,
     struct error *err)
 {
 	*out = (struct certificate){ .not_after_ns = 0 };
-	if (!tls_common_name(cert, out->name, sizeof(out->name)))
-		return error_set(err, RC_INVALID,
-		    "the certificate's subject has no usable CN");
 	tls_digest(cert, out->sha256);
 	if (!serial_of(cert, out->serial) || out->sha256[0] == '\0' ||
 	    !tls_key_digest(X509_get0_pubkey(cert), out->key_sha256) ||
@@ -106,6 +131,11 @@ tls_certificate_facts(const X509 *cert, struct certificate *out,
 		ERR_clear_error();
 		return error_set(err, RC_INVALID,
 		    "the certificate's serial, key or times cannot be read");
+	}
+	if (!tls_common_name(cert, out->name, sizeof(out->name))) {
+		out->name[0] = '\0';
+		return error_set(err, RC_INVALID,
+		    "the certificate's subject has no usable CN");
 	}
 	return RC_OK;
 }

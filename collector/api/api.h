@@ -22,8 +22,20 @@ struct order;
 struct tls_context;
 
 /* What only the pipeline knows; the rest is read from the store. */
+/* One of the collector's own; texts are constant or the configuration's. */
+struct api_certificate {
+	const char *use, *path; /* its option, its file */
+	bool authority;
+	char subject[CERTIFICATE_NAME]; /* CN; may be empty */
+	int64_t expires_ns;
+	enum certificate_state state;
+};
+enum { API_CERTIFICATES = 4 };
+
 struct api_status {
-	bool ready; /* everything is up and the backlog is correlated */
+	/* Everything is up, the backlog is correlated, and agents can verify
+	 * the certificate. */
+	bool ready;
 	int64_t uptime_ns;
 	uint64_t received; /* events since the start */
 	uint64_t unparsed; /* of them */
@@ -34,6 +46,9 @@ struct api_status {
 	uint64_t objects, objects_unmonitored, findings, findings_left_out;
 	uint64_t correlated; /* commits that are in soc.db */
 	uint64_t agents_connected;
+	/* The first one is what the listeners show. */
+	struct api_certificate certificates[API_CERTIFICATES];
+	size_t n_certificates;
 	uint64_t handshakes_limited; /* of the listeners' new connections */
 	uint64_t outbox_pending, outbox_delivered;
 	uint64_t rules_loaded, rules_refused;

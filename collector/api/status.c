@@ -90,6 +90,34 @@ write_reload(struct json_writer *w, const struct api_reload *r)
 }
 
 static void
+write_certificates(struct json_writer *w, const struct api_status *s)
+{
+	json_key(w, "certificates");
+	json_open(w, '[');
+	for (size_t i = 0; i < s->n_certificates; i++) {
+		const struct api_certificate *c = &s->certificates[i];
+
+		json_open(w, '{');
+		json_key(w, "use");
+		json_str(w, c->use);
+		json_key(w, "file");
+		json_str(w, c->path);
+		json_key(w, "state");
+		json_str(w, certificate_state_name(c->state));
+		if (c->subject[0] != '\0') {
+			json_key(w, "subject");
+			json_str(w, c->subject);
+		}
+		if (c->expires_ns != 0) {
+			json_key(w, "expires");
+			json_time(w, c->expires_ns);
+		}
+		json_close(w, '}');
+	}
+	json_close(w, ']');
+}
+
+static void
 write_status(struct buf *out, const struct figures *f)
 {
 	const struct api_status *s = &f->status;
@@ -128,6 +156,7 @@ write_status(struct buf *out, const struct figures *f)
 	put_number(&w, "api_limited", f->http.handshakes_limited);
 	json_close(&w, '}');
 	write_reload(&w, &s->reload);
+	write_certificates(&w, s);
 	open_part(&w, "correlation");
 	put_number(&w, "hits", s->hits);
 	put_number(&w, "groups", s->groups);

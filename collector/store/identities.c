@@ -379,3 +379,48 @@ identities_certificates(struct identities *i, struct slice agent,
 	free(list);
 	return rc;
 }
+
+struct endings {
+	struct certificate *list;
+	size_t n;
+};
+
+static enum rc
+add_ending(void *ctx, sqlite3_stmt *row, struct error *err)
+{
+	struct endings *l = ctx;
+	struct certificate *c;
+
+	(void)err;
+	if ((l->n & (l->n - 1)) == 0)
+		l->list = xreallocarray(l->list, l->n == 0 ? 1 : 2 * l->n,
+		    sizeof(*l->list));
+	c = &l->list[l->n++];
+	*c = (struct certificate){ .not_after_ns =
+				       sqlite3_column_int64(row, 1) };
+	text_copy(c->name, sizeof(c->name), sql_text(row, 0));
+	return RC_OK;
+}
+
+enum rc
+identities_ending(struct identities *i, int64_t since_ns, int64_t until_ns,
+    certificate_cb *cb, void *ctx, struct error *err)
+{
+	struct endings l = { .n = 0 };
+	enum rc rc;
+
+	(void)pthread_mutex_lock(&i->lock);
+	rc = sql_each_of(i->db,
+	    "SELECT agent, max(not_after) AS last FROM agent_certificates"
+	    " WHERE revoked = 0 GROUP BY agent"
+	    " HAVING last > ?1 AND last <= ?2 ORDER BY agent",
+	    (const struct sql_value[]){ BIND_INT(since_ns),
+		BIND_INT(until_ns) },
+	    add_ending, &l, err);
+	(void)pthread_mutex_unlock(&i->lock);
+	for (size_t k = 0; rc == RC_OK && k < l.n; k++)
+		if (!cb(ctx, &l.list[k]))
+			break;
+	free(l.list);
+	return rc;
+}

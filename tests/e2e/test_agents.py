@@ -6,7 +6,7 @@ import json
 import subprocess
 import time
 
-from harness import BUILD, World, main, wait_for
+from harness import BUILD, Process, World, main, wait_for
 
 FAST = "heartbeat: 200ms\n"
 
@@ -133,5 +133,49 @@ def doubled():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+
+def told(w, action):
+    return [e for e in w.events("--flat", "--where", f"event.action={action}")
+            if e["event.dataset"] == "kuzet.collector"]
+
+
+def ending():
+    """a certificate that ends is told by the agent and by the collector"""
+    with World() as w:
+        w.write_lines(0, 5)
+        collector = w.start_collector()
+        w.start_agent("ending", extra=FAST)
+        [event] = wait_for("the event", lambda: told(w, "certificate-ending"))
+        assert event["kuzet.certificate.subject"] == "ending", event
+        assert event["kuzet.certificate.use"] == "agent", event
+        [incident] = wait_for("its incident", lambda: [
+            i for i in w.ctl_json("incidents")
+            if i["rule"]["title"] == "Certificate of the monitoring ends soon"])
+        assert incident["group"]["kuzet.certificate.subject"] == "ending"
+        local = [BUILD / "kuzet-agent", "status", "-c", w.dir / "ending.yaml"]
+        r = subprocess.run(local, capture_output=True, text=True, check=False)
+        assert r.returncode == 1 and "it ENDS soon" in r.stdout, r
+        assert "its own certificate     ending" in w.ctl(
+            "agent", "show", "ending").stdout
+        states = {c["use"]: c["state"] for c in w.status()["certificates"]}
+        assert states == {"tls.certificate": "good", "tls.ca": "good"}, states
+        assert collector.stop() == 0
+        # once the collector's own has ended nobody comes in: it is not ready
+        path = w.collector_config()
+        path.write_text(path.read_text().replace(
+            "pki/collector.", "pki/expired-collector."))
+        collector = Process([BUILD / "kuzet-collector", "-c", path],
+                            w.dir / "collector.log", w.env)
+        w.processes.append(collector)
+        wait_for("the collector to answer", lambda: w.ctl(
+            "events", "--count", check=False).returncode == 0)
+        [event] = wait_for("the event", lambda: told(w, "certificate-ended"))
+        assert event["kuzet.certificate.use"] == "tls.certificate", event
+        assert event["file.path"].endswith("expired-collector.pem"), event
+        r = w.ctl("status", check=False)
+        assert r.returncode == 1 and "has ended" in r.stderr, r
+        assert "ended until 2020-02-01T00:00:00Z" in r.stdout, r.stdout
+
+
 if __name__ == "__main__":
-    main([shown, local, doubled])
+    main([shown, local, doubled, ending])

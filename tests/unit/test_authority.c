@@ -359,6 +359,51 @@ test_pins(void)
 	tls_context_free(server);
 }
 
+static void
+test_ends(void)
+{
+	static const struct {
+		int64_t begin, end, renew; /* in days; now is 0 */
+		bool failing, authority;
+		enum certificate_state state;
+		const char *what;
+	} cases[] = {
+		{ -365, 15, 0, false, false, CERTIFICATE_GOOD,
+		    "with more than 14 days" },
+		{ -365, 13, 0, false, false, CERTIFICATE_ENDING,
+		    "with less than 14 days" },
+		{ -27, 4, 0, false, false, CERTIFICATE_GOOD,
+		    "of a month with more than a tenth of it" },
+		{ -28, 2, 0, false, false, CERTIFICATE_ENDING,
+		    "of a month with less than a tenth of it" },
+		{ -1000, 59, 0, false, true, CERTIFICATE_ENDING,
+		    "of an authority with less than 60 days" },
+		{ -1000, 61, 0, false, true, CERTIFICATE_GOOD,
+		    "of an authority with more than 60 days" },
+		{ -89, 1, -29, false, false, CERTIFICATE_GOOD,
+		    "renewed by itself" },
+		{ -70, 20, -10, true, false, CERTIFICATE_GOOD,
+		    "not renewed, with time left" },
+		{ -80, 10, -20, true, false, CERTIFICATE_ENDING,
+		    "not renewed, half the time gone" },
+		{ -90, 0, -30, false, false, CERTIFICATE_ENDED, "at its end" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		const struct certificate_life life = {
+			.begin_ns = cases[i].begin * day_ns,
+			.end_ns = cases[i].end * day_ns,
+			.renew_ns = cases[i].renew * day_ns,
+			.failing = cases[i].failing,
+			.authority = cases[i].authority,
+		};
+		enum certificate_state state = certificate_state(&life, 0);
+
+		CHECK(state == cases[i].state, "a certificate %s is %s",
+		    cases[i].what, certificate_state_name(state));
+	}
+}
+
 int
 main(void)
 {
@@ -366,6 +411,7 @@ main(void)
 	struct authority *a;
 
 	test_names();
+	test_ends();
 	if (!pki_make(&pki)) {
 		(void)puts("1..0 # SKIP no openssl command");
 		return 0;

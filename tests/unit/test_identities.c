@@ -402,6 +402,48 @@ all_are_listed(void)
 	CHECK(after == before + 130, "%u agents are listed, each once", after);
 }
 
+static bool
+look_for_ending(void *ctx, const struct certificate *c)
+{
+	bool *found = ctx;
+
+	*found = *found || strcmp(c->name, "ends-1") == 0;
+	return true;
+}
+
+static bool
+ends_within(int64_t since_ns, int64_t until_ns)
+{
+	bool found = false;
+
+	return identities_ending(ids, since_ns, until_ns, look_for_ending,
+		   &found, &err) == RC_OK &&
+	    found;
+}
+
+/* They are given for 24 hours here. */
+static void
+ends_are_found(void)
+{
+	struct identity_issued got;
+	char secret[ENROL_SECRET];
+
+	(void)add_token("ends-1", 1, false, secret);
+	CHECK(enrol(secret, "ends-1", &got) == RC_OK &&
+		!ends_within(now_ns, now_ns + 23 * HOUR) &&
+		ends_within(now_ns, now_ns + 25 * HOUR),
+	    "whose certificate ends by then is found, and only then");
+	CHECK(!ends_within(now_ns + 25 * HOUR, now_ns + 30 * HOUR),
+	    "not if it ended long ago");
+	now_ns += 4 * HOUR;
+	CHECK(renew(got.certificate.sha256, &got) == RC_OK &&
+		!ends_within(now_ns, now_ns + 21 * HOUR),
+	    "who has a newer one is not found");
+	CHECK(revoke_agent("ends-1") == RC_OK &&
+		!ends_within(now_ns, now_ns + 30 * HOUR),
+	    "nor who is revoked");
+}
+
 int
 main(void)
 {
@@ -428,6 +470,7 @@ main(void)
 	revoked_ones_stay_out();
 	certificates_are_bounded();
 	all_are_listed();
+	ends_are_found();
 	authority_free(authority);
 	identities_close(ids);
 	store_close(store);

@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * Looks whether certificates end, in the loop's thread: the collector's own once
+ * a minute, those that agents got here once an hour.  What it finds is logged
+ * and told once a day as an event of the collector's (findings.h); findings that
+ * wait are handed on once a second.
+ */
+#pragma once
+
+#include "api/api.h"
+#include "config.h"
+#include "findings.h"
+#include "identities.h"
+#include "loop.h"
+
+struct certificate_watch;
+
+struct certificate_watch_options {
+	struct loop *loop; /* borrowed, as all here */
+	const struct collector_config *config;
+	struct identities *identities;
+	struct findings *findings;
+	/* As workers_submit(): takes the piece, or says no for now. */
+	bool (*submit)(void *ctx, struct piece *piece);
+	void *ctx;
+};
+
+/* Has looked at the collector's own by then. */
+struct certificate_watch *certificate_watch_new(
+    const struct certificate_watch_options *options);
+/* NULL is fine for all of these; the first may be called by any thread. */
+void certificate_watch_status(struct certificate_watch *w,
+    struct api_status *out);
+void certificate_watch_stop(struct certificate_watch *w);
+void certificate_watch_free(struct certificate_watch *w);
