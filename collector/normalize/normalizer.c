@@ -670,7 +670,7 @@ job_begin(struct job *j, struct normalizer *n, struct event *ev,
 	j->found = NULL;
 	j->pattern = NULL;
 	j->owner = NULL;
-	j->is_object = false;
+	j->is_object = j->is_row = false;
 	j->began_ns = ev->time_ns;
 	j->n_named = 0;
 }
