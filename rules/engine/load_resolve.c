@@ -128,16 +128,24 @@ names_rule(const struct sigma_filter *f, const struct sigma_rule *r)
 	return false;
 }
 
+/* A name of the filter that none of the rules it can narrow has. */
 static void
-report_unknown(struct loader *l, const struct loading_rule *filter, uint32_t i)
+report_useless(struct loader *l, const struct loading_rule *filter, uint32_t i,
+    const struct loading_rule *named)
 {
 	const struct sigma_filter *f = filter->rule.filter;
 	char message[512];
 
-	(void)snprintf(message, sizeof(message),
-	    "the filter names the rule \"%.*s\", which is not loaded: mend "
-	    "the name, or load it too",
-	    SLICE_ARG(f->rule_names[i]));
+	if (named == NULL)
+		(void)snprintf(message, sizeof(message),
+		    "the filter names the rule \"%.*s\", which is not loaded: "
+		    "mend the name, or load it too",
+		    SLICE_ARG(f->rule_names[i]));
+	else
+		(void)snprintf(message, sizeof(message),
+		    "the filter names the correlation \"%.*s\", which no "
+		    "filter narrows: name the rules that it counts",
+		    SLICE_ARG(f->rule_names[i]));
 	loader_report(l, filter, f->rule_lines[i], RULE_WARNING, message);
 }
 
@@ -148,8 +156,11 @@ apply_filter(struct loader *l, struct names *n, struct loading_rule *filter)
 
 	for (uint32_t i = 0; !f->filter->any_rule && i < f->filter->n_rules;
 	     i++) {
-		if (find(l, n, f->filter->rule_names[i]) == NULL)
-			report_unknown(l, filter, i);
+		const struct loading_rule *named =
+		    find(l, n, f->filter->rule_names[i]);
+
+		if (named == NULL || named->rule.kind == RULE_CORRELATION)
+			report_useless(l, filter, i, named);
 	}
 	for (uint32_t i = 0; i < l->n; i++) {
 		struct sigma_rule *r = &l->rules[i]->rule;

@@ -215,6 +215,34 @@ rules_from_condition(struct rule_parser *p, const struct yaml_node *node,
 	return n > 0;
 }
 
+/* a and b and c */
+static bool
+is_and_only(const struct sigma_node *n)
+{
+	if (n->kind == NODE_LEAF)
+		return true;
+	for (uint32_t i = 0; i < n->n; i++)
+		if (!is_and_only(n->children[i]))
+			return false;
+	return n->kind == NODE_AND;
+}
+
+/* There is an order of rules only where all of them are wanted. */
+static bool
+drop_ordered(struct rule_parser *p, const struct yaml_node *node,
+    struct sigma_correlation *c)
+{
+	if (c->type != CORRELATION_TEMPORAL_ORDERED)
+		return true;
+	if (!is_and_only(c->extended))
+		return parse_fail(p, node->line,
+		    "the condition of \"temporal_ordered\" joins rules by "
+		    "\"and\" only: they match in the order listed; \"temporal\" "
+		    "takes any condition");
+	c->extended = NULL;
+	return true;
+}
+
 static bool
 parse_extended(struct rule_parser *p, const struct yaml_node *node,
     struct sigma_correlation *c)
@@ -235,7 +263,7 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 			    "rule \"%.*s\" is listed but not in the condition: name "
 			    "it there, or take it out",
 			    SLICE_ARG(c->rule_names[i]));
-	return true;
+	return drop_ordered(p, node, c);
 }
 
 /* A range that nothing is in. */

@@ -89,6 +89,7 @@ MATCHES = [
     ('re|i', 'A|re|i: foo', [{'A': 'FOO'}], [{'A': 'fo'}]),
     ('re|m', "A|re|m: '^b$'", [{'A': 'a\nb\nc'}], [{'A': 'ab'}]),
     ('re|s', "A|re|s: 'a.b'", [{'A': 'a\nb'}], [{'A': 'ab'}]),
+    ('re|ignorecase, multiline and dotall, their long names', "A|re|ignorecase|multiline|dotall: '^B.c$'", [{'A': 'a\nb\nc'}], [{'A': 'ab\nc'}]),
     ('re without them: a point is no line end', "A|re: 'a.b'", [{'A': 'a b'}], [{'A': 'a\nb'}]),
     ('re: PCRE that Hyperscan refuses', r"A|re: '(?<=a)b(?!c)|(x)\1'", [{'A': 'ab'}, {'A': 'xx'}], [{'A': 'abc'}]),
     # MODS: encodings
@@ -187,6 +188,17 @@ REFUSED = [
     ('more than there is', 's: {A: 1}\ncondition: 5 of s*', 'too few selections have such a name'),
     ('a timespan of nothing', CORRELATION.replace('1m', '0s') + '  type: event_count\n  condition: {gte: 2}\n', 'as 15m'),
     ('a type that is not known', CORRELATION + '  type: event_cuont\n  condition: {gte: 2}\n', 'must be event_count, value_count'),
+    ('an extended condition leaves out what is listed', CORRELATION.replace('rules: base', 'rules: [base, two]').replace(
+        'title: c', BASE.replace('base', 'two') + 'title: c') + '  type: temporal\n  condition: base\n', '"two" is listed but not in the condition'),
+    ('an extended condition of what is not temporal', CORRELATION + '  type: event_count\n  condition: base\n', 'must be a map'),
+    ('an order of rules that are not all wanted', CORRELATION.replace('rules: base', 'rules: [base, two]').replace(
+        'title: c', BASE.replace('base', 'two') + 'title: c') + '  type: temporal_ordered\n  condition: base or two\n', 'in the order listed'),
+    ('a correlation without a condition', CORRELATION + '  type: event_count\n', '"condition" is missing'),
+    ('a correlation without rules', CORRELATION.replace('  rules: base\n', '') + '  type: event_count\n  condition: {gte: 2}\n', '"rules" is missing'),
+    ('a correlation without a timespan', CORRELATION.replace('  timespan: 1m\n', '') + '  type: event_count\n  condition: {gte: 2}\n',
+     '"timespan" is missing'),
+    ('a range of three', CORRELATION + '  type: event_count\n  condition: {gt: 1, lt: 5, neq: 3}\n', 'or two as a range'),
+    ('an alias for a rule that is not listed', CORRELATION + '  type: temporal\n  group-by: [who]\n  aliases: {who: {nobody: user.name}}\n', '"nobody"'),
     ('an extended condition names what is not there', CORRELATION + '  type: temporal\n  condition: nobody\n', '"nobody"'),
 ]
 
@@ -252,6 +264,10 @@ FIRES = [
      [(0, 'b', U), (1, 'a', U), (100, 'a', V), (101, 'b', V)], [[2, 3]]),
     ('decided: an extended condition', 'correlation: {type: temporal, rules: [@a, @b], group-by: [user.name], timespan: 1m, condition: @a and not @b}',
      [(0, 'b', U), (1, 'a', U), (2, 'a', V)], [[2]]),
+    ('decided: ... with or and parentheses', 'correlation: {type: temporal, rules: [@a, @b, @c], group-by: [user.name], timespan: 1m, '
+     'condition: (@a or @b) and @c}', [(0, 'a', V), (1, 'b', U), (2, 'c', U)], [[1, 2]]),
+    ('decided: ... of temporal_ordered', 'correlation: {type: temporal_ordered, group-by: [user.name], timespan: 1m, condition: @a and @b}',
+     [(0, 'b', U), (1, 'a', U), (100, 'a', V), (101, 'b', V)], [[2, 3]]),
     ('value_sum', 'correlation: {type: value_sum, rules: [@a], timespan: 1m, condition: {gt: 9, field: ' + N + '}}', [(0, 'a', {N: 5}), (1, 'a', {N: '4.5'})],
      [[0, 1]]),
     ('value_avg', 'correlation: {type: value_avg, rules: [@a], timespan: 1m, condition: {gte: 5, field: ' + N + '}}', [(0, 'a', {N: 1}), (1, 'a', {N: 9})],
@@ -282,6 +298,14 @@ FILTERS = [
     ('rules: any', 'rules: any', '{{service: {0}}}', True),
     ('an empty list is any', 'rules: []', '{{service: {0}}}', True),
     ('a filter of another logsource does not concern it', 'rules: any', '{{product: windows}}', False),
+]
+
+# A filter narrows the rules that a correlation counts, never the correlation: (statement, rules of the filter, events that count, warning)
+FILTERED_CORRELATIONS = [
+    ('a filter of a rule that a correlation counts', '[base]', [1], ''),
+    ('rules: any is no correlation', 'any', [1], ''),
+    ('a filter that names a correlation leaves it as it is, and is told so', '[corr]', [0, 1], 'the filter names the correlation "corr"'),
+    ('a filter that names nobody is told so', '[nobody]', [0, 1], 'the filter names the rule "nobody", which is not loaded'),
 ]
 
 
@@ -392,9 +416,34 @@ def test_filters(tmp):
         check([line['event'] for line in lines] == ([0] if narrows else [0, 1]), name, f'{lines}\n{text}\n{errors}')
 
 
+def test_filtered_correlations(tmp):
+    for name, rules, wanted, warning in FILTERED_CORRELATIONS:
+        text = BASE + 'title: corr\nname: corr\ncorrelation: {type: event_count, rules: [base], timespan: 1m, condition: {gte: 1}}\n---\n'
+        text += f'title: filter\nlogsource: {{}}\nfilter:\n  rules: {rules}\n  s: {{B: 1}}\n  condition: not s\n'
+        events = [{'@timestamp': stamp(0), 'A': 1, 'B': 1}, {'@timestamp': stamp(1), 'A': 1}]
+        lines, errors = run(tmp, [text], events)
+        checked = kuzetctl('check', os.path.join(tmp, 'rules.yml')).stdout
+        check([line['events'] for line in lines] == [wanted] and (warning in checked if warning else 'the filter names' not in checked), name,
+              f'{lines}\n{checked}\n{errors}')
+
+
+def test_free_text(tmp):
+    """Other makers' rules have a text there."""
+    rule = rule_of(0, 'A: 1') + 'correlation: see also the log of the gateway\n'
+    lines, errors = run(tmp, [rule], [{'A': 1}, {'A': 2}])
+    check([line['event'] for line in lines] == [0], 'correlation: that is a text makes no correlation', f'{lines}\n{errors}')
+
+
+def test_all_of_one(tmp):
+    path = write(tmp, 'one.yml', rule_of(0, 'A|contains|all: x'))
+    result = kuzetctl('check', path)
+    check('"all" on a single value' in result.stdout + result.stderr, 'all of a single value is loaded with a warning', result.stdout + result.stderr)
+
+
 def main():
     with tempfile.TemporaryDirectory() as tmp:
-        for test in (test_matches, test_refused, test_correlations, test_generate, test_filters):
+        for test in (test_matches, test_refused, test_correlations, test_generate, test_filters, test_filtered_correlations, test_free_text,
+                     test_all_of_one):
             test(tmp)
     return done()
 
