@@ -4,9 +4,13 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/landlock.h>
+#include <linux/netlink.h>
+#include <net/if.h>
+#include <sched.h>
 #include <seccomp.h>
 #include <signal.h>
 #include <stdatomic.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/ioctl.h>
@@ -20,10 +24,12 @@
 #include <unistd.h>
 
 /* Of headers that are newer than Debian 12's. */
-#define FS_REFER     (UINT64_C(1) << 13)
-#define FS_TRUNCATE  (UINT64_C(1) << 14)
-#define FS_IOCTL     (UINT64_C(1) << 15)
-#define SCOPE_SIGNAL (UINT64_C(1) << 1)
+#define FS_REFER       (UINT64_C(1) << 13)
+#define FS_TRUNCATE    (UINT64_C(1) << 14)
+#define FS_IOCTL       (UINT64_C(1) << 15)
+#define NET_BIND_TCP   (UINT64_C(1) << 0)
+#define SCOPE_ABSTRACT (UINT64_C(1) << 0) /* UNIX sockets without a path */
+#define SCOPE_SIGNAL   (UINT64_C(1) << 1)
 struct ruleset_attr {
 	uint64_t handled_access_fs;
 	uint64_t handled_access_net;
@@ -34,49 +40,48 @@ struct ruleset_attr {
 
 /* Memory, threads, time, signals, and what is open already. */
 static const char *const common_calls[] = { "arch_prctl", "brk", "clock_getres",
-	"clock_gettime", "clock_nanosleep", "clone", "clone3", "close",
-	"close_range", "dup", "dup2", "dup3", "epoll_create1", "epoll_ctl",
-	"epoll_pwait", "epoll_pwait2", "epoll_wait", "eventfd2", "exit",
-	"exit_group", "fcntl", "fstat", "fstatfs", "futex", "futex_waitv",
-	"futex_wait", "futex_wake", "getcpu", "getcwd", "getdents64", "getegid",
-	"geteuid", "getgid", "getgroups", "getpgrp", "getpid", "getppid",
-	"getrandom", "getresgid", "getresuid", "getrlimit", "getrusage",
-	"gettid", "gettimeofday", "getuid", "get_robust_list", "lseek",
-	"madvise", "membarrier", "memfd_create", "mincore", "mmap", "mprotect",
-	"mremap", "munmap", "nanosleep", "newfstatat", "open", "openat",
-	"openat2", "pipe2", "poll", "ppoll", "prctl", "pread64", "preadv",
-	"preadv2", "prlimit64", "pselect6", "pwrite64", "pwritev", "read",
-	"readlink", "readlinkat", "readv", "recvfrom", "recvmsg",
-	"restart_syscall", "rseq", "rt_sigaction", "rt_sigpending",
-	"rt_sigprocmask", "rt_sigreturn", "rt_sigsuspend", "rt_sigtimedwait",
-	"sched_getaffinity", "sched_getparam", "sched_getscheduler",
-	"sched_yield", "select", "sendmsg", "sendto", "set_robust_list",
-	"set_tid_address", "sigaltstack", "stat", "lstat", "statfs", "statx",
-	"sysinfo", "tgkill", "time", "times", "ugetrlimit", "uname", "write",
-	"writev", "access", "faccessat", "faccessat2", "getxattr", "lgetxattr",
-	"fgetxattr", "listxattr", "llistxattr", "flistxattr" };
+	"clock_gettime", "clock_nanosleep", "close", "close_range", "dup",
+	"dup2", "dup3", "epoll_create1", "epoll_ctl", "epoll_pwait",
+	"epoll_pwait2", "epoll_wait", "eventfd2", "exit", "exit_group", "fcntl",
+	"fstat", "fstatfs", "futex", "futex_waitv", "futex_wait", "futex_wake",
+	"getcpu", "getcwd", "getdents64", "getegid", "geteuid", "getgid",
+	"getgroups", "getpgrp", "getpid", "getppid", "getrandom", "getresgid",
+	"getresuid", "getrlimit", "getrusage", "gettid", "gettimeofday",
+	"getuid", "get_robust_list", "lseek", "madvise", "membarrier",
+	"memfd_create", "mincore", "mmap", "mprotect", "mremap", "munmap",
+	"nanosleep", "newfstatat", "open", "openat", "openat2", "pipe2", "poll",
+	"ppoll", "prctl", "pread64", "preadv", "preadv2", "prlimit64",
+	"pselect6", "pwrite64", "pwritev", "read", "readlink", "readlinkat",
+	"readv", "recvfrom", "recvmsg", "restart_syscall", "rseq",
+	"rt_sigaction", "rt_sigpending", "rt_sigprocmask", "rt_sigreturn",
+	"rt_sigsuspend", "rt_sigtimedwait", "sched_getaffinity",
+	"sched_getparam", "sched_getscheduler", "sched_yield", "select",
+	"sendmsg", "sendto", "set_robust_list", "set_tid_address",
+	"sigaltstack", "stat", "lstat", "statfs", "statx", "sysinfo", "time",
+	"times", "ugetrlimit", "uname", "write", "writev", "access",
+	"faccessat", "faccessat2", "getxattr", "lgetxattr", "fgetxattr",
+	"listxattr", "llistxattr", "flistxattr" };
 
 /* Its state, the network, and reading what it is given. */
 static const char *const worker_calls[] = { "accept4", "accept", "bind",
 	"capget", "chmod", "connect", "fadvise64", "fallocate", "fchmod",
 	"fchmodat", "fdatasync", "flock", "fsync", "ftruncate", "getpeername",
 	"getsockname", "getsockopt", "inotify_add_watch", "inotify_init1",
-	"inotify_rm_watch", "ioctl", "kill", "listen", "mkdir", "mkdirat",
-	"mlock", "msync", "munlock", "pipe", "readahead", "recvmmsg", "rename",
-	"renameat", "renameat2", "rmdir", "sendfile", "sendmmsg", "setrlimit",
-	"setsockopt", "shutdown", "signalfd4", "socket", "socketpair",
-	"sync_file_range", "timerfd_create", "timerfd_gettime",
-	"timerfd_settime", "truncate", "umask", "unlink", "unlinkat",
-	"utimensat", "wait4", "waitid" };
+	"inotify_rm_watch", "listen", "mkdir", "mkdirat", "mlock", "msync",
+	"munlock", "pipe", "readahead", "recvmmsg", "rename", "renameat",
+	"renameat2", "rmdir", "sendfile", "sendmmsg", "setrlimit", "setsockopt",
+	"shutdown", "signalfd4", "socketpair", "sync_file_range",
+	"timerfd_create", "timerfd_gettime", "timerfd_settime", "truncate",
+	"umask", "unlink", "unlinkat", "utimensat" };
 
 static const char *const opener_calls[] = { "connect", "fanotify_init",
 	"fanotify_mark", "inotify_add_watch", "inotify_init1",
 	"name_to_handle_at" };
 
-static const char *const sanitizer_calls[] = { "getdents", "personality",
-	"ptrace", "process_vm_readv", "rt_sigqueueinfo", "tkill", "wait4",
-	"kill", "mlock", "munlock", "mlockall", "munlockall", "setrlimit",
-	"ioctl" };
+static const char *const sanitizer_calls[] = { "clone", "getdents",
+	"personality", "ptrace", "process_vm_readv", "rt_sigqueueinfo",
+	"tgkill", "tkill", "wait4", "kill", "mlock", "munlock", "mlockall",
+	"munlockall", "setrlimit", "ioctl" };
 
 /* No part of the agent makes them, nor does a library of it. */
 static const char *const hostile_calls[] = { "add_key", "bpf", "chroot",
@@ -181,16 +186,77 @@ add_calls(scmp_filter_ctx filter, uint32_t action, const char *const *names,
 	return r;
 }
 
-/* The opener's: to what the configuration names; the worker has all families. */
+#define RULE(filter, call, ...)                                                \
+ seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(call), __VA_ARGS__)
+
+/* Threads and no processes, thus none in namespaces of its own, where it would
+ * have capabilities; signals to itself alone. */
 static int
-add_unix_sockets(scmp_filter_ctx filter)
+add_threads(scmp_filter_ctx filter)
 {
-	return seccomp_rule_add(filter, SCMP_ACT_ALLOW, SCMP_SYS(socket), 1,
-	    SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+	const scmp_datum_t spaces = CLONE_NEWNS | CLONE_NEWCGROUP |
+	    CLONE_NEWUTS | CLONE_NEWIPC | CLONE_NEWUSER | CLONE_NEWPID |
+	    CLONE_NEWNET;
+	int r = RULE(filter, clone, 1,
+	    SCMP_A0(SCMP_CMP_MASKED_EQ, spaces | CLONE_THREAD, CLONE_THREAD));
+
+	if (r == 0)
+		r = RULE(filter, tgkill, 1,
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)getpid()));
+	/* its flags are in memory, where a filter cannot look: without it the
+	 * C library asks clone(2) */
+	if (r == 0)
+		r = seccomp_rule_add(filter, SCMP_ACT_ERRNO(ENOSYS),
+		    SCMP_SYS(clone3), 0);
+	return r;
+}
+
+/* To what the configuration names. */
+static int
+add_opener_sockets(scmp_filter_ctx filter)
+{
+	return RULE(filter, socket, 1, SCMP_A0(SCMP_CMP_EQ, AF_UNIX));
+}
+
+/* Collectors, targets of probes, resolvers; of netlink what lists addresses. */
+static int
+add_worker_sockets(scmp_filter_ctx filter)
+{
+	static const int families[] = { AF_UNIX, AF_INET, AF_INET6 };
+	int r = RULE(filter, socket, 2, SCMP_A0(SCMP_CMP_EQ, AF_NETLINK),
+	    SCMP_A2(SCMP_CMP_EQ, NETLINK_ROUTE));
+
+	for (size_t i = 0; r == 0 && i < COUNT(families); i++)
+		r = RULE(filter, socket, 1,
+		    SCMP_A0(SCMP_CMP_EQ, (scmp_datum_t)families[i]));
+	return r;
+}
+
+/* What libraries ask of descriptors; none that puts words into the mouth of the
+ * terminal that the agent was started from (TIOCSTI, TIOCLINUX). */
+static int
+add_worker_ioctls(scmp_filter_ctx filter)
+{
+	static const scmp_datum_t requests[] = { TCGETS, FIONREAD, FIONBIO,
+		FIOCLEX, SIOCGIFNAME, SIOCGIFINDEX, SIOCGIFCONF, SIOCGIFFLAGS };
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < COUNT(requests); i++)
+		r = RULE(filter, ioctl, 1, SCMP_A1(SCMP_CMP_EQ, requests[i]));
+	return r;
+}
+
+static int
+add_worker_rules(scmp_filter_ctx filter)
+{
+	int r = add_worker_sockets(filter);
+
+	return r == 0 ? add_worker_ioctls(filter) : r;
 }
 
 static enum rc
-filter_calls(const char *const *own, size_t n, struct error *err)
+filter_calls(const char *const *own, size_t n,
+    int (*add_own)(scmp_filter_ctx filter), struct error *err)
 {
 	scmp_filter_ctx filter = seccomp_init(refusal());
 	int r = filter == NULL ? -ENOMEM : 0;
@@ -205,7 +271,9 @@ filter_calls(const char *const *own, size_t n, struct error *err)
 	if (r == 0)
 		r = add_calls(filter, SCMP_ACT_ALLOW, own, n);
 	if (r == 0)
-		r = add_unix_sockets(filter);
+		r = add_own(filter);
+	if (r == 0)
+		r = add_threads(filter);
 	if (r == 0 && SANDBOX_SANITIZED)
 		r = add_calls(filter, SCMP_ACT_ALLOW, sanitizer_calls,
 		    COUNT(sanitizer_calls));
@@ -261,8 +329,11 @@ static enum rc
 confine(const struct sandbox_paths *paths, int version, struct error *err)
 {
 	struct ruleset_attr attr = { .handled_access_fs = handled(version),
-		.scoped = version >= 6 ? SCOPE_SIGNAL : 0 };
-	size_t size = version >= 6 ? sizeof(attr) : sizeof(uint64_t);
+		.handled_access_net = version >= 4 ? NET_BIND_TCP : 0,
+		.scoped = version >= 6 ? SCOPE_SIGNAL | SCOPE_ABSTRACT : 0 };
+	size_t size = version >= 6 ? sizeof(attr)
+	    : version >= 4         ? offsetof(struct ruleset_attr, scoped)
+				   : sizeof(uint64_t);
 	int ruleset = (int)syscall(SYS_landlock_create_ruleset, &attr, size, 0);
 	enum rc rc = RC_OK;
 
@@ -319,14 +390,15 @@ sandbox_worker(const struct sandbox_paths *paths, struct sandbox_state *out,
 	leave_no_core();
 	if (version > 0)
 		rc = confine(paths, version, err);
-	return rc == RC_OK
-	    ? filter_calls(worker_calls, COUNT(worker_calls), err)
-	    : rc;
+	return rc == RC_OK ? filter_calls(worker_calls, COUNT(worker_calls),
+				 add_worker_rules, err)
+			   : rc;
 }
 
 enum rc
 sandbox_opener(struct error *err)
 {
 	leave_no_core();
-	return filter_calls(opener_calls, COUNT(opener_calls), err);
+	return filter_calls(opener_calls, COUNT(opener_calls),
+	    add_opener_sockets, err);
 }

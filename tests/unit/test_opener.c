@@ -5,10 +5,14 @@
  */
 #include <errno.h>
 #include <fcntl.h>
+#include <linux/netlink.h>
+#include <netinet/in.h>
 #include <pwd.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -1015,6 +1019,257 @@ open_by_handle(void)
 	return 1;
 }
 
+/* ---- what whoever owns the worker could try ------------------------------ */
+
+static long
+try_user_namespace(void)
+{
+	return syscall(SYS_clone, CLONE_NEWUSER | SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+static long
+try_process(void)
+{
+	return syscall(SYS_clone, SIGCHLD, NULL, NULL, NULL, 0);
+}
+
+static long
+try_clone3(void)
+{
+	uint64_t args[11] = { CLONE_NEWUSER };
+
+	return syscall(SYS_clone3, args, sizeof(args));
+}
+
+static long
+try_signal(void)
+{
+	return kill(getppid(), 0);
+}
+
+static long
+try_thread_signal(void)
+{
+	return syscall(SYS_tgkill, getppid(), getppid(), 0);
+}
+
+static long
+try_terminal(void)
+{
+	return ioctl(STDIN_FILENO, TIOCSTI, "x");
+}
+
+static long
+try_terminal_masked(void)
+{
+	return syscall(SYS_ioctl, STDIN_FILENO,
+	    (UINT64_C(1) << 32) | (unsigned long)TIOCSTI, "x");
+}
+
+static long
+try_io_uring(void)
+{
+	char params[256] = { 0 };
+
+	return syscall(SYS_io_uring_setup, 4, params);
+}
+
+static long
+try_pidfd(void)
+{
+	return syscall(SYS_pidfd_open, getppid(), 0);
+}
+
+static long
+try_listen(void)
+{
+	struct sockaddr_in any = { .sin_family = AF_INET,
+		.sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+
+	return fd == -1 ? 0 : bind(fd, (void *)&any, sizeof(any));
+}
+
+static long
+try_packets(void)
+{
+	return socket(AF_PACKET, SOCK_RAW | SOCK_CLOEXEC, 0);
+}
+
+static long
+try_kernel_crypto(void)
+{
+	return socket(AF_ALG, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+}
+
+static long
+try_vsock(void)
+{
+	return socket(AF_VSOCK, SOCK_STREAM | SOCK_CLOEXEC, 0);
+}
+
+static long
+try_netfilter(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_NETFILTER);
+}
+
+static long
+try_audit(void)
+{
+	return socket(AF_NETLINK, SOCK_RAW | SOCK_CLOEXEC, NETLINK_AUDIT);
+}
+
+static long
+try_priority(void)
+{
+	return setpriority(PRIO_PROCESS, (id_t)getppid(), 19);
+}
+
+static long
+try_memfd(void)
+{
+	char *const none[] = { NULL };
+	int fd = memfd_create("x", MFD_CLOEXEC);
+
+	(void)write(fd, "#!/bin/sh\n", 10);
+	return fexecve(fd, none, none);
+}
+
+static long
+try_ptrace(void)
+{
+	return syscall(SYS_ptrace, 16 /* PTRACE_ATTACH */, getppid(), 0, 0);
+}
+
+static long
+try_memory_of_another(void)
+{
+	return syscall(SYS_process_vm_writev, getppid(), NULL, 0UL, NULL, 0UL,
+	    0UL);
+}
+
+static long
+try_descriptor_of_another(void)
+{
+	return syscall(SYS_pidfd_getfd, 0, 0, 0);
+}
+
+static long
+try_mount(void)
+{
+	return syscall(SYS_mount, "none", "/mnt", "tmpfs", 0UL, NULL);
+}
+
+static long
+try_unshare(void)
+{
+	return syscall(SYS_unshare, CLONE_NEWUSER);
+}
+
+static long
+try_bpf(void)
+{
+	return syscall(SYS_bpf, 0, NULL, 0);
+}
+
+static long
+try_page_faults(void)
+{
+	return syscall(SYS_userfaultfd, 0);
+}
+
+static long
+try_keys(void)
+{
+	return syscall(SYS_keyctl, 0, 0, 0);
+}
+
+static long
+try_perf(void)
+{
+	return syscall(SYS_perf_event_open, NULL, 0, -1, -1, 0UL);
+}
+
+enum end { FAILS, KILLED };
+
+static const struct {
+	const char *name;
+	long (*call)(void);
+	enum end end;
+	int errnum;      /* FAILS: with this */
+	bool sanitizers; /* make this call themselves */
+	int landlock;    /* it is of this version; else 0 */
+} attacks[] = {
+	{ "a namespace of users", try_user_namespace, FAILS, EPERM, true, 0 },
+	{ "a process", try_process, FAILS, EPERM, true, 0 },
+	{ "flags where no filter looks", try_clone3, FAILS, ENOSYS, false, 0 },
+	{ "a signal to another", try_signal, FAILS, EPERM, true, 0 },
+	{ "a signal to another's thread", try_thread_signal, FAILS, EPERM, true,
+	    0 },
+	{ "typing at the terminal", try_terminal, FAILS, EPERM, true, 0 },
+	{ "the same with other bits", try_terminal_masked, FAILS, EPERM, true,
+	    0 },
+	{ "io_uring", try_io_uring, FAILS, EPERM, false, 0 },
+	{ "a handle on a process", try_pidfd, FAILS, EPERM, false, 0 },
+	{ "a port to wait at", try_listen, FAILS, EACCES, false, 4 },
+	{ "packets", try_packets, FAILS, EPERM, false, 0 },
+	{ "the kernel's ciphers", try_kernel_crypto, FAILS, EPERM, false, 0 },
+	{ "the host of a virtual machine", try_vsock, FAILS, EPERM, false, 0 },
+	{ "netfilter", try_netfilter, FAILS, EPERM, false, 0 },
+	{ "the audit system", try_audit, FAILS, EPERM, false, 0 },
+	{ "another's priority", try_priority, FAILS, EPERM, false, 0 },
+	{ "running a file of memory", try_memfd, KILLED, 0, false, 0 },
+	{ "tracing", try_ptrace, KILLED, 0, true, 0 },
+	{ "another's memory", try_memory_of_another, KILLED, 0, false, 0 },
+	{ "another's descriptor", try_descriptor_of_another, KILLED, 0, false,
+	    0 },
+	{ "mounting", try_mount, KILLED, 0, false, 0 },
+	{ "unsharing", try_unshare, KILLED, 0, false, 0 },
+	{ "bpf", try_bpf, KILLED, 0, false, 0 },
+	{ "userfaultfd", try_page_faults, KILLED, 0, false, 0 },
+	{ "keys of the kernel", try_keys, KILLED, 0, false, 0 },
+	{ "performance counters", try_perf, KILLED, 0, false, 0 },
+};
+
+/* 0: it failed as it should; else its errno, or 255: it did not. */
+static int
+attack(size_t i)
+{
+	struct sandbox_paths paths = { .write = in_dir("tree") };
+	struct sandbox_state state;
+	struct error err;
+	int errnum;
+
+	if (sandbox_worker(&paths, &state, &err) != RC_OK)
+		_exit(254);
+	errno = 0;
+	errnum = attacks[i].call() == -1 ? errno : 255;
+	_exit(errnum == attacks[i].errnum ? 0 : errnum);
+}
+
+static void
+test_attacks(void)
+{
+	for (size_t i = 0; i < sizeof(attacks) / sizeof(attacks[0]); i++) {
+		int status = -1;
+		pid_t pid;
+
+		if ((attacks[i].sanitizers && SANDBOX_SANITIZED) ||
+		    attacks[i].landlock > sandbox_landlock())
+			continue;
+		pid = fork();
+		if (pid == 0)
+			attack(i);
+		(void)waitpid(pid, &status, 0);
+		CHECK(attacks[i].end == KILLED
+			? WIFSIGNALED(status) && WTERMSIG(status) == SIGSYS
+			: WIFEXITED(status) && WEXITSTATUS(status) == 0,
+		    "owned, the worker has no way to %s (%x)", attacks[i].name,
+		    (unsigned)status);
+	}
+}
+
 static void
 test_sandbox(void)
 {
@@ -1244,6 +1499,7 @@ main(void)
 	test_socket_handed_over();
 	test_death();
 	test_sandbox();
+	test_attacks();
 	test_owned();
 	folder_remove(dir);
 	return tap_done();
