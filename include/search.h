@@ -89,7 +89,7 @@ struct search_groups {
 	uint32_t n_by;
 	int64_t every_ns;  /* 0: no histogram */
 	uint32_t distinct; /* FIELD_NONE: not wanted */
-	uint32_t measure;  /* percentiles of this field; FIELD_NONE: none */
+	uint32_t measure;  /* sum, percentiles of this; FIELD_NONE: none */
 	double percents[SEARCH_PERCENTILES_MAX];
 	uint32_t n_percents;
 	uint64_t limit; /* rows; 0: all */
@@ -103,6 +103,7 @@ struct search_row {
 	uint64_t distinct;
 	bool distinct_exact;
 	uint64_t measured;         /* events that have a number there */
+	double sum;                /* of these numbers */
 	const double *percentiles; /* n_percents; NULL: nothing measured */
 	bool percentiles_exact;
 };

@@ -271,6 +271,8 @@ write_percentiles(struct json_writer *w, const struct search_groups *g,
 
 	json_key(w, "measured");
 	json_uint(w, row->measured);
+	json_key(w, "sum");
+	json_double(w, row->sum);
 	json_key(w, "percentiles");
 	json_open(w, '{');
 	for (uint32_t i = 0; row->percentiles != NULL && i < g->n_percents;

@@ -29,6 +29,7 @@ struct group {
 	uint64_t count;
 	struct distinct distinct;
 	struct percentiles measured;
+	double sum;
 };
 
 /* A combination of codes in the block at hand. */
@@ -234,9 +235,10 @@ measure(struct grouping *g, struct group *x, uint32_t row, struct codes *extra)
 		for (uint32_t i = 0; i < n; i++) {
 			double v;
 
-			if (value_number(&extra[1].values[codes[i]], &v))
-				g->sketch_bytes +=
-				    percentiles_add(&x->measured, v);
+			if (!value_number(&extra[1].values[codes[i]], &v))
+				continue;
+			g->sketch_bytes += percentiles_add(&x->measured, v);
+			x->sum += v;
 		}
 	}
 }
@@ -438,6 +440,7 @@ give_group(struct group *x, const struct search_groups *w, search_row_cb *cb,
 		.distinct_exact = true,
 		.percentiles_exact = true,
 		.measured = x->measured.n,
+		.sum = x->sum,
 	};
 
 	if (w->distinct != FIELD_NONE)

@@ -955,7 +955,7 @@ time_is_cut_into_spans(struct store *s)
 
 struct figures {
 	uint64_t rows, distinct, measured;
-	double percents[3];
+	double percents[3], sum;
 	bool exact;
 };
 
@@ -967,6 +967,7 @@ take_figures(void *ctx, const struct search_row *row)
 	f->rows++;
 	f->distinct = row->distinct;
 	f->measured = row->measured;
+	f->sum = row->sum;
 	f->exact = row->distinct_exact && row->percentiles_exact;
 	for (unsigned i = 0; i < 3 && row->percentiles != NULL; i++)
 		f->percents[i] = row->percentiles[i];
@@ -994,14 +995,17 @@ figures_of_a_field(struct store *s)
 		.until_ns = INT64_MAX };
 	size_t n = 0, distinct = 0, column;
 	struct search_query *q;
+	int64_t sum = 0;
 
 	(void)search_parse(SLICE("*"), T0, &q, &column, &err);
 	r.query = q;
 	for (uint32_t i = 0; i < n_all; i++) {
 		const struct value *v = event_get(&all[i], FIELD_SOURCE_PORT);
 
-		if (v != NULL)
-			ports[n++] = v->i;
+		if (v == NULL)
+			continue;
+		ports[n++] = v->i;
+		sum += v->i;
 	}
 	qsort(ports, n, sizeof(ports[0]), compare_ports);
 	for (size_t i = 0; i < n; i++)
@@ -1010,8 +1014,8 @@ figures_of_a_field(struct store *s)
 	CHECK(f.rows == 1 && f.exact && f.distinct == distinct &&
 		f.measured == n && (int64_t)f.percents[0] == ports[0] &&
 		(int64_t)f.percents[1] == ports[(n + 1) / 2 - 1] &&
-		(int64_t)f.percents[2] == ports[n - 1],
-	    "distinct values and percentiles of few values are exact");
+		(int64_t)f.percents[2] == ports[n - 1] && (int64_t)f.sum == sum,
+	    "distinct values, sum and percentiles of few values are exact");
 	search_free(q);
 }
 
