@@ -156,14 +156,26 @@ end_line(struct findings *f, struct json_writer *w, struct slice owner)
 	(void)pthread_mutex_unlock(&f->lock);
 }
 
+/* Where it comes from and, if any, whom it is about; `kuzet` stays open. */
+static void
+open_about(struct findings *f, struct json_writer *w, struct slice object)
+{
+	open_part(w, "kuzet");
+	put(w, "input", SLICE("collector"));
+	put(w, "stream", text_of(f->stream));
+	if (object.len == 0)
+		return;
+	open_part(w, "object");
+	put(w, "id", object);
+	json_close(w, '}');
+}
+
 /* ECS has no field for who is not known. */
 static void
 put_unregistered(struct findings *f, struct json_writer *w, const char *what,
     struct slice value, const struct source *from)
 {
-	open_part(w, "kuzet");
-	put(w, "input", SLICE("collector"));
-	put(w, "stream", text_of(f->stream));
+	open_about(f, w, (struct slice){ NULL, 0 });
 	open_part(w, "unregistered");
 	put(w, what, value);
 	put(w, "seen_by", from->agent);
@@ -238,19 +250,6 @@ findings_address(struct findings *f, const struct source *from,
 	buf_fini(&line);
 }
 
-/* Whom it is about; `kuzet` stays open. */
-static void
-open_about(struct findings *f, struct json_writer *w,
-    const struct object *object)
-{
-	open_part(w, "kuzet");
-	put(w, "input", SLICE("collector"));
-	put(w, "stream", text_of(f->stream));
-	open_part(w, "object");
-	put(w, "id", text_of(object->id));
-	json_close(w, '}');
-}
-
 void
 findings_silent(struct findings *f, const struct object *object,
     int64_t since_ns, int64_t now_ns)
@@ -266,7 +265,7 @@ findings_silent(struct findings *f, const struct object *object,
 	    (long long)(object->silent_after_ns / NS_PER_SEC));
 	buf_init(&line, LINE_BYTES);
 	begin_line(&w, &line, "object-unmonitored", text, now_ns);
-	open_about(f, &w, object);
+	open_about(f, &w, text_of(object->id));
 	json_close(&w, '}');
 	end_line(f, &w, text_of(object->owner));
 	buf_fini(&line);
@@ -292,7 +291,7 @@ findings_attestation(struct findings *f, const struct object *object,
 	begin_line(&w, &line,
 	    days < 0 ? "attestation-ended" : "attestation-ending", text,
 	    now_ns);
-	open_about(f, &w, object);
+	open_about(f, &w, text_of(object->id));
 	open_part(&w, "attestation");
 	put(&w, "certificate", text_of(a->certificate));
 	put(&w, "expires", text_of(a->expires));
@@ -331,9 +330,7 @@ findings_certificate(struct findings *f, const struct certificate_finding *c,
 	log_warn("%s", text);
 	buf_init(&line, LINE_BYTES);
 	begin_line(&w, &line, what, text, now_ns);
-	open_part(&w, "kuzet");
-	put(&w, "input", SLICE("collector"));
-	put(&w, "stream", text_of(f->stream));
+	open_about(f, &w, (struct slice){ NULL, 0 });
 	open_part(&w, "certificate");
 	put(&w, "use", text_of(c->use));
 	put(&w, "subject", c->subject);
@@ -391,6 +388,36 @@ findings_agent_certificate(struct findings *f, const struct source *from,
 		.ended = state == CERTIFICATE_ENDED,
 		.why = why },
 	    now_ns);
+}
+
+void
+findings_volume(struct findings *f, const struct volume *v, int64_t now_ns)
+{
+	char text[TEXT_BYTES];
+	struct json_writer w;
+	struct buf line;
+
+	(void)snprintf(text, sizeof(text),
+	    "%.*s took %.0f bytes within an hour; in the %u hours of its "
+	    "history it took %.0f at most",
+	    SLICE_ARG(v->source), v->bytes, v->hours, v->busiest);
+	buf_init(&line, LINE_BYTES);
+	begin_line(&w, &line, "volume-unusual", text, now_ns);
+	open_about(f, &w, (struct slice){ NULL, 0 });
+	open_part(&w, "volume");
+	json_key(&w, "hour");
+	json_time(&w, v->hour_ns);
+	json_key(&w, "bytes");
+	json_uint(&w, (uint64_t)v->bytes);
+	json_key(&w, "busiest");
+	json_uint(&w, (uint64_t)v->busiest);
+	json_key(&w, "hours");
+	json_uint(&w, v->hours);
+	json_close(&w, '}');
+	json_close(&w, '}');
+	put_source(&w, v->source);
+	end_line(f, &w, v->owner);
+	buf_fini(&line);
 }
 
 /* ---- to the workers -------------------------------------------------------------- */

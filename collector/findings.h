@@ -35,6 +35,16 @@ void findings_silent(struct findings *f, const struct object *object,
 void findings_attestation(struct findings *f, const struct object *object,
     int64_t now_ns);
 
+/* More passed a gateway within an hour than ever in its history: each time. */
+struct volume {
+	struct slice owner, source;
+	int64_t hour_ns;       /* its begin */
+	double bytes, busiest; /* of the hour; of those before */
+	uint32_t hours;        /* before, with anything at all */
+};
+void findings_volume(struct findings *f, const struct volume *v,
+    int64_t now_ns);
+
 /* A certificate that ends, or has: told once a day, and logged then. */
 struct certificate_finding {
 	struct slice owner;

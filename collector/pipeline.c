@@ -43,6 +43,7 @@
 #include "store/writer.h"
 #include "timestamp.h"
 #include "tls.h"
+#include "volume_watch.h"
 #include "worker.h"
 #include "xalloc.h"
 
@@ -72,6 +73,7 @@ struct pipeline {
 	struct orders *orders;
 	struct certificate_watch *certificates;
 	struct object_watch *objects; /* NULL: there is no register */
+	struct volume_watch *volumes;
 	struct listener *beats;
 	struct listener *syslog;
 
@@ -862,6 +864,7 @@ start_watches(struct pipeline *p)
 	p->certificates = certificate_watch_new(&certificates);
 	if (p->config->objects != NULL)
 		p->objects = object_watch_new(&objects);
+	p->volumes = volume_watch_new(p->store, p->findings);
 }
 
 static void
@@ -931,6 +934,8 @@ drain(struct pipeline *p)
 	drain_syslog(p);
 	api_stop(p->api); /* it asks the stages that end now */
 	audit_feed_stop(p->audit);
+	volume_watch_free(p->volumes);
+	p->volumes = NULL;
 	object_watch_stop(p->objects);
 	certificate_watch_stop(p->certificates);
 	/* workers wait for the writer, and it for the correlator */
@@ -1020,6 +1025,7 @@ pipeline_free(struct pipeline *p)
 		return;
 	api_stop(p->api);
 	audit_feed_stop(p->audit);
+	volume_watch_free(p->volumes);
 	listener_free(p->beats);
 	listener_free(p->syslog);
 	workers_free(p->workers);

@@ -2,11 +2,13 @@
 # SPDX-License-Identifier: Apache-2.0
 """The register of objects: whose an event is, and what the register lacks."""
 
+import datetime
 import functools
 import json
 import os
 import re
 import tempfile
+import time
 
 import https
 from harness import SRC, World, main, wait_for
@@ -51,6 +53,7 @@ objects:
 """
 AGENT = "5e9c1b64-2f38-4c0b-b7a6-3d8e1f6a7c33"
 ADDRESS = "8b2d4e70-9a5c-4d1f-a3c8-7e6f0b5d4e44"
+VOLUME = "a81f3d6c-27e4-4b90-8c5d-e6094fb1a723"
 SILENT = "d95f0a2b-7c41-4d83-8e16-62b3c8f1a966"
 ATTESTED = "e46c0b57-91fa-4d3c-8f60-d5a7b238916d"
 
@@ -279,6 +282,38 @@ def test_silence_and_reload():
         assert told[0]["organization.name"] == "Завод"
 
 
+def message(time_s, megabytes):
+    """What a gateway writes of one answer."""
+    return json.dumps({
+        "@timestamp": datetime.datetime.fromtimestamp(
+            time_s, datetime.timezone.utc).isoformat(),
+        "event": {"dataset": "egov.gateway", "action": "message_exchanged"},
+        "source": {"ip": "192.0.2.5"},
+        "destination": {"bytes": megabytes << 20}})
+
+
+def test_volume():
+    """an hour beyond a system's own history at the gateway is found"""
+    with world() as w:
+        p = w.start_collector("objects: objects.yaml")
+        s = https.Site(w, 0, "")
+        # the hour that has settled, or the next one, if that settles now
+        hour = int(time.time() - 600) // 3600 * 3600
+        s.feed("web-1", [message(hour - h * 3600 + 60, 1)
+                         for h in range(3, 33)] +
+               [message(hour - 3600 + 60, 20), message(hour + 60, 90)])
+        assert of_agent(w, "web-1")[0]["event.dataset"] == "egov.gateway"
+        assert p.stop() == 0
+        w.start_collector("objects: objects.yaml")
+        wait_for("an incident of the volume", lambda: incidents(w, VOLUME))
+        found, = incidents(w, VOLUME)
+        assert found["group"] == {"source.ip": "192.0.2.5"}, found
+        for e in of_agent(w, "kuzet-collector"):
+            if e.get("event.action") == "volume-unusual":
+                assert e["kuzet.volume.bytes"] in (20 << 20, 90 << 20), e
+                assert e["organization.id"] == "works", e
+
+
 def test_personal_data():
     """personal data is masked or hashed before anything is stored"""
     with world() as w:
@@ -309,4 +344,5 @@ def test_personal_data():
 
 if __name__ == "__main__":
     main([test_whose_it_is, test_who_may_see, test_register_offline,
-          test_own_addresses, test_silence_and_reload, test_personal_data])
+          test_own_addresses, test_silence_and_reload, test_volume,
+          test_personal_data])
