@@ -859,8 +859,9 @@ agent_config_check(const char *path, const struct agent_config *c,
 	o = opener_new(NULL);
 	rc = agent_config_check_inputs(path, c, o, err);
 	opener_free(o);
-	if (rc == RC_OK)
-		rc = agent_config_keys(c, &keys, err);
+	if (rc != RC_OK)
+		return rc; /* which names the file and the line */
+	rc = agent_config_keys(c, &keys, err);
 	sign_keys_free(keys);
 	return rc == RC_OK ? rc : error_prefix(err, "%s", path);
 }

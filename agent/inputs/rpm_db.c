@@ -8,6 +8,8 @@
 
 #include "sql.h"
 
+enum { TRIES = 3 };
+
 static const char database[] = "rpmdb.sqlite", wal[] = "rpmdb.sqlite-wal";
 
 struct packages {
@@ -157,5 +159,30 @@ rpm_db_each(struct opener *o, const char *dir, rpm_db_cb *cb, void *ctx,
 	if (rpm_db_state(o, dir) != before)
 		rc = error_set(err, RC_AGAIN, "%s/%s changed while it was read",
 		    dir, database);
+	return rc;
+}
+
+static void
+add_name(void *ctx, const struct rpm_header *h)
+{
+	struct slice name;
+
+	if (!rpm_header_text(h, RPM_NAME, &name))
+		return;
+	(void)buf_add_slice(ctx, name);
+	(void)buf_add_char(ctx, '\n');
+}
+
+enum rc
+rpm_db_names(struct opener *o, const char *dir, struct buf *out,
+    struct error *err)
+{
+	enum rc rc = RC_AGAIN;
+
+	for (int i = 0; i < TRIES && rc == RC_AGAIN; i++) {
+		buf_clear(out);
+		(void)buf_add_char(out, '\n');
+		rc = rpm_db_each(o, dir, add_name, out, err);
+	}
 	return rc;
 }

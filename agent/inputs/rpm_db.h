@@ -29,3 +29,8 @@ typedef void rpm_db_cb(void *ctx, const struct rpm_header *h);
  */
 enum rc rpm_db_each(struct opener *o, const char *dir, rpm_db_cb *cb, void *ctx,
     struct error *err);
+
+/* The packages' names, a line each, behind an empty one; tried again where it
+ * changes meanwhile. */
+enum rc rpm_db_names(struct opener *o, const char *dir, struct buf *out,
+    struct error *err);

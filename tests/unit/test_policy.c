@@ -40,7 +40,7 @@ static const struct {
 	    "p.yml:6: mode: an octal mode" },
 	{ "a key of another kind",
 	    CHECK_HEAD "    package: {name: p, mode: '0640'}\n",
-	    "p.yml:6: mode: there is no such key here" },
+	    "p.yml:6: mode: there is no such key here: one of name, installed" },
 	{ "a broken expression",
 	    CHECK_HEAD "    file: {path: /x, matches: '('}\n",
 	    "p.yml:6: matches: " },

@@ -474,6 +474,22 @@ put_package(struct sql *s, const struct rpm_of_test *r)
 	buf_fini(&b);
 }
 
+/* "?": they cannot be read */
+static void
+names_of(const char *db, char out[512])
+{
+	struct opener *o = opener_new(NULL);
+	struct error err;
+	struct buf b;
+
+	buf_init(&b, 511);
+	(void)snprintf(out, 512, "?");
+	if (rpm_db_names(o, db, &b, &err) == RC_OK)
+		(void)snprintf(out, 512, "%.*s", (int)b.len, b.ptr);
+	buf_fini(&b);
+	opener_free(o);
+}
+
 static void
 tells_packages(void)
 {
@@ -492,6 +508,7 @@ tells_packages(void)
 	    "kernel-core:x86_64:6.2-4.el9 kernelshark:noarch tool:x86_64 "
 	    "twice:i686 twice:x86_64:1-4.el9 twice:x86_64:2-4.el9 ";
 	char dir[] = "/tmp/kuzet-rpm-XXXXXX", path[128], keys[512] = "", *out;
+	char names[512];
 	struct error err;
 	struct sql *s;
 
@@ -519,7 +536,14 @@ tells_packages(void)
 		strstr(out, "\"installed\":\"2023-09-12T") != NULL,
 	    "a version is told as rpm does, with its time: %s", out);
 	free(out);
+	names_of(dir, names);
+	CHECK(strcmp(names,
+		  "\ntool\nkernel-core\nkernel-core\nkernelshark\n"
+		  "gpg-pubkey\ntwice\ntwice\ntwice\n") == 0,
+	    "policies know packages by their names: %s", names);
 	put(dir, "rpmdb.sqlite", text("no database at all"), 0600);
+	names_of(dir, names);
+	CHECK(strcmp(names, "?") == 0, "and that they know none of a damaged");
 	inventory_of(dir, &out);
 	CHECK(strncmp(out, "package: ", 9) == 0 && strstr(out, dir) != NULL,
 	    "of a damaged database nothing is known, and it is named: %s", out);

@@ -206,6 +206,22 @@ static const struct {
 enum { N_KINDS = sizeof(kinds) / sizeof(kinds[0]) };
 
 static enum rc
+unknown_key(struct reader *r, const struct yaml_node *key,
+    enum policy_kind kind)
+{
+	char text[256];
+	int len = snprintf(text, sizeof(text),
+	    "there is no such key here: one of %s", kinds[kind].name);
+
+	for (size_t i = 0; i < sizeof(test_keys) / sizeof(test_keys[0]); i++) {
+		if ((test_keys[i].kinds & 1u << kind) != 0)
+			len += snprintf(text + len, sizeof(text) - (size_t)len,
+			    ", %s", test_keys[i].key);
+	}
+	return wrong_key(r, key, key->text.ptr, text);
+}
+
+static enum rc
 one_key(struct reader *r, const struct yaml_node *key,
     const struct yaml_node *value, struct policy_test *t)
 {
@@ -216,7 +232,7 @@ one_key(struct reader *r, const struct yaml_node *key,
 		    (test_keys[i].kinds & 1u << t->kind) != 0)
 			return test_keys[i].set(r, value, t);
 	}
-	return wrong_key(r, key, key->text.ptr, "there is no such key here");
+	return unknown_key(r, key, t->kind);
 }
 
 static enum rc

@@ -15,6 +15,7 @@
 #include "agent/inputs/account_names.h"
 #include "agent/inputs/inventory/inventory.h"
 #include "agent/inputs/policy/policy.h"
+#include "agent/inputs/rpm_db.h"
 #include "agent/inputs/slurp.h"
 #include "agent/roles/runner.h"
 #include "loop.h"
@@ -28,7 +29,9 @@ struct policy_eye {
 	const atomic_bool *stop;
 	struct buf text;     /* what a file or command says; ends with NUL */
 	struct buf packages; /* dpkg's status, read once */
-	bool packages_read, packages_there;
+	struct buf rpms;     /* as rpm_db_names() */
+	bool packages_read, packages_there, rpms_there;
+	char no_packages[400]; /* why some cannot be known; "": all are */
 };
 
 /* All that is ever run: nothing of a policy file gets into a command line. */
@@ -93,6 +96,7 @@ policy_eye_new(struct opener *o, const atomic_bool *stop)
 	e->stop = stop;
 	buf_init(&e->text, POLICY_CONTENT_MAX);
 	buf_init(&e->packages, INVENTORY_FILE_MAX);
+	buf_init(&e->rpms, INVENTORY_FILE_MAX);
 	return e;
 }
 
@@ -104,6 +108,7 @@ policy_eye_free(struct policy_eye *e)
 	account_names_free(e->names);
 	buf_fini(&e->text);
 	buf_fini(&e->packages);
+	buf_fini(&e->rpms);
 	free(e);
 }
 
@@ -291,21 +296,49 @@ installed(struct slice status, const char *name)
 }
 
 static void
+read_packages(struct policy_eye *e)
+{
+	const char *dir = rpm_db_dir(e->opener);
+	struct error err;
+
+	e->packages_read = true;
+	e->packages_there =
+	    slurp(e->opener, "/var/lib/dpkg/status", &e->packages);
+	if (dir != NULL &&
+	    rpm_db_names(e->opener, dir, &e->rpms, &err) != RC_OK)
+		(void)snprintf(e->no_packages, sizeof(e->no_packages),
+		    "rpm's packages of %.50s: %.300s", dir, err.text);
+	else if (dir == NULL && !e->packages_there)
+		(void)snprintf(e->no_packages, sizeof(e->no_packages),
+		    "neither dpkg's status nor rpm's database can be read");
+	e->rpms_there = dir != NULL && e->no_packages[0] == '\0';
+}
+
+static bool
+has_rpm(const struct policy_eye *e, const char *name)
+{
+	char line[512];
+	int n = snprintf(line, sizeof(line), "\n%.500s\n", name);
+
+	return e->rpms_there &&
+	    memmem(e->rpms.ptr, e->rpms.len, line, (size_t)n) != NULL;
+}
+
+static void
 look_at_package(struct policy_eye *e, const struct policy_test *t,
     struct policy_finding *f)
 {
 	bool there;
 
-	if (!e->packages_read) {
-		e->packages_there =
-		    slurp(e->opener, "/var/lib/dpkg/status", &e->packages);
-		e->packages_read = true;
-	}
-	if (!e->packages_there) {
-		found(f, POLICY_UNKNOWN, "dpkg's status cannot be read");
+	if (!e->packages_read)
+		read_packages(e);
+	there = (e->packages_there &&
+		    installed(buf_slice(&e->packages), t->name)) ||
+	    has_rpm(e, t->name);
+	if (!there && e->no_packages[0] != '\0') {
+		found(f, POLICY_UNKNOWN, "%s", e->no_packages);
 		return;
 	}
-	there = installed(buf_slice(&e->packages), t->name);
 	found(f, there == t->installed ? POLICY_PASS : POLICY_FAIL, "%s is %s",
 	    t->name, there ? "installed" : "not installed");
 }
