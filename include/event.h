@@ -76,11 +76,17 @@ struct event {
 	uint64_t seen[EVENT_SEEN_WORDS];
 };
 
+static inline void
+event_filter_add(uint64_t seen[EVENT_SEEN_WORDS], uint32_t id)
+{
+	seen[id / 64 % EVENT_SEEN_WORDS] |= UINT64_C(1) << id % 64;
+}
+
 /* Who writes an id into `fields` by himself tells of it. */
 static inline void
 event_saw(struct event *ev, uint32_t id)
 {
-	ev->seen[id / 64 % EVENT_SEEN_WORDS] |= UINT64_C(1) << id % 64;
+	event_filter_add(ev->seen, id);
 }
 
 static inline bool
@@ -91,6 +97,9 @@ event_may_have(const struct event *ev, uint32_t id)
 
 /* An empty event whose fields will live in `arena`. */
 void event_begin(struct event *ev, struct arena *arena);
+
+/* Room for so many fields at once, where it has none yet. */
+void event_reserve(struct event *ev, uint32_t n);
 
 /* NULL if it has no such field; valid until the next event_set_value(). */
 const struct value *event_get(const struct event *ev, uint32_t id);

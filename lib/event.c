@@ -5,10 +5,25 @@
 
 enum { FIRST_FIELDS = 24 };
 
+_Static_assert(sizeof(void *) != 8 || sizeof(struct event) == 136,
+    "event_begin() sets every member");
+
 void
 event_begin(struct event *ev, struct arena *arena)
 {
-	*ev = (struct event){ .arena = arena };
+	/* member by member: as a whole it takes a slow way of the CPU */
+	ev->arena = arena;
+	ev->fields = NULL;
+	ev->n = ev->cap = 0;
+	ev->dropped = 0;
+	ev->time_ns = ev->arrival_ns = 0;
+	memset(ev->id.stream, 0, sizeof(ev->id.stream));
+	ev->id.offset = 0;
+	ev->own_id = false;
+	ev->foreign = (struct slice){ NULL, 0 };
+	ev->size = 0;
+	for (unsigned i = 0; i < EVENT_SEEN_WORDS; i++)
+		ev->seen[i] = 0;
 }
 
 static struct field *
@@ -41,15 +56,21 @@ event_get_string(const struct event *ev, uint32_t id)
 }
 
 static void
-grow(struct event *ev)
+resize(struct event *ev, uint32_t cap)
 {
-	uint32_t cap = ev->cap == 0 ? FIRST_FIELDS : 2 * ev->cap;
 	struct field *fields = arena_alloc(ev->arena, cap * sizeof(fields[0]));
 
 	if (ev->n > 0)
 		memcpy(fields, ev->fields, ev->n * sizeof(fields[0]));
 	ev->fields = fields;
 	ev->cap = cap;
+}
+
+void
+event_reserve(struct event *ev, uint32_t n)
+{
+	if (ev->cap == 0)
+		resize(ev, n > FIRST_FIELDS ? n : FIRST_FIELDS);
 }
 
 struct value *
@@ -60,7 +81,7 @@ event_place_slow(struct event *ev, uint32_t id)
 		return NULL;
 	}
 	if (ev->n == ev->cap)
-		grow(ev);
+		resize(ev, ev->cap == 0 ? FIRST_FIELDS : 2 * ev->cap);
 	return event_place(ev, id);
 }
 

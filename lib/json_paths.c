@@ -33,6 +33,7 @@ json_step_add(struct json_paths *p, uint16_t from, struct slice text,
     const struct json_spot *spot)
 {
 	uint16_t *link = &p->steps[from].next;
+	struct json_around *around;
 	struct json_step *s;
 
 	if (p->n == STEPS_MAX)
@@ -46,10 +47,18 @@ json_step_add(struct json_paths *p, uint16_t from, struct slice text,
 	*link = p->n;
 	s = &p->steps[p->n];
 	*s = (struct json_step){ .id = spot->id,
+		.first = text.len < STEP_BLOCK
+		    ? (uint16_t)((1U << text.len) - 1)
+		    : UINT16_MAX,
 		.len = (uint8_t)text.len,
-		.depth = (uint8_t)spot->depth };
+		.kind = (uint8_t)spot->kind };
 	memcpy(s->text, text.ptr, text.len);
+	around = &p->around[p->n];
+	*around = p->around[from];
+	around->depth = spot->depth;
 	for (unsigned i = 0; i < spot->depth; i++)
-		s->parents[i] = spot->parents[i];
+		around->parents[i] = spot->parents[i];
+	if (spot->kind != STEP_END && spot->kind != STEP_TIME)
+		event_filter_add(around->seen, spot->id);
 	return p->n++;
 }

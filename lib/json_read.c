@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One JSON object straight into an event. */
-#include "json.h"
-#include "json_paths.h"
+#include "json_reading.h"
 #include "json_scan.h"
 #include "timestamp.h"
 #include "utf8.h"
@@ -9,44 +8,15 @@
 enum {
 	/* up to so many fields doubles are looked for one by one */
 	LINEAR_FIELDS = 16,
-	INDEX_SLOTS = 2 * EVENT_FIELDS_MAX,
 	FIRST_SLOTS = 256, /* of them, until they are half full */
-	/* items of an event's lists: what is beyond stays JSON text */
-	LIST_ITEMS_MAX = 65536,
 	LIST_FIRST = 64,
 };
 
 const struct json_limits json_limits_default = { .depth = 64,
 	.text_bytes = 1 << 20 };
 
-/*
- * `index` finds the place of a field by its id in constant time: open
- * addressing, 0 is free, else the place plus one.  It is made when an event has
- * more than LINEAR_FIELDS, small at first; half full at most.
- */
-struct reading {
-	const char *at, *end;
-	const char *wrong; /* not NULL: failed here */
-	struct event *ev;
-	const struct json_limits *limits;
-	bool cut;
-	uint32_t mask; /* slots of the index, less 1; 0: there is none */
-	uint32_t list_items;
-	struct value spare;
-	struct json_paths *paths;
-	uint16_t step;    /* of paths, the last; NO_STEP: off all paths */
-	const char *from; /* where the text of the next step begins */
-	uint16_t index[INDEX_SLOTS];
-};
-
-/* The objects that are open. */
-struct open {
-	unsigned depth;
-	uint32_t parents[JSON_DEPTH_MAX];
-};
-
 static uint16_t *
-slot_of(struct reading *r, uint32_t id)
+slot_of(struct json_reading *r, uint32_t id)
 {
 	uint32_t at = (id * UINT32_C(2654435761)) >> 16 & r->mask;
 
@@ -57,7 +27,7 @@ slot_of(struct reading *r, uint32_t id)
 
 /* Of so many slots, a power of two. */
 static void
-make_index(struct reading *r, uint32_t slots)
+make_index(struct json_reading *r, uint32_t slots)
 {
 	memset(r->index, 0, slots * sizeof(r->index[0]));
 	r->mask = slots - 1;
@@ -70,7 +40,7 @@ make_index(struct reading *r, uint32_t slots)
  * place.  Values are read into their places: copies of them cost.
  */
 static struct value *
-place(struct reading *r, uint32_t id)
+place(struct json_reading *r, uint32_t id)
 {
 	struct event *ev = r->ev;
 	struct value *new_place;
@@ -85,9 +55,9 @@ place(struct reading *r, uint32_t id)
 		if (r->mask == 0)
 			make_index(r,
 			    ev->n < FIRST_SLOTS / 2 ? FIRST_SLOTS
-						    : INDEX_SLOTS);
+						    : JSON_INDEX_SLOTS);
 		else if (ev->n >= FIRST_SLOTS / 2 && r->mask < FIRST_SLOTS)
-			make_index(r, INDEX_SLOTS);
+			make_index(r, JSON_INDEX_SLOTS);
 		slot = slot_of(r, id);
 		if (*slot != 0)
 			return &ev->fields[*slot - 1].value;
@@ -100,8 +70,8 @@ place(struct reading *r, uint32_t id)
 	return new_place;
 }
 
-static void
-string_value(struct reading *r, struct slice s, struct value *out)
+void
+json_read_string(struct json_reading *r, struct slice s, struct value *out)
 {
 	if (s.len > r->limits->text_bytes) {
 		s.len = utf8_cut(s, r->limits->text_bytes);
@@ -113,38 +83,44 @@ string_value(struct reading *r, struct slice s, struct value *out)
 
 /* What an event has no other kind for; beyond the bound its text, cut. */
 static void
-json_value(struct reading *r, struct slice text, bool compact,
+json_value(struct json_reading *r, struct slice text, bool compact,
     struct value *out)
 {
 	text = json_compact(r->ev->arena, text, compact);
 	if (text.len > r->limits->text_bytes) {
-		string_value(r, text, out);
+		json_read_string(r, text, out);
 		return;
 	}
 	out->kind = VALUE_JSON;
 	out->s = text;
 }
 
-static void
-fail(struct reading *r, const char *wrong)
-{
-	if (r->wrong == NULL)
-		r->wrong = wrong;
-}
-
 static inline const char *
-string(struct reading *r, struct slice *out)
+string(struct json_reading *r, struct slice *out)
 {
-	if (json_scan_short(&r->at, r->end, out))
+	const char *quote = json_short_end(r->at, r->end);
+
+	if (quote != NULL) {
+		*out = (struct slice){ r->at, (size_t)(quote - r->at) };
+		r->at = quote + 1;
 		return NULL;
+	}
 	return json_scan_string(&r->at, r->end, r->ev->arena, out);
 }
 
 static const char *
-number(struct reading *r, struct value *out)
+number(struct json_reading *r, struct value *out)
 {
+	const char *wrong, *behind;
 	struct slice text;
-	const char *wrong = json_scan_number(&r->at, r->end, &text);
+
+	behind = json_short_integer(r->at, r->end, &out->i);
+	if (behind != NULL) {
+		out->kind = VALUE_INT;
+		r->at = behind;
+		return NULL;
+	}
+	wrong = json_scan_number(&r->at, r->end, &text);
 
 	if (wrong != NULL)
 		return wrong;
@@ -155,7 +131,7 @@ number(struct reading *r, struct value *out)
 }
 
 static void
-scalar(struct reading *r, struct value *out)
+scalar(struct json_reading *r, struct value *out)
 {
 	const char *wrong;
 	struct slice text;
@@ -165,7 +141,7 @@ scalar(struct reading *r, struct value *out)
 		r->at++;
 		wrong = string(r, &text);
 		if (wrong == NULL)
-			string_value(r, text, out);
+			json_read_string(r, text, out);
 		break;
 	case 't':
 		wrong = json_scan_word(&r->at, r->end, "true");
@@ -186,12 +162,12 @@ scalar(struct reading *r, struct value *out)
 		break;
 	}
 	if (wrong != NULL)
-		fail(r, wrong);
+		json_read_fail(r, wrong);
 }
 
 /* Any value as JSON text; `depth` levels are open around it. */
 static void
-whole(struct reading *r, unsigned depth, struct value *out)
+whole(struct json_reading *r, unsigned depth, struct value *out)
 {
 	const char *from = r->at;
 	bool compact;
@@ -199,7 +175,7 @@ whole(struct reading *r, unsigned depth, struct value *out)
 	    json_scan_value(&r->at, r->end, r->limits->depth - depth, &compact);
 
 	if (wrong != NULL)
-		fail(r, wrong);
+		json_read_fail(r, wrong);
 	else
 		json_value(r, (struct slice){ from, (size_t)(r->at - from) },
 		    compact, out);
@@ -207,7 +183,7 @@ whole(struct reading *r, unsigned depth, struct value *out)
 
 /* Room for one more; the old array stays in the arena, as everything does. */
 static struct value *
-grow_list(struct reading *r, struct value *items, uint32_t n)
+grow_list(struct json_reading *r, struct value *items, uint32_t n)
 {
 	struct value *grown =
 	    arena_alloc(r->ev->arena, 2 * (size_t)n * sizeof(items[0]));
@@ -221,7 +197,7 @@ grow_list(struct reading *r, struct value *items, uint32_t n)
  * array and it fits the bounds.
  */
 static bool
-scalars(struct reading *r, struct value *list)
+scalars(struct json_reading *r, struct value *list)
 {
 	struct value first[LIST_FIRST];
 	struct value *items = first;
@@ -245,7 +221,7 @@ scalars(struct reading *r, struct value *list)
 		}
 		scalar(r, &items[n]);
 		if (r->wrong != NULL || items[n].kind == VALUE_JSON ||
-		    r->list_items >= LIST_ITEMS_MAX)
+		    r->list_items >= JSON_LIST_ITEMS_MAX)
 			return false;
 		n++;
 		r->list_items++;
@@ -256,7 +232,7 @@ scalars(struct reading *r, struct value *list)
 		json_scan_space(&r->at, r->end);
 	}
 	if (r->at == r->end || *r->at != ']') {
-		fail(r, "a comma or closing bracket is missing");
+		json_read_fail(r, "a comma or closing bracket is missing");
 		return false;
 	}
 	r->at++;
@@ -271,12 +247,12 @@ scalars(struct reading *r, struct value *list)
 }
 
 static void
-array(struct reading *r, unsigned depth, struct value *out)
+array(struct json_reading *r, unsigned depth, struct value *out)
 {
 	const char *from = r->at;
 
 	if (depth >= r->limits->depth) {
-		fail(r, json_too_deep);
+		json_read_fail(r, json_too_deep);
 		return;
 	}
 	if (scalars(r, out) || r->wrong != NULL)
@@ -285,8 +261,8 @@ array(struct reading *r, unsigned depth, struct value *out)
 	whole(r, depth, out);
 }
 
-static void
-any_value(struct reading *r, unsigned depth, struct value *out)
+void
+json_read_value(struct json_reading *r, unsigned depth, struct value *out)
 {
 	if (r->at < r->end && *r->at == '[')
 		array(r, depth, out);
@@ -297,12 +273,12 @@ any_value(struct reading *r, unsigned depth, struct value *out)
 }
 
 /* @timestamp is a member of the event; one that cannot be read a field. */
-static void
-timestamp(struct reading *r, unsigned depth)
+void
+json_read_time(struct json_reading *r, unsigned depth)
 {
 	struct value v = { .kind = VALUE_NULL };
 
-	any_value(r, depth, &v);
+	json_read_value(r, depth, &v);
 	if (r->wrong == NULL &&
 	    (v.kind != VALUE_STRING || v.s.len == 0 ||
 		timestamp_parse_rfc3339(v.s, NULL, &r->ev->time_ns) != v.s.len))
@@ -311,25 +287,25 @@ timestamp(struct reading *r, unsigned depth)
 
 /* "key": and the white space around it; the id of the name below `parent` */
 static uint32_t
-member_name(struct reading *r, uint32_t parent)
+member_name(struct json_reading *r, uint32_t parent)
 {
 	struct slice key;
 	const char *wrong;
 
 	if (r->at == r->end || *r->at != '"') {
-		fail(r, "a key is missing");
+		json_read_fail(r, "a key is missing");
 		return FIELD_NONE;
 	}
 	r->at++;
 	wrong = string(r, &key);
 	if (wrong != NULL) {
-		fail(r, wrong);
+		json_read_fail(r, wrong);
 		return FIELD_NONE;
 	}
 	if (r->at < r->end && *r->at != ':')
 		json_scan_space(&r->at, r->end);
 	if (r->at == r->end || *r->at != ':') {
-		fail(r, "a colon is missing");
+		json_read_fail(r, "a colon is missing");
 		return FIELD_NONE;
 	}
 	r->at++;
@@ -338,7 +314,7 @@ member_name(struct reading *r, uint32_t parent)
 }
 
 static bool
-is_empty_object(const struct reading *r)
+is_empty_object(const struct json_reading *r)
 {
 	const char *p = r->at + 1;
 
@@ -346,20 +322,37 @@ is_empty_object(const struct reading *r)
 	return p < r->end && *p == '}';
 }
 
-/* What was read since the last value becomes a step. */
+/* What was read since the last value becomes a step, up to `end`. */
 static void
-learn(struct reading *r, const struct open *o, const char *end, uint32_t id)
+learn(struct json_reading *r, const struct json_open *o, const char *end,
+    uint32_t id, enum json_step_kind kind)
 {
-	const struct json_spot spot = { id, o->depth, o->parents };
+	const struct json_spot spot = { id, kind, o->depth, o->parents };
 
 	r->step = json_step_add(r->paths, r->step,
 	    (struct slice){ r->from, (size_t)(end - r->from) }, &spot);
 	r->from = r->at;
 }
 
+/* The same before a value that is no object. */
+static void
+learn_value(struct json_reading *r, const struct json_open *o,
+    const char *value, uint32_t id)
+{
+	if (*value == '"')
+		learn(r, o, value + 1, id,
+		    id == FIELD_TIMESTAMP ? STEP_TIME : STEP_STRING);
+	else if (id == FIELD_TIMESTAMP)
+		r->step = NO_STEP;
+	else if (*value == '[' && value[1] == '"')
+		learn(r, o, value + 2, id, STEP_LIST);
+	else
+		learn(r, o, value, id, STEP_OTHER);
+}
+
 /* One member; the id of its name if its value is an object that begins here. */
 static uint32_t
-member(struct reading *r, const struct open *o)
+member(struct json_reading *r, const struct json_open *o)
 {
 	uint32_t id = member_name(r, o->parents[o->depth - 1]);
 	uint32_t before = r->ev->n;
@@ -372,9 +365,9 @@ member(struct reading *r, const struct open *o)
 	    !is_empty_object(r))
 		return id;
 	if (id == FIELD_TIMESTAMP)
-		timestamp(r, o->depth);
+		json_read_time(r, o->depth);
 	else
-		any_value(r, o->depth, place(r, id));
+		json_read_value(r, o->depth, place(r, id));
 	if (r->wrong != NULL) {
 		r->ev->n = before; /* no place for what broke off */
 		return FIELD_NONE;
@@ -384,83 +377,15 @@ member(struct reading *r, const struct open *o)
 	/* names that have no place of their own end the path */
 	alone = r->ev->n == before + (id != FIELD_TIMESTAMP);
 	if (alone && id != FIELD_NONE && *value != '{')
-		learn(r, o, value, id);
+		learn_value(r, o, value, id);
 	else
 		r->step = NO_STEP;
 	return FIELD_NONE;
 }
 
-/* The same for most of them. */
-static inline void
-known_string(struct reading *r, uint32_t id)
-{
-	struct value *v = event_place(r->ev, id);
-	struct slice text;
-	const char *wrong;
-
-	r->at++;
-	wrong = string(r, &text);
-	if (wrong != NULL) {
-		fail(r, wrong);
-		r->ev->n -= v != NULL ? 1 : 0;
-	} else if (v != NULL) {
-		string_value(r, text, v);
-	} else {
-		r->step = NO_STEP;
-	}
-}
-
-/* The value behind a step: no field before has its name. */
-static void
-known_value(struct reading *r, const struct json_step *s)
-{
-	uint32_t before = r->ev->n;
-	struct value *v;
-
-	r->mask = 0; /* the index, if there is one, lacks the field */
-	if (*r->at == '"' && s->id != FIELD_TIMESTAMP) {
-		known_string(r, s->id);
-		return;
-	}
-	if (s->id == FIELD_TIMESTAMP) {
-		timestamp(r, s->depth);
-	} else {
-		v = event_place(r->ev, s->id);
-		any_value(r, s->depth, v != NULL ? v : &r->spare);
-	}
-	if (r->wrong != NULL)
-		r->ev->n = before;
-	else if (r->ev->n != before + (s->id != FIELD_TIMESTAMP))
-		r->step = NO_STEP;
-}
-
-/* Follows the steps of objects before as far as they go; whether any did. */
-static bool
-known_members(struct reading *r, struct open *o)
-{
-	const struct json_step *s, *last = NULL;
-
-	while (r->step != NO_STEP && r->wrong == NULL &&
-	    (s = json_step_find(r->paths, r->step, r->at, r->end)) != NULL) {
-		r->step = (uint16_t)(s - r->paths->steps);
-		r->at += s->len;
-		last = s;
-		if (s->id == FIELD_NONE)
-			break;
-		known_value(r, s);
-	}
-	if (last == NULL)
-		return false;
-	o->depth = last->depth;
-	for (unsigned i = 0; i < o->depth; i++)
-		o->parents[i] = last->parents[i];
-	r->from = r->at;
-	return true;
-}
-
 /* Behind a value: to the next member; false: the end, or a mistake. */
 static bool
-next_member(struct reading *r, struct open *o)
+next_member(struct json_reading *r, struct json_open *o)
 {
 	json_scan_space(&r->at, r->end);
 	while (o->depth > 0 && r->at < r->end && *r->at == '}') {
@@ -470,11 +395,11 @@ next_member(struct reading *r, struct open *o)
 	}
 	if (o->depth == 0) {
 		if (r->at == r->end && r->step != NO_STEP && r->from < r->at)
-			learn(r, o, r->at, FIELD_NONE);
+			learn(r, o, r->at, FIELD_NONE, STEP_END);
 		return false;
 	}
 	if (r->at == r->end || *r->at != ',') {
-		fail(r, "a comma or closing bracket is missing");
+		json_read_fail(r, "a comma or closing bracket is missing");
 		return false;
 	}
 	r->at++;
@@ -483,14 +408,14 @@ next_member(struct reading *r, struct open *o)
 
 /* The members of an object, behind its '{', and of those within it. */
 static void
-members(struct reading *r)
+members(struct json_reading *r)
 {
-	struct open o;
+	struct json_open o;
 	bool first = true;
 
 	o.depth = 1;
 	o.parents[0] = FIELD_NONE;
-	if (known_members(r, &o)) {
+	if (r->step != NO_STEP && json_follow(r, &o)) {
 		first = false;
 		if (r->wrong != NULL || !next_member(r, &o))
 			return;
@@ -505,7 +430,7 @@ members(struct reading *r)
 				return;
 			first = inner != FIELD_NONE;
 			if (first && o.depth >= r->limits->depth) {
-				fail(r, json_too_deep);
+				json_read_fail(r, json_too_deep);
 				return;
 			}
 			if (first) {
@@ -520,13 +445,17 @@ members(struct reading *r)
 	}
 }
 
-/* Paths are of whole events, and of no more levels than may be. */
+/*
+ * Paths are of whole events, of no more levels than may be, and of strings of
+ * which short ones need not be cut.
+ */
 static void
-begin_paths(struct reading *r, struct json_paths *paths)
+begin_paths(struct json_reading *r, struct json_paths *paths)
 {
 	r->step = NO_STEP;
 	r->paths = paths;
-	if (paths == NULL || r->ev->n > 0 || r->limits->depth < STEP_DEPTH)
+	if (paths == NULL || r->ev->n > 0 || r->limits->depth < STEP_DEPTH ||
+	    r->limits->text_bytes < STEP_BLOCK)
 		return;
 	if (paths->full)
 		json_paths_clear(paths);
@@ -538,7 +467,7 @@ json_read_event_again(struct slice text, const struct json_limits *limits,
     struct event *ev, struct json_paths *paths, struct error *err)
 {
 	struct json_limits l = *limits;
-	struct reading r;
+	struct json_reading r;
 
 	if (l.depth > JSON_DEPTH_MAX)
 		l.depth = JSON_DEPTH_MAX;
@@ -555,15 +484,17 @@ json_read_event_again(struct slice text, const struct json_limits *limits,
 	json_scan_bom(&r.at, r.end);
 	json_scan_space(&r.at, r.end);
 	if (r.at == r.end || *r.at != '{') {
-		fail(&r, "no object");
+		json_read_fail(&r, "no object");
 	} else if (l.depth == 0) {
-		fail(&r, json_too_deep);
+		json_read_fail(&r, json_too_deep);
 	} else {
 		r.from = ++r.at;
 		members(&r);
 		if (r.wrong == NULL && r.at != r.end)
-			fail(&r, "text behind the object");
+			json_read_fail(&r, "text behind the object");
 	}
+	if (paths != NULL)
+		paths->fields = ev->n;
 	if (r.cut)
 		event_add_string(ev, FIELD_LOG_FLAGS, SLICE("truncated"));
 	if (r.wrong == NULL)

@@ -54,6 +54,42 @@ json_plain_end(const char *p, const char *end, bool *high)
 	return p;
 }
 
+#ifdef __SSE2__
+/* What is no plain ASCII character of a string among 16 bytes: a bit each. */
+static inline unsigned
+json_odd16(const char *p)
+{
+	const __m128i last_low = _mm_set1_epi8(0x20);
+	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	/*
+	 * One bit turned makes a quote the last of what is low, and a space
+	 * none of it.  Signed: what is above ASCII is low too.
+	 */
+	__m128i turned = _mm_xor_si128(x, _mm_set1_epi8('"' ^ 0x20));
+	__m128i plain = _mm_andnot_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')),
+	    _mm_cmpgt_epi8(turned, last_low));
+
+	return (unsigned)_mm_movemask_epi8(plain) ^ 0xffff;
+}
+#endif
+
+/* The same as json_plain_end(), but that bytes above ASCII end it too. */
+static inline const char *
+json_ascii_end(const char *p, const char *end)
+{
+#ifdef __SSE2__
+	for (; end - p >= 32; p += 32) {
+		unsigned odd = json_odd16(p) | json_odd16(p + 16) << 16;
+
+		if (odd != 0)
+			return p + __builtin_ctz(odd);
+	}
+#endif
+	while (p < end && *p != '"' && *p != '\\' && *p >= 0x20)
+		p++;
+	return p;
+}
+
 static inline void
 json_scan_space(const char **at, const char *end)
 {
@@ -72,6 +108,10 @@ json_scan_bom(const char **at, const char *end)
 		*at += 3;
 }
 
+/* Checks a string up to its closing quote, where *at then stands. */
+const char *json_string_end(const char **at, const char *end, bool *high,
+    bool *escaped);
+
 /*
  * *at is behind the opening quote, and will be behind the closing one.  The
  * text is borrowed from the input where it can be, else in the arena: escapes
@@ -81,40 +121,51 @@ const char *json_scan_string(const char **at, const char *end,
     struct arena *arena, struct slice *out);
 
 /*
- * The same where nothing is to be done but find the quote, within 16 bytes of
- * plain ASCII: most keys and many values.  False: call json_scan_string().
+ * The closing quote of a string that begins at `p`, where nothing is to be done
+ * but find it, within 16 bytes of plain ASCII: most keys and many values.
+ * NULL: call json_scan_string().
  */
-static inline bool
-json_scan_short(const char **at, const char *end, struct slice *out)
+static inline const char *
+json_short_end(const char *p, const char *end)
 {
 #ifdef __SSE2__
-	const char *p = *at;
-	unsigned quotes, others, n;
-	__m128i x;
+	unsigned stops;
 
 	if (end - p < 16)
-		return false;
-	x = _mm_loadu_si128((const __m128i *)(const void *)p);
-	quotes =
-	    (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, _mm_set1_epi8('"')));
-	/* signed: what is above ASCII is below a space too */
-	others = (unsigned)_mm_movemask_epi8(
-	    _mm_or_si128(_mm_cmplt_epi8(x, _mm_set1_epi8(0x20)),
-		_mm_cmpeq_epi8(x, _mm_set1_epi8('\\'))));
-	if (quotes == 0)
-		return false;
-	n = (unsigned)__builtin_ctz(quotes);
-	if ((others & ((1U << n) - 1)) != 0)
-		return false;
-	*out = (struct slice){ p, n };
-	*at = p + n + 1;
-	return true;
+		return NULL;
+	stops = json_odd16(p);
+	if (stops == 0)
+		return NULL;
+	p += __builtin_ctz(stops);
+	return *p == '"' ? p : NULL;
 #else
-	(void)at;
+	(void)p;
 	(void)end;
-	(void)out;
-	return false;
+	return NULL;
 #endif
+}
+
+/* The end of a usual integer, read; NULL: call json_scan_number(). */
+static inline const char *
+json_short_integer(const char *p, const char *end, int64_t *out)
+{
+	enum { DIGITS = 18 }; /* always fit */
+	bool minus = p < end && *p == '-';
+	const char *from = p + minus;
+	int64_t v = 0;
+
+	for (p = from; p < end && *p >= '0' && *p <= '9'; p++) {
+		if (p - from == DIGITS)
+			return NULL;
+		v = v * 10 + (*p - '0');
+	}
+	/* -0 is none, nor is what begins with 0 */
+	if (p == end || p == from || (*from == '0' && (minus || p - from > 1)))
+		return NULL;
+	if (*p == '.' || *p == 'e' || *p == 'E')
+		return NULL;
+	*out = minus ? -v : v;
+	return p;
 }
 
 /* A number, as written. */

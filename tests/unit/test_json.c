@@ -8,6 +8,7 @@
 #include "batch.h"
 #include "tap.h"
 #include "utf8.h"
+#include "xalloc.h"
 
 enum { TEXT_MAX = 1 << 22 };
 
@@ -405,10 +406,18 @@ random_members(struct buf *out, unsigned depth)
 	static const char *const names[] = { "a", "b", "a.b", "@timestamp",
 		"kuzet", "timestamp", "a\\u0062", "", "long-name-of-a-member",
 		"log" };
+	static const char many[] = "[\"a\",\"b\",\"c\",\"d\",\"e\",\"f\",\"g\","
+				   "\"h\",\"i\",\"j\",\"k\",\"l\",\"m\",\"n\","
+				   "\"o\",\"p\",\"q\"]";
 	static const char *const values[] = { "1", "-0.5", "null", "true",
 		"\"text\"", "\"a \\\"quoted\\\" one, and a long one\"",
 		"\"2026-11-22T01:02:03Z\"", "[1,\"x\"]", "[]", "[[1],{}]", "{}",
-		"{ }", "1e400", "\"caf\xc3\xa9\"", "\"\xff\"" };
+		"{ }", "1e400", "\"caf\xc3\xa9\"", "\"\xff\"", "-0", "-7",
+		"123456789012345678", "1234567890123456789", "1234.", "012",
+		"\"of fifteen byte\"", "\"of sixteen bytes\"", "\"\"",
+		"[\"x\"]", "[\"x\",\"y\"]", "[\"x\\n\",\"y\"]", "[\"x\", 1]",
+		"[\"more than the bound of a text\"]", "[\"caf\xc3\xa9\"]",
+		many };
 	unsigned n = dice(4) + (depth > 1 ? 1 : 0);
 
 	(void)buf_add_char(out, '{');
@@ -418,7 +427,8 @@ random_members(struct buf *out, unsigned depth)
 		if (dice(3) == 0 && depth < 12)
 			random_members(out, depth + 1);
 		else
-			(void)buf_add_str(out, values[dice(15)]);
+			(void)buf_add_str(out,
+			    values[dice(sizeof(values) / sizeof(values[0]))]);
 	}
 	(void)buf_add_str(out, dice(12) == 0 ? " }" : "}");
 }
@@ -490,14 +500,20 @@ static const struct {
 	{ "\xd0\x96", "\xd0\x96" }, { "\\\\\\/", "\\/" }, { "\\x", NULL },
 	{ "\x01", NULL } };
 
-/* n characters with escape `kind` at `place` and as far from the end. */
+/*
+ * n characters with escape `kind` at `place` and as far from the end.  Another
+ * member is before them where it is even, behind them where it is odd.
+ */
 static void
 escaped_text(struct buf *text, struct buf *means, unsigned n, unsigned place,
     unsigned kind)
 {
+	bool first = place % 2 == 1;
+
 	buf_clear(text);
 	buf_clear(means);
-	(void)buf_add_str(text, "{\"a\":\"");
+	(void)buf_add_str(text,
+	    first ? "{\"a\":\"" : "{\"b\":\"\\\"end\",\"a\":\"");
 	for (unsigned k = 0; k < n; k++) {
 		char c = (char)('a' + k % 26);
 
@@ -509,12 +525,13 @@ escaped_text(struct buf *text, struct buf *means, unsigned n, unsigned place,
 		(void)buf_add_char(text, c);
 		(void)buf_add_char(means, c);
 	}
-	(void)buf_add_str(text, "\",\"b\":\"\\\"end\"}");
+	(void)buf_add_str(text, first ? "\",\"b\":\"\\\"end\"}" : "\"}");
 }
 
 /* Whether member a is what it means, and b is still read; else refused. */
 static bool
-is_read_as(struct slice text, const struct slice *means, struct arena *arena)
+is_read_as(struct slice text, const struct slice *means, struct arena *arena,
+    struct json_paths *paths)
 {
 	struct event ev;
 	struct error err;
@@ -522,7 +539,8 @@ is_read_as(struct slice text, const struct slice *means, struct arena *arena)
 
 	arena_reset(arena);
 	event_begin(&ev, arena);
-	rc = json_read_event(text, &json_limits_default, &ev, &err);
+	rc =
+	    json_read_event_again(text, &json_limits_default, &ev, paths, &err);
 	if (means == NULL)
 		return rc != RC_OK;
 	return rc == RC_OK &&
@@ -531,20 +549,41 @@ is_read_as(struct slice text, const struct slice *means, struct arena *arena)
 		SLICE("\"end"));
 }
 
+/* So often is a text read wrongly: at once, and as one that is known. */
+static unsigned
+wrong_readings(struct slice text, const struct slice *means,
+    struct arena *arena, struct json_paths *paths)
+{
+	/* of its own, so that a sanitizer sees what is read behind it */
+	char *copy = xreallocarray(NULL, text.len, 1);
+	unsigned wrong = 0;
+
+	memcpy(copy, text.ptr, text.len);
+	text.ptr = copy;
+	wrong += !is_read_as(text, means, arena, NULL);
+	wrong += !is_read_as(text, means, arena, paths);
+	wrong += !is_read_as(text, means, arena, paths);
+	free(copy);
+	return wrong;
+}
+
 static void
 escapes_are_read_at_every_place(void)
 {
+	enum { PLACES = 134 };
 	static const unsigned lengths[] = { 1, 2, 14, 15, 16, 17, 31, 32, 33,
-		48, 65, 4070, 4085, 4096, 5000 };
+		48, 62, 63, 64, 65, 66, 127, 128, 129, 130, 131, 200, 4030,
+		4070, 4085, 4096, 5000 };
+	struct json_paths *paths = json_paths_new();
 	struct arena *arena = arena_new(65536);
 	struct buf text, means;
 	unsigned wrong = 0;
 
 	buf_init(&text, TEXT_MAX);
 	buf_init(&means, TEXT_MAX);
-	for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]) * 70;
+	for (unsigned i = 0; i < sizeof(lengths) / sizeof(lengths[0]) * PLACES;
 	     i++) {
-		unsigned n = lengths[i / 70], place = i % 70;
+		unsigned n = lengths[i / PLACES], place = i % PLACES;
 
 		for (unsigned k = 0;
 		     place < n && k < sizeof(escapes) / sizeof(escapes[0]);
@@ -553,14 +592,16 @@ escapes_are_read_at_every_place(void)
 
 			escaped_text(&text, &means, n, place, k);
 			meant = buf_slice(&means);
-			wrong += !is_read_as(buf_slice(&text),
-			    escapes[k].means != NULL ? &meant : NULL, arena);
+			wrong += wrong_readings(buf_slice(&text),
+			    escapes[k].means != NULL ? &meant : NULL, arena,
+			    paths);
 		}
 	}
 	CHECK(wrong == 0, "escapes are read at every place (%u wrong)", wrong);
 	buf_fini(&text);
 	buf_fini(&means);
 	arena_free(arena);
+	json_paths_free(paths);
 }
 
 int
