@@ -14,7 +14,7 @@
 
 enum kind { UTF_8, UTF_16LE, UTF_16BE, ONE_BYTE };
 
-enum { REPLACEMENT = 0xfffd, UTF8_MAX = 4 };
+enum { REPLACEMENT = 0xfffd, UTF8_MAX = 4, NAME_BYTES = 64 };
 
 struct encoding {
 	enum kind kind;
@@ -67,10 +67,30 @@ is_ascii_based(const struct encoding *e)
 	return true;
 }
 
+/* As iconv knows it, or would without what stands between the parts of the name:
+ * "latin-1", "utf_8". */
+static iconv_t
+open_named(const char *name)
+{
+	char plain[NAME_BYTES];
+	iconv_t cd = iconv_open("UTF-8", name);
+	size_t n = 0;
+
+	/* NOLINTNEXTLINE(performance-no-int-to-ptr): iconv's own way */
+	if (cd != (iconv_t)-1 || strlen(name) >= sizeof(plain))
+		return cd;
+	for (; *name != '\0'; name++) {
+		if (*name != '-' && *name != '_')
+			plain[n++] = *name;
+	}
+	plain[n] = '\0';
+	return iconv_open("UTF-8", plain);
+}
+
 static enum rc
 fill_table(struct encoding *e, const char *name, struct error *err)
 {
-	iconv_t cd = iconv_open("UTF-8", name);
+	iconv_t cd = open_named(name);
 	bool good = true;
 
 	/* NOLINTNEXTLINE(performance-no-int-to-ptr): iconv's own way */

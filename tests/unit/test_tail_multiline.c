@@ -246,6 +246,8 @@ static const struct {
 	    SLICE_INIT("\xef\xbb\xbf"
 		       "a\nb\n"),
 	    "a|b", 5 },
+	{ "Latin-1 by its other name", "latin-1", SLICE_INIT("\xe4\n"), "ä",
+	    0 },
 	{ "Latin-1", "latin1", SLICE_INIT("\xe4\xf6\xfc \x80\n\xdf\n"),
 	    "äöü \xc2\x80|ß", 6 },
 	{ "CP1251", "cp1251", SLICE_INIT("\xcf\xf0\xe8\xe2\xe5\xf2\r\n\xb9\n"),
