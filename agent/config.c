@@ -520,6 +520,13 @@ check_probe(const char *file, unsigned line, const struct agent_input *in,
 			    probe_checks[in->check],
 			    probe_target_help(in->check));
 	}
+	for (size_t i = 0; i < in->servers.n; i++) {
+		if (!probe_server_valid(in->servers.items[i]))
+			return error_set(err, RC_INVALID,
+			    "%s:%u: inputs.servers: \"%s\" is no address: "
+			    "IP or IP:PORT, not a name",
+			    file, line, in->servers.items[i]);
+	}
 	return RC_OK;
 }
 

@@ -110,6 +110,20 @@ targets(void)
 		    "target %zu is %s", i, cases[i].valid ? "one" : "none");
 }
 
+static void
+checks_servers(void)
+{
+	static const char *const good[] = { "192.0.2.1", "192.0.2.1:53",
+		"2001:db8::1", "[2001:db8::1]:53" };
+	static const char *const bad[] = { "", "ns1.example.org",
+		"ns1.example.org:53", "192.0.2", "192.0.2.1:", "[2001:db8::1" };
+
+	for (size_t i = 0; i < sizeof(good) / sizeof(good[0]); i++)
+		CHECK(probe_server_valid(good[i]), "%s is a server", good[i]);
+	for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++)
+		CHECK(!probe_server_valid(bad[i]), "\"%s\" is none", bad[i]);
+}
+
 /* ---- signatures of a zone ----------------------------------------------------- */
 
 enum { SIGNATURES = 2, NAME_AT = 12, RRSIG_BYTES = 18 + 2 + 64 };
@@ -236,6 +250,7 @@ main(void)
 	windows();
 	bad_windows();
 	targets();
+	checks_servers();
 	signatures();
 	signed_query();
 	return tap_done();

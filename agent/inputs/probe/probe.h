@@ -47,6 +47,8 @@ void probe_ntp(const struct probe_job *job, struct probe_result *r);
 enum { PROBE_TARGETS_MAX = 256 };
 /* Whether it is what the check takes, and what that is. */
 bool probe_target_valid(int check, const char *target);
+/* An address, with a port or without. */
+bool probe_server_valid(const char *server);
 const char *probe_target_help(int check);
 
 /* ---- between the checks --------------------------------------------------- */

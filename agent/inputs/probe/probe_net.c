@@ -90,6 +90,25 @@ probe_target_valid(int check, const char *target)
 	return false;
 }
 
+static bool
+is_address(const char *text)
+{
+	struct in6_addr room;
+
+	return inet_pton(AF_INET, text, &room) == 1 ||
+	    inet_pton(AF_INET6, text, &room) == 1;
+}
+
+bool
+probe_server_valid(const char *server)
+{
+	char host[256];
+	uint16_t port;
+
+	return is_address(server) ||
+	    (address_split(server, host, &port) && is_address(host));
+}
+
 const char *
 probe_target_help(int check)
 {

@@ -41,6 +41,7 @@ time_at(const unsigned char *p)
 }
 
 /* One exchange; the packet that answers ours, or false. */
+/* false: errno */
 static bool
 exchange(const struct probe_job *job, int fd, unsigned char packet[PACKET],
     int64_t *sent_ns, int64_t *got_ns)
@@ -60,11 +61,12 @@ exchange(const struct probe_job *job, int fd, unsigned char packet[PACKET],
 
 		*got_ns = timestamp_now();
 		if (n < 0 && errno != EAGAIN)
-			return false;
+			return false; /* ECONNREFUSED: nobody is there */
 		if (n == PACKET &&
 		    memcmp(packet + ORIGIN_AT, cookie, sizeof(cookie)) == 0)
 			return true;
 	}
+	errno = ETIMEDOUT;
 	return false;
 }
 
@@ -96,6 +98,20 @@ judge(const struct probe_job *job, const unsigned char *packet, int64_t sent_ns,
 		    (long long)(offset_ns / NS_PER_MS));
 }
 
+static void
+fail(struct probe_result *r, int errnum)
+{
+	struct error err;
+
+	if (errnum == ETIMEDOUT) {
+		probe_fail(r, "no answer in time");
+		return;
+	}
+	(void)error_set_errno(&err, errnum, "%s port %u", r->ip,
+	    (unsigned)r->port);
+	probe_fail(r, "%s", err.text);
+}
+
 void
 probe_ntp(const struct probe_job *job, struct probe_result *r)
 {
@@ -123,7 +139,7 @@ probe_ntp(const struct probe_job *job, struct probe_result *r)
 	    connect(fd, (const struct sockaddr *)&addresses[0].addr,
 		addresses[0].len) != 0 ||
 	    !exchange(job, fd, packet, &sent_ns, &got_ns))
-		probe_fail(r, "no answer in time");
+		fail(r, errno);
 	else
 		judge(job, packet, sent_ns, got_ns, r);
 	if (fd != -1)
