@@ -68,6 +68,25 @@ may_have(const struct agent_config *c, enum agent_input_type type,
 	return false;
 }
 
+/* The opener tells a link that another made from a file, but not which name of a
+ * file was its first: that nobody links what he may not read is the kernel's. */
+static void
+warn_of_hard_links(void)
+{
+	static const char path[] = "/proc/sys/fs/protected_hardlinks";
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	char value = '1';
+
+	if (fd == -1)
+		return;
+	if (read(fd, &value, 1) == 1 && value == '0')
+		log_warn("%s is 0: whoever can write to the folder of a log "
+			 "can have files of others sent by linking them there; "
+			 "set it to 1",
+		    path);
+	(void)close(fd);
+}
+
 enum rc
 confine_start(const char *path, const struct agent_config *c,
     struct processes *out, struct error *err)
@@ -75,6 +94,7 @@ confine_start(const char *path, const struct agent_config *c,
 	*out = (struct processes){ .opener = { -1, -1 }, .runner = -1 };
 	if (!c->sandbox || !processes_wanted(c->user))
 		return RC_OK;
+	warn_of_hard_links();
 	return processes_start(
 	    &(struct processes_options){ .user = c->user,
 		.policy = { (void *)(uintptr_t)path, granted_read },
