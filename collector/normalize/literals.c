@@ -14,7 +14,7 @@ enum {
 	FILTER_BITS = 16,
 	BUCKETS = 1024,
 	WAITING_MAX = 128,
-	BYTES = 256
+	BLOCK = 16 /* places that are looked at together */
 };
 
 struct entry {
@@ -30,19 +30,25 @@ struct entries {
 	uint32_t n;
 };
 
+/* Literals of GRAM bytes and more, by their first ones. */
+struct table {
+	struct entries entries;
+	uint32_t bucket[BUCKETS + 1]; /* where its entries begin */
+};
+
 /*
  * Where a bit of `filter` is set, a literal may begin: one of the bucket of the
  * place's gram, or one of three bytes.  Those of one or two bytes are looked
- * for by themselves, those at the start of the text by its first byte.
+ * for by themselves.
  */
 struct literals {
 	uint64_t filter[(1 << FILTER_BITS) / 64];
-	struct entries more; /* of GRAM bytes and more, by bucket */
+	struct table more;
+	struct table start;       /* at the text's start only */
+	struct entries start_few; /* … of fewer bytes */
 	struct entries three;
-	struct entries few; /* one or two bytes */
-	struct entries start;
-	uint32_t bucket[BUCKETS + 1]; /* in `more` */
-	uint32_t first[BYTES + 1];    /* in `start` */
+	uint64_t three_begins[4]; /* … by begin_of() */
+	struct entries few;       /* one or two bytes */
 	char *bytes;
 };
 
@@ -77,6 +83,13 @@ hash(uint32_t gram)
 	return gram * UINT32_C(0x9e3779b1) >> (32 - FILTER_BITS);
 }
 
+/* Of the first two bytes: 0 to 255. */
+static unsigned
+begin_of(const char *p)
+{
+	return ((unsigned char)p[0] * 31U + (unsigned char)p[1]) & 0xff;
+}
+
 static bool
 may_begin(const struct literals *l, uint32_t h)
 {
@@ -89,18 +102,17 @@ static struct entries *
 kind_of(struct literals *l, const struct literal *lit)
 {
 	if (lit->at_start)
-		return &l->start;
+		return lit->text.len >= GRAM ? &l->start.entries
+					     : &l->start_few;
 	if (lit->text.len >= GRAM)
-		return &l->more;
+		return &l->more.entries;
 	return lit->text.len == GRAM - 1 ? &l->three : &l->few;
 }
 
 static uint32_t
-place_of(const struct entry *e, bool at_start)
+bucket_of(uint32_t gram)
 {
-	if (at_start)
-		return (unsigned char)e->text.ptr[0];
-	return hash(e->gram) % BUCKETS;
+	return hash(gram) % BUCKETS;
 }
 
 static void
@@ -111,7 +123,7 @@ set_filter(struct literals *l, const struct literal *lit)
 	memcpy(gram, lit->text.ptr,
 	    lit->text.len < GRAM ? lit->text.len : GRAM);
 	/* behind three bytes there may be any */
-	for (unsigned c = 0; c < (lit->text.len < GRAM ? BYTES : 1U); c++) {
+	for (unsigned c = 0; c < (lit->text.len < GRAM ? 256U : 1U); c++) {
 		uint32_t h;
 
 		if (lit->text.len < GRAM)
@@ -122,37 +134,27 @@ set_filter(struct literals *l, const struct literal *lit)
 }
 
 static int
-compare_places(const struct entry *x, const struct entry *y, bool at_start)
+compare_entries(const void *a, const void *b)
 {
-	uint32_t a = place_of(x, at_start), b = place_of(y, at_start);
+	const struct entry *x = a, *y = b;
+	uint32_t p = bucket_of(x->gram), q = bucket_of(y->gram);
 
-	return a != b ? (a > b) - (a < b)
+	return p != q ? (p > q) - (p < q)
 		      : (x->order > y->order) - (x->order < y->order);
 }
 
-static int
-compare_start(const void *a, const void *b)
-{
-	return compare_places(a, b, true);
-}
-
-static int
-compare_more(const void *a, const void *b)
-{
-	return compare_places(a, b, false);
-}
-
-/* from[place] is the first entry of the place, from[places] their number. */
+/* bucket[i] is the first entry of the i-th, bucket[BUCKETS] their number. */
 static void
-index_places(const struct entries *e, bool at_start, uint32_t *from,
-    uint32_t places)
+index_table(struct table *t)
 {
+	const struct entries *e = &t->entries;
 	uint32_t i = 0;
 
-	for (uint32_t place = 0; place <= places; place++) {
-		while (i < e->n && place_of(&e->list[i], at_start) < place)
+	qsort(e->list, e->n, sizeof(struct entry), compare_entries);
+	for (uint32_t b = 0; b <= BUCKETS; b++) {
+		while (i < e->n && bucket_of(e->list[i].gram) < b)
 			i++;
-		from[place] = i;
+		t->bucket[b] = i;
 	}
 }
 
@@ -180,9 +182,12 @@ add_literals(struct literals *l, const struct literal *list, size_t n)
 			continue;
 		memcpy(to, list[i].text.ptr, len);
 		e->list[e->n++] = entry(to, len, list[i].value, i);
-		to += len;
-		if (e == &l->more || e == &l->three)
+		if (e == &l->more.entries || e == &l->three)
 			set_filter(l, &list[i]);
+		if (e == &l->three)
+			l->three_begins[begin_of(to) / 64] |= UINT64_C(1)
+			    << begin_of(to) % 64;
+		to += len;
 	}
 }
 
@@ -202,15 +207,14 @@ literals_new(const struct literal *list, size_t n, struct literals **out,
 		    LITERALS_BYTES_MAX);
 	l = xzalloc(sizeof(*l));
 	l->bytes = xreallocarray(NULL, bytes, 1);
-	l->more.list = xcalloc(n + 1, sizeof(struct entry));
+	l->more.entries.list = xcalloc(n + 1, sizeof(struct entry));
+	l->start.entries.list = xcalloc(n + 1, sizeof(struct entry));
+	l->start_few.list = xcalloc(n + 1, sizeof(struct entry));
 	l->three.list = xcalloc(n + 1, sizeof(struct entry));
 	l->few.list = xcalloc(n + 1, sizeof(struct entry));
-	l->start.list = xcalloc(n + 1, sizeof(struct entry));
 	add_literals(l, list, n);
-	qsort(l->more.list, l->more.n, sizeof(struct entry), compare_more);
-	qsort(l->start.list, l->start.n, sizeof(struct entry), compare_start);
-	index_places(&l->more, false, l->bucket, BUCKETS);
-	index_places(&l->start, true, l->first, BYTES);
+	index_table(&l->more);
+	index_table(&l->start);
 	*out = l;
 	return RC_OK;
 }
@@ -220,10 +224,11 @@ literals_free(struct literals *l)
 {
 	if (l == NULL)
 		return;
-	free(l->more.list);
+	free(l->more.entries.list);
+	free(l->start.entries.list);
+	free(l->start_few.list);
 	free(l->three.list);
 	free(l->few.list);
-	free(l->start.list);
 	free(l->bytes);
 	free(l);
 }
@@ -289,99 +294,148 @@ any_of(struct scan *s, const struct entry *list, uint32_t n, size_t at)
 	return false;
 }
 
-/* What begins at a place that the filter let through. */
 static bool
-look_at(struct scan *s, size_t at)
+any_of_table(struct scan *s, const struct table *t, size_t at)
 {
-	const struct literals *l = s->l;
-	uint32_t gram = load_gram(s->text + at);
-	uint32_t b = hash(gram) % BUCKETS;
+	uint32_t gram = load_gram(s->text + at), b = bucket_of(gram);
 
-	if (tell(s, at))
-		return true;
-	for (uint32_t i = l->bucket[b]; i < l->bucket[b + 1]; i++) {
-		const struct entry *e = &l->more.list[i];
+	for (uint32_t i = t->bucket[b]; i < t->bucket[b + 1]; i++) {
+		const struct entry *e = &t->entries.list[i];
 
 		if (e->gram == gram && stands_at(s, e, at) &&
 		    wait_for(s, e, at + e->text.len))
 			return true;
 	}
-	return any_of(s, l->three.list, l->three.n, at);
-}
-
-/* Where one or two bytes stand at `at` or behind; `n` if nowhere. */
-static size_t
-find_few(const struct scan *s, struct slice few, size_t at)
-{
-	const char *p;
-
-	if (few.len == 1) {
-		p = memchr(s->text + at, few.ptr[0], s->n - at);
-		return p != NULL ? (size_t)(p - s->text) : s->n;
-	}
-#ifdef __SSE2__
-	{
-		const __m128i first = _mm_set1_epi8(few.ptr[0]);
-		const __m128i second = _mm_set1_epi8(few.ptr[1]);
-
-		for (; s->n - at > 16; at += 16) {
-			const void *q = s->text + at;
-			const void *next = s->text + at + 1;
-			int both = _mm_movemask_epi8(
-			    _mm_and_si128(_mm_cmpeq_epi8(_mm_loadu_si128(q),
-					      first),
-				_mm_cmpeq_epi8(_mm_loadu_si128(next), second)));
-
-			if (both != 0)
-				return at +
-				    (size_t)__builtin_ctz((unsigned)both);
-		}
-	}
-#endif
-	p = memmem(s->text + at, s->n - at, few.ptr, few.len);
-	return p != NULL ? (size_t)(p - s->text) : s->n;
-}
-
-/* Places from `at` to before `to`. */
-static bool
-scan_places(struct scan *s, size_t at, size_t to)
-{
-	const struct literals *l = s->l;
-
-	for (; at < to; at++)
-		if (may_begin(l, hash(load_gram(s->text + at))) &&
-		    look_at(s, at))
-			return true;
 	return false;
 }
 
-/* All places, with a stop at each one or two bytes that are looked for. */
+static bool
+any_of_three(struct scan *s, size_t at)
+{
+	const struct literals *l = s->l;
+	unsigned begin;
+
+	if (s->n - at < GRAM - 1)
+		return false;
+	begin = begin_of(s->text + at);
+	return (l->three_begins[begin / 64] >> begin % 64 & 1) != 0 &&
+	    any_of(s, l->three.list, l->three.n, at);
+}
+
+/* What ends at a place, and what begins at it: where `few`, of few bytes too. */
+static bool
+look_at(struct scan *s, size_t at, bool few)
+{
+	const struct literals *l = s->l;
+
+	return tell(s, at) ||
+	    (s->n - at >= GRAM && any_of_table(s, &l->more, at)) ||
+	    any_of_three(s, at) ||
+	    (few && any_of(s, l->few.list, l->few.n, at));
+}
+
+static bool
+begins_few(const struct scan *s, size_t at)
+{
+	const struct entries *few = &s->l->few;
+	uint32_t gram = load_gram(s->text + at), found = 0;
+
+	for (uint32_t i = 0; i < few->n; i++)
+		found |= ((gram ^ few->list[i].gram) & few->list[i].mask) == 0;
+	return found != 0;
+}
+
+/*
+ * By bits: the places of a block where one or two bytes begin that are looked
+ * for.  There are GRAM - 1 bytes behind the block.
+ */
+static uint32_t
+few_in_block(const struct scan *s, size_t at)
+{
+	uint32_t places = 0;
+#ifdef __SSE2__
+	const struct entries *few = &s->l->few;
+	__m128i block = _mm_loadu_si128((const void *)(s->text + at));
+	__m128i next = _mm_loadu_si128((const void *)(s->text + at + 1));
+
+	for (uint32_t i = 0; i < few->n; i++) {
+		struct slice t = few->list[i].text;
+		__m128i found = _mm_cmpeq_epi8(block, _mm_set1_epi8(t.ptr[0]));
+
+		if (t.len == 2)
+			found = _mm_and_si128(found,
+			    _mm_cmpeq_epi8(next, _mm_set1_epi8(t.ptr[1])));
+		places |= (uint32_t)_mm_movemask_epi8(found);
+	}
+#else
+	for (uint32_t i = 0; i < BLOCK; i++)
+		places |= (uint32_t)begins_few(s, at + i) << i;
+#endif
+	return places;
+}
+
+/* By bits: the places of a block where a longer literal may begin. */
+static uint32_t
+more_in_block(const struct scan *s, size_t at)
+{
+	uint32_t places = 0;
+
+	for (uint32_t i = 0; i < BLOCK; i++)
+		places |=
+		    (uint32_t)may_begin(s->l, hash(load_gram(s->text + at + i)))
+		    << i;
+	return places;
+}
+
+/* The first of what waits ends in the block: that place is looked at, too. */
+static uint32_t
+place_of_end(const struct scan *s, size_t at)
+{
+	size_t end;
+
+	if (s->n_waiting == 0)
+		return 0;
+	end = s->waiting[s->n_waiting - 1].end;
+	return end >= at && end - at < BLOCK ? UINT32_C(1) << (end - at) : 0;
+}
+
+static bool
+scan_block(struct scan *s, size_t at)
+{
+	uint32_t few = few_in_block(s, at), i;
+	uint32_t places = few | more_in_block(s, at);
+
+	for (places |= place_of_end(s, at); places != 0;) {
+		i = (uint32_t)__builtin_ctz(places);
+		if (look_at(s, at + i, (few >> i & 1) != 0))
+			return true;
+		places |= place_of_end(s, at);
+		/* not this one and none before */
+		places &= ~UINT32_C(0) << i << 1;
+	}
+	return false;
+}
+
 static bool
 scan_text(struct scan *s)
 {
-	const struct literals *l = s->l;
-	size_t end = s->n >= GRAM ? s->n - GRAM + 1 : 0;
+	size_t at = 0;
 
-	for (size_t at = 0; at < s->n;) {
-		size_t next = s->n;
-
-		for (uint32_t i = 0; i < l->few.n; i++) {
-			size_t found = find_few(s, l->few.list[i].text, at);
-
-			next = found < next ? found : next;
-		}
-		if (scan_places(s, at, next < end ? next + 1 : end))
+	for (; s->n - at >= BLOCK + GRAM - 1; at += BLOCK)
+		if (scan_block(s, at))
 			return true;
-		if (next == s->n)
-			break;
-		if (tell(s, next) || any_of(s, l->few.list, l->few.n, next))
+	for (; s->n - at >= GRAM; at++) {
+		bool few = begins_few(s, at);
+
+		if ((few || may_begin(s->l, hash(load_gram(s->text + at)))) &&
+		    look_at(s, at, few))
 			return true;
-		at = next + 1;
 	}
-	/* what three bytes at the end are, the filter was not asked */
-	return s->n >= GRAM - 1 &&
-	    (tell(s, s->n - (GRAM - 1)) ||
-		any_of(s, l->three.list, l->three.n, s->n - (GRAM - 1)));
+	/* these the filter was not asked about */
+	for (; at < s->n; at++)
+		if (look_at(s, at, true))
+			return true;
+	return tell(s, s->n);
 }
 
 bool
@@ -389,7 +443,6 @@ literals_scan(const struct literals *l, struct slice text, size_t max,
     literal_cb *cb, void *ctx)
 {
 	struct scan s; /* what waits is not cleared: it is large */
-	unsigned char first;
 
 	s.l = l;
 	s.text = text.ptr;
@@ -399,8 +452,6 @@ literals_scan(const struct literals *l, struct slice text, size_t max,
 	s.n_waiting = 0;
 	if (s.n == 0)
 		return false;
-	first = (unsigned char)text.ptr[0];
-	return any_of(&s, &l->start.list[l->first[first]],
-		   l->first[first + 1] - l->first[first], 0) ||
-	    scan_text(&s) || tell(&s, s.n);
+	return (s.n >= GRAM && any_of_table(&s, &l->start, 0)) ||
+	    any_of(&s, l->start_few.list, l->start_few.n, 0) || scan_text(&s);
 }
