@@ -9,12 +9,18 @@
 
 #include <string.h>
 
+#ifdef __SSE2__
+# include <emmintrin.h>
+#endif
+
 enum {
 	CLASS_DIGIT = 128, /* \d and [0-9] */
 	CLASS_UPPER,
 	CLASS_LOWER,
 	CLASS_LETTER,
 	CLASS_HEX,
+	CLASS_ADDRESS,  /* what an IP address is written with */
+	BLOCK = 16,     /* places that are looked at at once */
 	FOUND_MAX = 96, /* pairs that are chosen from */
 	GROUPS_DEPTH_MAX = 32,
 	COUNT_MAX = 1000
@@ -33,6 +39,8 @@ static const struct {
 	{ SLICE_INIT("[0-9a-f]"), CLASS_HEX },
 	{ SLICE_INIT("[0-9A-Fa-f]"), CLASS_HEX },
 	{ SLICE_INIT("[0-9a-fA-F]"), CLASS_HEX },
+	{ SLICE_INIT("[0-9A-Fa-f.:]"), CLASS_ADDRESS },
+	{ SLICE_INIT("[0-9a-fA-F.:]"), CLASS_ADDRESS },
 };
 
 struct walk {
@@ -76,6 +84,8 @@ is_in_class(uint8_t class, unsigned char c)
 	case CLASS_HEX:
 		return digit || (c >= 'A' && c <= 'F') ||
 		    (c >= 'a' && c <= 'f');
+	case CLASS_ADDRESS:
+		return is_in_class(CLASS_HEX, c) || c == '.' || c == ':';
 	default:
 		return c == class;
 	}
@@ -142,6 +152,24 @@ read_times(struct walk *w)
 }
 
 static void
+lead_place(struct pattern_filter *f, uint8_t what)
+{
+	unsigned at = f->n_lead++, low = 0, high = 0xff;
+
+	/* the ends of the class; and whether all between is of it */
+	while (!is_in_class(what, (unsigned char)low))
+		low++;
+	while (!is_in_class(what, (unsigned char)high))
+		high--;
+	for (unsigned c = low; c < high; c++)
+		if (!is_in_class(what, (unsigned char)c))
+			f->odd |= UINT32_C(1) << at;
+	f->low[at] = (uint8_t)low;
+	f->span[at] = (uint8_t)(high - low);
+	f->class[at] = what;
+}
+
+static void
 lead_with(struct walk *w, uint8_t what, struct times t)
 {
 	struct pattern_filter *f = w->out;
@@ -150,7 +178,7 @@ lead_with(struct walk *w, uint8_t what, struct times t)
 		if (f->n_lead == FILTER_LEAD)
 			w->leading = false;
 		else
-			f->lead[f->n_lead++] = what;
+			lead_place(f, what);
 	}
 	w->leading = w->leading && t.exact;
 }
@@ -395,6 +423,14 @@ walk_sequence(struct walk *w)
 	return true;
 }
 
+/* What lets all through: so do the places behind those that are known. */
+static void
+filter_nothing(struct pattern_filter *f)
+{
+	*f = (struct pattern_filter){ .n_lead = 0 };
+	memset(f->span, 0xff, sizeof(f->span));
+}
+
 void
 pattern_filter_read(struct slice pattern, struct pattern_filter *out)
 {
@@ -404,11 +440,11 @@ pattern_filter_read(struct slice pattern, struct pattern_filter *out)
 		.leading = true,
 		.last = -1 };
 
-	*out = (struct pattern_filter){ .n_lead = 0 };
+	filter_nothing(out);
 	/* a verb, wherever it is, may end a match: "(*ACCEPT)" */
 	if (memmem(pattern.ptr, pattern.len, "(*", 2) != NULL ||
 	    !walk_sequence(&w)) {
-		*out = (struct pattern_filter){ .n_lead = 0 };
+		filter_nothing(out);
 		return;
 	}
 	/* from all over the pattern: its beginning is known by the lead */
@@ -420,16 +456,45 @@ pattern_filter_read(struct slice pattern, struct pattern_filter *out)
 
 /* ---- reading a text ----------------------------------------------------------- */
 
+/* Whether the places from `from` to before `to` are within their ranges. */
+static bool
+block_fits(const struct pattern_filter *f, const char *text, unsigned from,
+    unsigned to)
+{
+#ifdef __SSE2__
+	if (to - from == BLOCK) {
+		__m128i low = _mm_loadu_si128((const void *)(f->low + from));
+		__m128i span = _mm_loadu_si128((const void *)(f->span + from));
+		__m128i more =
+		    _mm_sub_epi8(_mm_loadu_si128((const void *)(text + from)),
+			low);
+
+		return _mm_movemask_epi8(
+			   _mm_cmpeq_epi8(_mm_min_epu8(more, span), more)) ==
+		    0xffff;
+	}
+#endif
+	for (unsigned i = from; i < to; i++)
+		if ((uint8_t)((uint8_t)text[i] - f->low[i]) > f->span[i])
+			return false;
+	return true;
+}
+
 bool
 pattern_filter_lead(const struct pattern_filter *f, struct slice text)
 {
 	if (text.len < f->n_lead)
 		return false;
-	for (unsigned i = 0; i < f->n_lead; i++) {
-		unsigned char c = (unsigned char)text.ptr[i];
+	for (unsigned at = 0; at < f->n_lead; at += BLOCK) {
+		unsigned to = text.len - at < BLOCK ? f->n_lead : at + BLOCK;
 
-		if (f->lead[i] < 0x80 ? c != f->lead[i]
-				      : !is_in_class(f->lead[i], c))
+		if (!block_fits(f, text.ptr, at, to))
+			return false;
+	}
+	for (uint32_t odd = f->odd; odd != 0; odd &= odd - 1) {
+		unsigned i = (unsigned)__builtin_ctz(odd);
+
+		if (!is_in_class(f->class[i], (unsigned char)text.ptr[i]))
 			return false;
 	}
 	return true;

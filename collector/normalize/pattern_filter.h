@@ -13,14 +13,17 @@
 #include "slice.h"
 
 enum {
-	FILTER_LEAD = 16,
+	FILTER_LEAD = 32,
 	FILTER_PAIRS = 6,
 	PAIR_BITS = 10,
 	PAIRS_TEXT_MAX = 8192 /* longer texts are not looked at */
 };
 
 struct pattern_filter {
-	uint8_t lead[FILTER_LEAD]; /* a byte, or a class of them */
+	/* of each place the bytes from `low` on, `span` more than it */
+	uint8_t low[FILTER_LEAD], span[FILTER_LEAD];
+	uint8_t class[FILTER_LEAD]; /* of a place of `odd`: its class */
+	uint32_t odd;               /* by bits: not all of the range */
 	uint8_t n_lead;
 	uint8_t n_pairs;
 	uint16_t pairs[FILTER_PAIRS];
