@@ -12,6 +12,7 @@
 #include "input.h"
 #include "json.h"
 #include "timestamp.h"
+#include "user_data.h"
 
 enum { ARENA_BLOCK = 256 * 1024 };
 
@@ -74,7 +75,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 	FILE *f = standard ? stdin : fopen(path, "rbe");
 	struct json_paths *paths;
 	struct arena *arena;
-	uint32_t ids[N_TIME_FIELDS];
+	uint32_t ids[N_TIME_FIELDS], mark = user_data_mark();
 	int64_t now = timestamp_now();
 	enum rc rc = RC_OK;
 	unsigned long number = 0;
@@ -109,6 +110,7 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 		}
 		if (ev.time_ns == INT64_MIN)
 			find_time(&ev, ids);
+		user_data_names(&ev, mark);
 		if (!cb(ctx, &ev))
 			break;
 	}

@@ -19,6 +19,7 @@
 #include "reader.h"
 #include "set.h"
 #include "syslog_header.h"
+#include "user_data.h"
 #include "utf8.h"
 #include "windows_event.h"
 #include "xalloc.h"
@@ -38,7 +39,8 @@ struct normalizer {
 	/* the last event.timezone of a Beat */
 	struct timezone_info *tz;
 	char tz_name[ZONE_NAME_MAX];
-	unsigned lines; /* how many are being read within each other */
+	unsigned lines;     /* how many are being read within each other */
+	uint32_t user_data; /* user_data_mark() */
 };
 
 /* One line on its way. */
@@ -71,6 +73,7 @@ normalizer_new(struct normalizer_set *s)
 	struct normalizer *n = xzalloc(sizeof(*n));
 
 	n->set = normalizer_set_ref(s);
+	n->user_data = user_data_mark();
 	scratch_init(&n->scratch);
 	header_rows_init(&n->rows);
 	return n;
@@ -240,6 +243,8 @@ by_object(struct job *j)
 	else
 		j->is_object =
 		    windows_event_read(&j->object, j->ev, s, j->hints);
+	if (j->is_object)
+		user_data_names(&j->object, j->n->user_data);
 	return j->is_object;
 }
 
@@ -777,6 +782,7 @@ normalizer_event(struct normalizer *n, struct event *ev,
 	struct event parsed;
 	uint32_t known = 0;
 
+	user_data_names(ev, n->user_data);
 	if (own.dataset.len == 0)
 		own.dataset = event_get_string(ev, FIELD_EVENT_DATASET);
 	if (own.dataset.len > 0)

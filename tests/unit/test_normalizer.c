@@ -239,6 +239,17 @@ beats_events_keep_what_they_have(struct normalizer *n)
 		slice_eq(event_get_string(&ev, FIELD_EVENT_KIND),
 		    SLICE("pipeline_error")),
 	    "one that its dataset does not know is a pipeline_error");
+	event_begin(&ev, arena);
+	event_set_string(&ev, field_intern(SLICE("Event.System.Channel")),
+	    SLICE("x"));
+	event_set_string(&ev, field_intern(SLICE("Event.UserData.A.User")),
+	    SLICE("bob"));
+	CHECK(normalizer_event(n, &ev, &hints) &&
+		slice_eq(event_get_string(&ev,
+			     field_intern(SLICE("winlog.user_data.User"))),
+		    SLICE("bob")),
+	    "data of event XML have one name, whatever the provider calls "
+	    "them");
 	arena_free(arena);
 }
 
