@@ -1,12 +1,16 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "certificate_watch.h"
 
+#include <errno.h>
+#include <limits.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #include "certificate.h"
+#include "file_watch.h"
 #include "log.h"
 #include "state_file.h"
 #include "timestamp.h"
@@ -17,12 +21,17 @@ enum { LOOK_SECONDS = 60, AGENTS_SECONDS = 3600 };
 #define DAY_NS (86400 * NS_PER_SEC)
 /* Who is gone for good is not told for ever. */
 #define ENDED_TOLD_NS (7 * DAY_NS)
+/* Whoever reads a list that is over lets nobody in: a collector may be away for
+ * long. */
+#define CRL_LIFE_NS (30 * DAY_NS)
 
 struct certificate_watch {
 	struct certificate_watch_options o;
 	struct loop_timer *timer;
 	bool stopped;
-	int64_t looked_ns, agents_ns; /* of the loop's clock */
+	int64_t looked_ns, agents_ns, listed_ns; /* of the loop's clock */
+	struct authority *authority; /* counted; NULL: nobody signs */
+	struct file_watch crl;
 
 	pthread_mutex_t lock; /* of the rest */
 	struct api_certificate list[API_CERTIFICATES];
@@ -157,6 +166,82 @@ look_at_agents(struct certificate_watch *w)
 		log_warn("certificates of agents: %s", err.text);
 }
 
+/* ---- what was revoked here ----------------------------------------------------- */
+
+static bool
+add_revoked(void *ctx, const struct identity_certificate *c)
+{
+	struct crl *crl = ctx;
+
+	return authority_crl_add(crl, c->certificate.serial, c->revoked_ns);
+}
+
+static enum rc
+write_crl(const struct certificate_watch *w, const char *path, struct crl *crl,
+    struct error *err)
+{
+	char dir[PATH_MAX];
+	char *slash;
+	struct buf pem;
+	enum rc rc = identities_revoked(w->o.identities, timestamp_now(),
+	    add_revoked, crl, err);
+
+	(void)snprintf(dir, sizeof(dir), "%s", path);
+	slash = strrchr(dir, '/');
+	buf_init(&pem, CRL_PEM_MAX);
+	if (rc == RC_OK)
+		rc = authority_crl_sign(w->authority, crl, timestamp_now(),
+		    CRL_LIFE_NS, &pem, err);
+	if (rc == RC_OK && slash != NULL) {
+		*slash = '\0';
+		rc = state_file_replace(slash == dir ? "/" : dir, slash + 1,
+		    buf_slice(&pem), err);
+	}
+	/* who is revoked is no secret, and others are to read it */
+	if (rc == RC_OK && chmod(path, 0644) != 0)
+		rc = error_set_errno(err, errno, "%s", path);
+	buf_fini(&pem);
+	return rc;
+}
+
+void
+certificate_watch_revoked(struct certificate_watch *w)
+{
+	const char *path = w->o.config->enrolment_crl;
+	struct error err;
+	struct crl *crl;
+
+	w->listed_ns = loop_now();
+	if (path == NULL || w->authority == NULL)
+		return;
+	crl = authority_crl_new();
+	if (write_crl(w, path, crl, &err) != RC_OK)
+		log_error("enrolment.crl: what was revoked is not told to "
+			  "other collectors: %s",
+		    err.text);
+	authority_crl_free(crl);
+}
+
+void
+certificate_watch_authority(struct certificate_watch *w,
+    struct authority *authority)
+{
+	authority_free(w->authority);
+	w->authority = authority != NULL ? authority_share(authority) : NULL;
+	certificate_watch_revoked(w);
+}
+
+static void
+watch_crl(struct certificate_watch *w)
+{
+	const char *path = w->o.config->tls_crl;
+
+	if (path == NULL || !file_watch_changed(&w->crl, path))
+		return;
+	log_info("%s has changed", path);
+	w->o.changed(w->o.ctx);
+}
+
 /* ---- the whole ----------------------------------------------------------------- */
 
 static void
@@ -177,6 +262,9 @@ on_timer(void *ctx)
 		w->agents_ns = now_ns;
 		look_at_agents(w);
 	}
+	if (now_ns - w->listed_ns >= DAY_NS)
+		certificate_watch_revoked(w);
+	watch_crl(w);
 	findings_send(w->o.findings, w->o.submit, w->o.ctx);
 	loop_timer_start(w->timer, NS_PER_SEC);
 }
@@ -194,6 +282,8 @@ certificate_watch_new(const struct certificate_watch_options *options)
 	watch_file(w, "api.certificate", c->api_certificate, false);
 	watch_file(w, "enrolment.ca_certificate", c->enrolment_certificate,
 	    true);
+	if (c->tls_crl != NULL)
+		file_watch_begin(&w->crl, c->tls_crl);
 	w->looked_ns = loop_now();
 	for (size_t i = 0; i < w->n; i++)
 		look_at(w, &w->list[i]);
@@ -229,6 +319,7 @@ certificate_watch_free(struct certificate_watch *w)
 	if (w == NULL)
 		return;
 	loop_timer_free(w->timer);
+	authority_free(w->authority);
 	(void)pthread_mutex_destroy(&w->lock);
 	free(w);
 }

@@ -75,6 +75,9 @@ const struct conf_option collector_options[] = {
 	  .offset = AT(enrolment_trust),
 	  .help = "PEM file that agents get to verify collectors with; "
 		  "default: tls.ca" },
+	{ .key = "enrolment.crl", .type = CONF_PATH,
+	  .offset = AT(enrolment_crl),
+	  .help = "Written here: what was revoked, for other collectors." },
 	{ .key = "enrolment.lifetime", .type = CONF_DURATION,
 	  .offset = AT(enrolment_lifetime_ns), .def = "90d",
 	  .min = INT64_C(10000000000), .max = 3650 * INT64_C(86400000000000),

@@ -25,6 +25,7 @@ struct collector_config {
 	char *enrolment_key;         /* NULL: nobody enrols */
 	char *enrolment_certificate; /* NULL: tls_ca */
 	char *enrolment_trust;       /* NULL: tls_ca */
+	char *enrolment_crl;         /* NULL: none is written */
 	int64_t enrolment_lifetime_ns;
 	int64_t enrolment_renew_before_ns; /* 0: a third of that */
 	char *user;

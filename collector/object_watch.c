@@ -2,61 +2,27 @@
 #include "object_watch.h"
 
 #include <stdlib.h>
-#include <sys/stat.h>
 
+#include "file_watch.h"
 #include "log.h"
 #include "timestamp.h"
 #include "xalloc.h"
-
-/* What tells one state of a file from another. */
-struct file_state {
-	dev_t device;
-	ino_t inode;
-	off_t size;
-	struct timespec changed;
-};
 
 struct object_watch {
 	struct object_watch_options o;
 	struct objects *objects; /* counted, may be NULL */
 	struct loop_timer *timer;
 	int64_t since_ns; /* silence is counted from here at the earliest */
-	struct file_state read, last;
+	struct file_watch file;
 	uint64_t silent; /* __atomic */
 	bool stopped;
 };
 
-/* A file that is not there is all zero. */
-static struct file_state
-look(const char *path)
-{
-	struct stat st;
-
-	if (stat(path, &st) != 0)
-		return (struct file_state){ .size = 0 };
-	return (
-	    struct file_state){ st.st_dev, st.st_ino, st.st_size, st.st_mtim };
-}
-
-static bool
-same_state(const struct file_state *a, const struct file_state *b)
-{
-	return a->device == b->device && a->inode == b->inode &&
-	    a->size == b->size && a->changed.tv_sec == b->changed.tv_sec &&
-	    a->changed.tv_nsec == b->changed.tv_nsec;
-}
-
-/* An editor writes in pieces: two looks must see the same. */
 static void
 watch_file(struct object_watch *w)
 {
-	struct file_state now = look(w->o.path);
-	bool rests = same_state(&now, &w->last);
-
-	w->last = now;
-	if (!rests || same_state(&now, &w->read))
+	if (!file_watch_changed(&w->file, w->o.path))
 		return;
-	w->read = now;
 	log_info("%s has changed", w->o.path);
 	w->o.changed(w->o.ctx);
 }
@@ -123,7 +89,7 @@ object_watch_new(const struct object_watch_options *options)
 	w->o = *options;
 	w->objects = objects_ref(options->objects);
 	w->since_ns = timestamp_now();
-	w->read = w->last = look(options->path);
+	file_watch_begin(&w->file, options->path);
 	w->timer = loop_timer_new(options->loop, on_timer, w);
 	loop_timer_start(w->timer, NS_PER_SEC);
 	return w;

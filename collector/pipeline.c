@@ -612,7 +612,7 @@ on_agent(void *ctx, struct slice owner, struct slice agent, api_agent_cb *cb,
 }
 
 static void
-on_objects_changed(void *ctx)
+on_file_changed(void *ctx)
 {
 	struct pipeline *p = ctx;
 
@@ -647,6 +647,7 @@ end_connections_of(void *ctx)
 
 	presence_each_of(r->pipeline->presence, r->agent, end_connection,
 	    r->pipeline);
+	certificate_watch_revoked(r->pipeline->certificates);
 	free(r->agent);
 	free(r);
 }
@@ -788,6 +789,7 @@ replace_tls(void *ctx, struct listener_tls *tls)
 	if (tls->api != NULL && p->tls.api != NULL)
 		api_set_tls(p->api, tls->api);
 	api_set_authority(p->api, tls->authority);
+	certificate_watch_authority(p->certificates, tls->authority);
 	listener_tls_free(&p->tls);
 	p->tls = *tls;
 	/* a revocation acts at once: everybody shows the certificate again */
@@ -850,6 +852,7 @@ start_watches(struct pipeline *p)
 		.identities = p->identities,
 		.findings = p->findings,
 		.submit = on_piece,
+		.changed = on_file_changed,
 		.ctx = p,
 	};
 	const struct object_watch_options objects = {
@@ -857,11 +860,12 @@ start_watches(struct pipeline *p)
 		.path = p->config->objects,
 		.objects = p->stages->objects,
 		.findings = p->findings,
-		.changed = on_objects_changed,
+		.changed = on_file_changed,
 		.ctx = p,
 	};
 
 	p->certificates = certificate_watch_new(&certificates);
+	certificate_watch_authority(p->certificates, p->tls.authority);
 	if (p->config->objects != NULL)
 		p->objects = object_watch_new(&objects);
 	p->volumes = volume_watch_new(p->store, p->findings);

@@ -50,6 +50,21 @@ const char *authority_request_name(const struct authority_request *r);
 /* SHA-256 of its public key. */
 const char *authority_request_key(const struct authority_request *r);
 
+/*
+ * What was revoked, as a list for others (RFC 5280, section 5): version 2 with
+ * the authority's key identifier and a number that grows, the time in seconds.
+ */
+enum { CRL_PEM_MAX = 64 * 1024 * 1024 };
+struct crl;
+struct crl *authority_crl_new(void);
+void authority_crl_free(struct crl *crl); /* NULL is fine */
+/* By its serial number in hex; false: it is none. */
+bool authority_crl_add(struct crl *crl, const char *serial, int64_t revoked_ns);
+/* Appends it as PEM, good until `life_ns` from now.  RC_INVALID: the authority
+ * may not (its keyUsage lacks cRLSign). */
+enum rc authority_crl_sign(const struct authority *a, struct crl *crl,
+    int64_t now_ns, int64_t life_ns, struct buf *pem, struct error *err);
+
 struct authority_order {
 	const char *name;
 	int64_t now_ns, lifetime_ns;

@@ -133,6 +133,10 @@ struct identity_certificate {
 };
 typedef bool identity_certificate_cb(void *ctx,
     const struct identity_certificate *c);
+/* That were revoked here, and have not ended by themselves: serial and
+ * revoked_ns are filled.  Called under a lock of this; false: an error. */
+enum rc identities_revoked(struct identities *i, int64_t now_ns,
+    identity_certificate_cb *cb, void *ctx, struct error *err);
 /* Of an agent, the newest first. */
 enum rc identities_certificates(struct identities *i, struct slice agent,
     identity_certificate_cb *cb, void *ctx, struct error *err);

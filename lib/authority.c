@@ -362,17 +362,21 @@ add_extensions(X509 *cert, X509 *issuer, const char *name)
 	    add_extension(cert, &ctx, NID_subject_alt_name, san);
 }
 
+/* Ed25519 hashes by itself. */
+static const EVP_MD *
+digest_of(const EVP_PKEY *key)
+{
+	return EVP_PKEY_is_a(key, "ED25519") == 1 ||
+		EVP_PKEY_is_a(key, "ED448") == 1
+	    ? NULL
+	    : EVP_sha256();
+}
+
 static bool
 fill(X509 *cert, const struct authority *a, const struct authority_request *r,
     const char *name)
 {
 	X509_NAME *subject = X509_get_subject_name(cert);
-	/* Ed25519 hashes by itself */
-	const EVP_MD *digest = EVP_PKEY_is_a(a->key, "ED25519") == 1 ||
-		EVP_PKEY_is_a(a->key, "ED448") == 1
-	    ? NULL
-	    : EVP_sha256();
-
 	return X509_set_version(cert, X509_VERSION_3) == 1 &&
 	    set_serial(cert) &&
 	    X509_NAME_add_entry_by_NID(subject, NID_commonName, MBSTRING_UTF8,
@@ -381,7 +385,7 @@ fill(X509 *cert, const struct authority *a, const struct authority_request *r,
 	    1 &&
 	    X509_set_pubkey(cert, r->key) == 1 &&
 	    add_extensions(cert, a->certificate, name) &&
-	    X509_sign(cert, a->key, digest) > 0;
+	    X509_sign(cert, a->key, digest_of(a->key)) > 0;
 }
 
 /* The certificate, and who signed it unless that is a root. */
@@ -423,4 +427,135 @@ authority_sign(const struct authority *a, const struct authority_request *r,
 		rc = tls_certificate_facts(cert, out, err);
 	X509_free(cert);
 	return rc;
+}
+
+/* ---- what was revoked -------------------------------------------------------- */
+
+struct crl {
+	X509_CRL *list;
+};
+
+struct crl *
+authority_crl_new(void)
+{
+	struct crl *crl = xzalloc(sizeof(*crl));
+
+	crl->list = X509_CRL_new();
+	if (crl->list == NULL)
+		abort();
+	return crl;
+}
+
+void
+authority_crl_free(struct crl *crl)
+{
+	if (crl == NULL)
+		return;
+	X509_CRL_free(crl->list);
+	free(crl);
+}
+
+static bool
+fill_revoked(X509_REVOKED *r, const char *serial, int64_t revoked_ns)
+{
+	ASN1_TIME *when =
+	    ASN1_TIME_set(NULL, (time_t)(revoked_ns / NS_PER_SEC));
+	BIGNUM *n = NULL;
+	ASN1_INTEGER *number =
+	    BN_hex2bn(&n, serial) > 0 ? BN_to_ASN1_INTEGER(n, NULL) : NULL;
+	bool ok = when != NULL && number != NULL &&
+	    X509_REVOKED_set_serialNumber(r, number) == 1 &&
+	    X509_REVOKED_set_revocationDate(r, when) == 1;
+
+	ASN1_TIME_free(when);
+	ASN1_INTEGER_free(number);
+	BN_free(n);
+	return ok;
+}
+
+bool
+authority_crl_add(struct crl *crl, const char *serial, int64_t revoked_ns)
+{
+	X509_REVOKED *r = X509_REVOKED_new();
+
+	if (r != NULL && fill_revoked(r, serial, revoked_ns) &&
+	    X509_CRL_add0_revoked(crl->list, r) == 1)
+		return true;
+	X509_REVOKED_free(r);
+	ERR_clear_error();
+	return false;
+}
+
+static bool
+set_crl_times(X509_CRL *list, int64_t now_ns, int64_t life_ns)
+{
+	ASN1_TIME *from =
+	    ASN1_TIME_set(NULL, (time_t)(now_ns / NS_PER_SEC) - SKEW_SECONDS);
+	ASN1_TIME *until =
+	    ASN1_TIME_set(NULL, (time_t)((now_ns + life_ns) / NS_PER_SEC));
+	bool ok = from != NULL && until != NULL &&
+	    X509_CRL_set1_lastUpdate(list, from) == 1 &&
+	    X509_CRL_set1_nextUpdate(list, until) == 1;
+
+	ASN1_TIME_free(from);
+	ASN1_TIME_free(until);
+	return ok;
+}
+
+static bool
+add_crl_extensions(X509_CRL *list, X509 *issuer, int64_t now_ns)
+{
+	ASN1_INTEGER *number = ASN1_INTEGER_new();
+	X509_EXTENSION *key;
+	X509V3_CTX ctx;
+	bool ok;
+
+	X509V3_set_ctx(&ctx, issuer, NULL, NULL, list, 0);
+	key = X509V3_EXT_conf_nid(NULL, &ctx, NID_authority_key_identifier,
+	    "keyid");
+	ok = key != NULL && X509_CRL_add_ext(list, key, -1) == 1 &&
+	    number != NULL &&
+	    ASN1_INTEGER_set_int64(number, now_ns / NS_PER_SEC) == 1 &&
+	    X509_CRL_add1_ext_i2d(list, NID_crl_number, number, 0, 0) == 1;
+	X509_EXTENSION_free(key);
+	ASN1_INTEGER_free(number);
+	return ok;
+}
+
+static bool
+write_crl(X509_CRL *list, struct buf *pem)
+{
+	BIO *bio = BIO_new(BIO_s_mem());
+	char *text;
+	long n = 0;
+	bool ok;
+
+	if (bio != NULL && PEM_write_bio_X509_CRL(bio, list) == 1)
+		n = BIO_get_mem_data(bio, &text);
+	ok = n > 0 && buf_add(pem, text, (size_t)n);
+	(void)BIO_free(bio);
+	return ok;
+}
+
+enum rc
+authority_crl_sign(const struct authority *a, struct crl *crl, int64_t now_ns,
+    int64_t life_ns, struct buf *pem, struct error *err)
+{
+	X509_CRL *list = crl->list;
+
+	if ((X509_get_key_usage(a->certificate) & KU_CRL_SIGN) == 0)
+		return error_set(err, RC_INVALID,
+		    "the authority's certificate is not for revocation lists "
+		    "(its keyUsage lacks cRLSign)");
+	if (X509_CRL_set_version(list, X509_CRL_VERSION_2) != 1 ||
+	    X509_CRL_set_issuer_name(list,
+		X509_get_subject_name(a->certificate)) != 1 ||
+	    !set_crl_times(list, now_ns, life_ns) ||
+	    !add_crl_extensions(list, a->certificate, now_ns) ||
+	    X509_CRL_sort(list) != 1 ||
+	    X509_CRL_sign(list, a->key, digest_of(a->key)) <= 0 ||
+	    !write_crl(list, pem))
+		return fail("the authority", "cannot sign what was revoked",
+		    err);
+	return RC_OK;
 }

@@ -424,3 +424,41 @@ identities_ending(struct identities *i, int64_t since_ns, int64_t until_ns,
 	free(l.list);
 	return rc;
 }
+
+struct revoked_certificates {
+	identity_certificate_cb *cb;
+	void *ctx;
+};
+
+static enum rc
+tell_revoked(void *ctx, sqlite3_stmt *row, struct error *err)
+{
+	const struct revoked_certificates *r = ctx;
+	struct identity_certificate c = {
+		.revoked_ns = sqlite3_column_int64(row, 1),
+	};
+
+	text_copy(c.certificate.serial, sizeof(c.certificate.serial),
+	    sql_text(row, 0));
+	return r->cb(r->ctx, &c)
+	    ? RC_OK
+	    : error_set(err, RC_INVALID, "%s is no serial number",
+		  c.certificate.serial);
+}
+
+enum rc
+identities_revoked(struct identities *i, int64_t now_ns,
+    identity_certificate_cb *cb, void *ctx, struct error *err)
+{
+	struct revoked_certificates r = { cb, ctx };
+	enum rc rc;
+
+	(void)pthread_mutex_lock(&i->lock);
+	rc = sql_each_of(i->db,
+	    "SELECT serial, revoked FROM agent_certificates"
+	    " WHERE revoked <> 0 AND not_after > ?1",
+	    (const struct sql_value[]){ BIND_INT(now_ns) }, tell_revoked, &r,
+	    err);
+	(void)pthread_mutex_unlock(&i->lock);
+	return rc;
+}

@@ -205,6 +205,66 @@ def test_fall_back():
         wait_state(w, "applied", good["version"])
 
 
+def test_tries():
+    """a trial during which the agent ends again and again is given up"""
+    with site() as w:
+        group(w, [("extra", w.dir / "central/a.log")])
+        push(w)
+        agent = w.start_agent(extra=central(w))
+        version = wait_state(w, "applied")["version"]
+        w.processes[0].kill()
+        agent.kill()
+        # it finds a trial, and nobody who could acknowledge anything
+        folder = w.dir / "web-1-state"
+        state = folder / "central.state"
+        state.write_text(state.read_text().replace(
+            "state applied", "state trial"))
+        (folder / "central.good").rename(folder / "central.trial")
+        for i in range(1, 4):
+            agent = w.start_agent(extra=central(w))
+            wait_for(f"start {i} to be counted",
+                     lambda i=i: f"tries {i}\n" in state.read_text())
+            agent.kill()
+        agent = w.start_agent(extra=central(w))
+        wait_for("it to be given up", lambda: (
+            "state fallen_back" in state.read_text() and not
+            (folder / "central.trial").exists()))
+        w.start_collector(GROUPS)
+        fallen = wait_state(w, "fallen_back")
+        assert fallen["version"] == version, fallen
+        assert "ended 3 times" in fallen["reason"], fallen
+
+
+def test_order_and_restart():
+    """an order that comes again after the agent's restart is not done"""
+    with site() as w:
+        config = central(w, extra=RESPONSE % (w.dir / "evidence.txt"))
+        agent = w.start_agent(extra=config)
+        wait_for("the agent", lambda: at_agent(w).get("accept"))
+        agent.signal(signal.SIGSTOP)
+        asking = subprocess.Popen(
+            [harness.BUILD / "kuzetctl", "--socket",
+             w.dir / "collector.sock", "respond", "collect", "--agent",
+             "web-1", "--reason", "a test"], stdout=subprocess.DEVNULL,
+            stderr=subprocess.DEVNULL, env=w.env)
+        try:
+            def orders(state):
+                return [o for o in w.ctl_json("respond", "list")
+                        if o["state"] == state]
+            [sent] = wait_for("it to be sent", lambda: orders("sent"))
+            agent.kill()
+            w.start_agent(extra=config)
+            [order] = wait_for("its answer", lambda: orders("answered"))
+        finally:
+            asking.kill()
+            asking.wait()
+        assert order["id"] == sent["id"], order
+        assert order["result"] == "refused", order
+        assert "cannot know whether it was done" in order["message"], order
+        assert not w.events("--where", "event.action=collect_evidence",
+                            "--where", "event.outcome=success")
+
+
 def test_kill():
     """whatever is killed, one of the configurations is whole"""
     with site() as w:
@@ -366,5 +426,6 @@ if __name__ == "__main__":
         loopback_up()
         harness.main([inner_response])
     else:
-        harness.main([test_way, test_dry_run, test_fall_back, test_kill,
-                      test_trust, test_response])
+        harness.main([test_way, test_dry_run, test_fall_back, test_tries,
+                      test_kill, test_trust, test_order_and_restart,
+                      test_response])

@@ -15,6 +15,7 @@ import threading
 
 import harness
 import https
+import lumberjack
 from harness import BUILD, PATIENCE, USER, Process, World, free_port, wait_for
 
 AGENT = BUILD / "kuzet-agent"
@@ -33,7 +34,7 @@ class Site:
         self.collector = self.w.start_collector(
             f'api: {{address: "127.0.0.1:{self.port}"}}\n'
             "enrolment: {ca_key: pki/ca.key, lifetime: 3600s, "
-            "renew_before: 3599s}\n"
+            "renew_before: 3599s, crl: revoked.pem}\n"
             "agent_groups: groups")
 
     def config(self, name, port=None, extra=""):
@@ -275,6 +276,65 @@ def mistakes(s):
     assert r.returncode == 2 and "kuzet-agent enroll" in r.stderr, r.stderr
 
 
+class Sister:
+    """Another collector with the same authority, and the list of the first."""
+
+    def __init__(self, s):
+        self.s, self.port = s, free_port()
+        self.dir = s.w.dir / "sister"
+        self.dir.mkdir()
+        (self.dir / "c.yaml").write_text(f"""\
+listeners: {{beats: {{address: "127.0.0.1:{self.port}"}}}}
+tls: {{ca: ../pki/ca.pem, certificate: ../pki/collector.pem,
+  key: ../pki/collector.key, crl: ../revoked.pem}}
+state_dir: state
+control: c.sock
+rules: [../rules]
+""")
+        self.process = Process(
+            [BUILD / "kuzet-collector", "-c", self.dir / "c.yaml"],
+            self.dir / "log", s.w.env)
+        s.w.processes.append(self.process)
+
+    def takes(self, name):
+        """an event of that agent"""
+        ctx = ssl.create_default_context(cafile=self.s.w.pki / "ca.pem")
+        ctx.check_hostname = False
+        ctx.load_cert_chain(self.s.file(name, "agent.pem"),
+                            self.s.file(name, "agent.key"))
+        try:
+            with socket.create_connection(("127.0.0.1", self.port),
+                                          PATIENCE) as raw:
+                with ctx.wrap_socket(raw) as t:
+                    t.sendall(lumberjack.batch([{"message": "x"}]))
+                    return lumberjack.read_ack(t) == 1
+        except (OSError, ssl.SSLError):
+            return False
+
+
+def sisters(s):
+    """who is revoked is refused by others that read the list, at once"""
+    assert s.enroll("ftp-1", s.token()["token"]).returncode == 0
+    assert s.enroll("ftp-2", s.token()["token"]).returncode == 0
+    crl = s.w.dir / "revoked.pem"
+    sister = Sister(s)
+    wait_for("it to take events", lambda: sister.takes("ftp-1"))
+    s.w.ctl("agent", "revoke", "ftp-1")
+    wait_for("it to be refused", lambda: not sister.takes("ftp-1"))
+    # connections end when the list changes, and come again
+    wait_for("the other to be taken", lambda: sister.takes("ftp-2"))
+    assert not sister.takes("ftp-1"), sister.process.text()
+    said = subprocess.run(
+        ["openssl", "crl", "-in", crl, "-noout", "-text", "-verify",
+         "-CAfile", s.w.pki / "ca.pem"], capture_output=True, text=True,
+        check=True)
+    assert "verify OK" in said.stderr and "CRL Number" in said.stdout, said
+    [serial] = [c["serial"] for c in s.show("ftp-1")["identity"][
+        "certificates"]]
+    assert serial.upper() in said.stdout.replace(":", ""), said.stdout
+    sister.process.stop()
+
+
 class Impostor(threading.Thread):
     """A TLS server that notes what it is told."""
 
@@ -341,7 +401,8 @@ def main():
     """One collector for all."""
     with site() as s:
         tests = []
-        for check in (life, governed, mistakes, in_between, at_once):
+        for check in (life, governed, sisters, mistakes, in_between,
+                      at_once):
             def test(check=check):
                 check(s)
             test.__name__, test.__doc__ = check.__name__, check.__doc__
