@@ -7,6 +7,7 @@ A scenario is a folder with
   input.jsonl      events as they are after the normalizers
   scenario.json    "about": one sentence; "rules": files or folders below
                    rules/packs, "." for all; "dataset", "year", "timezone"
+  rules.yml        rules of its own, besides or instead
   expected.jsonl   the matches that `kuzetctl rules match` must print, in this
                    order; of each only the keys given count.  "rule" may be
                    left out for "title".  Empty: nothing may match that would
@@ -30,6 +31,9 @@ def run(folder, scenario):
     command = [KUZETCTL, "rules", "match", "--json", "--rules"]
     command += [os.path.normpath(os.path.join(TOP, "rules", "packs", r))
                 for r in scenario["rules"]]
+    own = os.path.join(folder, "rules.yml")
+    if os.path.exists(own):
+        command.append(own)
     events = os.path.join(folder, "input.jsonl")
     if os.path.exists(events):
         command += ["--events", events]
