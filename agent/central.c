@@ -339,10 +339,7 @@ answer(struct central *c, struct slice order, struct slice result,
 	json_string(&w, order);
 	json_key(&w, "result");
 	json_string(&w, result);
-	if (reason.len > 0) {
-		json_key(&w, "reason");
-		json_string(&w, reason);
-	}
+	json_optional(&w, "reason", reason);
 	if (changes.len > 0) {
 		json_key(&w, "changes");
 		json_raw(&w, changes);
@@ -389,15 +386,6 @@ central_fill(struct central *c, struct window *w)
 	    c->n_answers * sizeof(c->answers[0]));
 }
 
-static void
-put(struct json_writer *w, const char *key, const char *text)
-{
-	if (text[0] == '\0')
-		return;
-	json_key(w, key);
-	json_str(w, text);
-}
-
 void
 central_status(const struct central *c, struct json_writer *w)
 {
@@ -408,9 +396,9 @@ central_status(const struct central *c, struct json_writer *w)
 	json_str(w, fates[c->seen.fate]);
 	json_key(w, "version");
 	json_uint(w, c->seen.version);
-	put(w, "hash", c->seen.hash);
-	put(w, "group", c->seen.name);
-	put(w, "reason", c->seen.reason);
+	json_optional_str(w, "hash", c->seen.hash);
+	json_optional_str(w, "group", c->seen.name);
+	json_optional_str(w, "reason", c->seen.reason);
 	json_key(w, "rejected");
 	json_uint(w, c->rejected);
 	json_key(w, "left_out");

@@ -183,10 +183,7 @@ write_request(const struct enrolment_server *server, struct slice secret,
 	buf_init(&body, REQUEST_MAX);
 	json_begin(&w, &body);
 	json_open(&w, '{');
-	if (secret.len > 0) {
-		json_key(&w, "token");
-		json_string(&w, secret);
-	}
+	json_optional(&w, "token", secret);
 	json_key(&w, "csr");
 	json_string(&w, csr);
 	json_close(&w, '}');

@@ -307,10 +307,7 @@ identity_record_write(const struct identity_files *f,
 	json_open(&w, '{');
 	json_key(&w, "agent");
 	json_str(&w, r->agent);
-	if (r->group[0] != '\0') {
-		json_key(&w, "group");
-		json_str(&w, r->group);
-	}
+	json_optional_str(&w, "group", r->group);
 	json_key(&w, "server");
 	json_str(&w, r->server);
 	json_key(&w, "fingerprint");

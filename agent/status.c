@@ -184,10 +184,7 @@ put_sandbox(struct json_writer *w, const struct status_source *s)
 	put_uint(w, "landlock", (uint64_t)s->landlock);
 	put_uint(w, "refused", opener_refused(s->opener));
 	put_uint(w, "syscalls_refused", sandbox_refused(call));
-	if (call[0] != '\0') {
-		json_key(w, "syscall");
-		json_str(w, call);
-	}
+	json_optional_str(w, "syscall", call);
 	json_close(w, '}');
 }
 

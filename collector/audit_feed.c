@@ -46,15 +46,6 @@ open_part(struct json_writer *w, const char *key)
 	json_open(w, '{');
 }
 
-static void
-put(struct json_writer *w, const char *key, struct slice value)
-{
-	if (value.len == 0)
-		return;
-	json_key(w, key);
-	json_string(w, value);
-}
-
 static bool
 begins(struct slice s, const char *with)
 {
@@ -101,7 +92,7 @@ write_http(struct json_writer *w, const struct audit_entry *e)
 	}
 	open_part(w, "http");
 	open_part(w, "request");
-	put(w, "method", e->method);
+	json_optional(w, "method", e->method);
 	json_close(w, '}');
 	open_part(w, "response");
 	json_key(w, "status_code");
@@ -109,8 +100,8 @@ write_http(struct json_writer *w, const struct audit_entry *e)
 	json_close(w, '}');
 	json_close(w, '}');
 	open_part(w, "url");
-	put(w, "path", path);
-	put(w, "query", query);
+	json_optional(w, "path", path);
+	json_optional(w, "query", query);
 	json_close(w, '}');
 }
 
@@ -130,14 +121,14 @@ write_event(struct window *win, const struct audit_entry *e)
 	json_str(&w, "event");
 	json_key(&w, "dataset");
 	json_str(&w, "kuzet.audit");
-	put(&w, "action", e->action);
+	json_optional(&w, "action", e->action);
 	write_kind(&w, e);
 	json_key(&w, "outcome");
 	json_str(&w, e->status < 400 ? "success" : "failure");
-	put(&w, "reason", e->detail);
+	json_optional(&w, "reason", e->detail);
 	json_close(&w, '}');
 	open_part(&w, "user");
-	put(&w, "name", e->account);
+	json_optional(&w, "name", e->account);
 	if (e->role.len > 0) {
 		json_key(&w, "roles");
 		json_open(&w, '[');
@@ -147,12 +138,12 @@ write_event(struct window *win, const struct audit_entry *e)
 	json_close(&w, '}');
 	if (!slice_eq(e->address, SLICE("unix"))) {
 		open_part(&w, "source");
-		put(&w, "ip", e->address);
+		json_optional(&w, "ip", e->address);
 		json_close(&w, '}');
 	}
 	write_http(&w, e);
 	open_part(&w, "kuzet");
-	put(&w, "stream", (struct slice){ stream, strlen(stream) });
+	json_optional_str(&w, "stream", stream);
 	json_key(&w, "input");
 	json_str(&w, "audit");
 	json_close(&w, '}');

@@ -441,15 +441,6 @@ orders_closed(struct orders *o, uint64_t connection)
 
 /* ---- answers ------------------------------------------------------------- */
 
-static void
-put(struct json_writer *w, const char *key, const char *text)
-{
-	if (text == NULL || text[0] == '\0')
-		return;
-	json_key(w, key);
-	json_str(w, text);
-}
-
 static const char *
 state_of(const struct asked *a)
 {
@@ -466,24 +457,24 @@ write_asked(const struct asked *a, struct buf *out)
 
 	json_begin(&w, out);
 	json_open(&w, '{');
-	put(&w, "id", a->id);
-	put(&w, "agent", a->agent);
-	put(&w, "organization", a->owner);
-	put(&w, "kind", a->kind);
-	put(&w, "target", a->target);
+	json_optional_str(&w, "id", a->id);
+	json_optional_str(&w, "agent", a->agent);
+	json_optional_str(&w, "organization", a->owner);
+	json_optional_str(&w, "kind", a->kind);
+	json_optional_str(&w, "target", a->target);
 	if (a->seconds > 0) {
 		json_key(&w, "seconds");
 		json_uint(&w, a->seconds);
 	}
-	put(&w, "by", a->by);
-	put(&w, "reason", a->reason);
+	json_optional_str(&w, "by", a->by);
+	json_optional_str(&w, "reason", a->reason);
 	json_key(&w, "issued");
 	json_time(&w, a->issued_ns);
 	json_key(&w, "expires");
 	json_time(&w, a->expires_ns);
-	put(&w, "state", state_of(a));
-	put(&w, "result", a->result);
-	put(&w, "message", a->answer_reason);
+	json_optional_str(&w, "state", state_of(a));
+	json_optional_str(&w, "result", a->result);
+	json_optional_str(&w, "message", a->answer_reason);
 	if (a->answered_ns != 0) {
 		json_key(&w, "answered");
 		json_time(&w, a->answered_ns);
@@ -574,7 +565,7 @@ check_config(struct orders *o, struct agent *a, const struct group *g,
 		return;
 	describe_config(g, a->version + 1, &order);
 	if (ask(o, a, &order, id, &err) == RC_OK)
-		put(w, "order", id);
+		json_optional_str(w, "order", id);
 }
 
 static void
@@ -589,19 +580,20 @@ add_config(struct orders *o, struct agent *a, void *ctx)
 		return;
 	json_begin(&w, line_add(&c->lines));
 	json_open(&w, '{');
-	put(&w, "agent", a->id);
-	put(&w, "organization", a->owner);
-	put(&w, "enrolled_for", a->group);
-	put(&w, "group", g == NULL ? NULL : g->name);
+	json_optional_str(&w, "agent", a->id);
+	json_optional_str(&w, "organization", a->owner);
+	json_optional_str(&w, "enrolled_for", a->group);
+	json_optional_str(&w, "group", g == NULL ? NULL : g->name);
 	json_key(&w, "version");
 	json_uint(&w, groups_version(o->groups));
-	put(&w, "hash", g == NULL ? NULL : g->hash);
+	json_optional_str(&w, "hash", g == NULL ? NULL : g->hash);
 	json_key(&w, "connected");
 	json_bool(&w, a->connection != 0);
-	put(&w, "state", g == NULL ? "no group" : config_state(a, g->hash));
+	json_optional_str(&w, "state",
+	    g == NULL ? "no group" : config_state(a, g->hash));
 	json_key(&w, "agent_version");
 	json_uint(&w, a->version);
-	put(&w, "agent_hash", a->hash);
+	json_optional_str(&w, "agent_hash", a->hash);
 	if (c->which->check)
 		check_config(o, a, g, c, &w);
 	json_close(&w, '}');

@@ -75,10 +75,7 @@ ask_session(const struct global_options *global, const char *user,
 	body_text(&w, "user", user);
 	json_key(&w, "password");
 	json_string(&w, password);
-	if (code.len > 0) {
-		json_key(&w, "code");
-		json_string(&w, code);
-	}
+	json_optional(&w, "code", code);
 	json_close(&w, '}');
 	request.body = buf_slice(&body);
 	rc = client_ask(global, &request, take_token, token, err);

@@ -107,10 +107,7 @@ write_item(struct json_writer *w, const struct explanation *e)
 static void
 write_counts(struct json_writer *w, const struct explanation *e)
 {
-	if (e->definition.len > 0) {
-		json_key(w, "definition");
-		json_string(w, e->definition);
-	}
+	json_optional(w, "definition", e->definition);
 	if (e->group.len > 0) {
 		json_key(w, "group");
 		json_raw(w, e->group);
@@ -119,10 +116,7 @@ write_counts(struct json_writer *w, const struct explanation *e)
 		json_key(w, "counted");
 		json_raw(w, e->counted);
 	}
-	if (e->missing.len > 0) {
-		json_key(w, "missing");
-		json_string(w, e->missing);
-	}
+	json_optional(w, "missing", e->missing);
 }
 
 static void

@@ -132,4 +132,8 @@ void json_double(struct json_writer *w, double d);
 void json_bool(struct json_writer *w, bool b);
 void json_null(struct json_writer *w);
 void json_raw(struct json_writer *w, struct slice json);
+/* A member, or nothing where the text is empty (or NULL). */
+void json_optional(struct json_writer *w, const char *key, struct slice text);
+void json_optional_str(struct json_writer *w, const char *key,
+    const char *text);
 void json_time(struct json_writer *w, int64_t time_ns); /* RFC 3339 */

@@ -293,6 +293,22 @@ json_raw(struct json_writer *w, struct slice json)
 }
 
 void
+json_optional(struct json_writer *w, const char *key, struct slice text)
+{
+	if (text.len == 0)
+		return;
+	json_key(w, key);
+	json_string(w, text);
+}
+
+void
+json_optional_str(struct json_writer *w, const char *key, const char *text)
+{
+	if (text != NULL)
+		json_optional(w, key, (struct slice){ text, strlen(text) });
+}
+
+void
 json_time(struct json_writer *w, int64_t time_ns)
 {
 	char text[TIMESTAMP_TEXT_MAX];

@@ -16,15 +16,6 @@ static const struct slice format = SLICE_INIT("kuzet/1");
 /* ---- writing ------------------------------------------------------------- */
 
 static void
-put(struct json_writer *w, const char *key, struct slice text)
-{
-	if (text.len == 0)
-		return;
-	json_key(w, key);
-	json_string(w, text);
-}
-
-static void
 put_number(struct json_writer *w, const char *key, uint64_t n)
 {
 	if (n == 0)
@@ -40,20 +31,20 @@ write_signed(const struct order *o, struct buf *out)
 
 	json_begin(&w, out);
 	json_open(&w, '{');
-	put(&w, "order", format); /* first: nothing else begins so */
-	put(&w, "kind", o->kind);
-	put(&w, "agent", o->agent);
-	put(&w, "id", o->id);
+	json_optional(&w, "order", format); /* first: nothing else begins so */
+	json_optional(&w, "kind", o->kind);
+	json_optional(&w, "agent", o->agent);
+	json_optional(&w, "id", o->id);
 	json_key(&w, "issued");
 	json_time(&w, o->issued_ns);
 	json_key(&w, "expires");
 	json_time(&w, o->expires_ns);
-	put(&w, "by", o->by);
-	put(&w, "reason", o->reason);
-	put(&w, "name", o->name);
-	put(&w, "text", o->text);
+	json_optional(&w, "by", o->by);
+	json_optional(&w, "reason", o->reason);
+	json_optional(&w, "name", o->name);
+	json_optional(&w, "text", o->text);
 	put_number(&w, "version", o->version);
-	put(&w, "target", o->target);
+	json_optional(&w, "target", o->target);
 	put_number(&w, "seconds", o->seconds);
 	json_close(&w, '}');
 }

@@ -183,10 +183,7 @@ write_http(struct json_writer *w, const struct target *t,
 	json_int(w, r->status);
 	json_key(w, "http.response.body.bytes");
 	json_uint(w, r->body_bytes);
-	if (r->body_sha256[0] != '\0') {
-		json_key(w, "kuzet.probe.body_sha256");
-		json_str(w, r->body_sha256);
-	}
+	json_optional_str(w, "kuzet.probe.body_sha256", r->body_sha256);
 }
 
 static void

@@ -21,15 +21,6 @@ static const struct {
 };
 
 static void
-put(struct json_writer *w, const char *key, struct slice text)
-{
-	if (text.len == 0)
-		return;
-	json_key(w, key);
-	json_string(w, text);
-}
-
-static void
 put_one(struct json_writer *w, const char *key, const char *text)
 {
 	json_key(w, key);
@@ -59,7 +50,7 @@ begin(struct json_writer *w, const struct order *o, const char *outcome,
 	json_str(w, "event");
 	put_one(w, "category", kinds[k].category);
 	put_one(w, "type", kinds[k].type);
-	put(w, "action", o->kind);
+	json_optional(w, "action", o->kind);
 	json_key(w, "outcome");
 	json_str(w, outcome);
 	if (reason != NULL) {
@@ -74,10 +65,10 @@ begin_response(struct json_writer *w, const struct order *o)
 {
 	json_key(w, "kuzet.response");
 	json_open(w, '{');
-	put(w, "order", o->id);
-	put(w, "target", o->target);
-	put(w, "by", o->by);
-	put(w, "reason", o->reason);
+	json_optional(w, "order", o->id);
+	json_optional(w, "target", o->target);
+	json_optional(w, "by", o->by);
+	json_optional(w, "reason", o->reason);
 	if (o->seconds > 0) {
 		json_key(w, "seconds");
 		json_uint(w, o->seconds);
@@ -104,10 +95,10 @@ responder_event_result(const struct order *o, const char *result,
 	(void)buf_printf(&message, "%.*s %.*s: %s%s%s", SLICE_ARG(o->kind),
 	    SLICE_ARG(o->target), result, done ? "" : ": ",
 	    done ? "" : err->text);
-	put(&w, "message", buf_slice(&message));
+	json_optional(&w, "message", buf_slice(&message));
 	buf_fini(&message);
 	if (is(o->kind, "stop_service"))
-		put(&w, "service.name", o->target);
+		json_optional(&w, "service.name", o->target);
 	if (done &&
 	    (is(o->kind, "block_address") || is(o->kind, "unblock_address"))) {
 		json_key(&w, "related.ip");
@@ -135,9 +126,9 @@ responder_event_evidence(const struct order *o,
 
 	json_begin(&w, out);
 	begin(&w, o, "success", NULL);
-	put(&w, "message", text);
+	json_optional(&w, "message", text);
 	begin_response(&w, o);
-	put(&w, "item", item);
+	json_optional(&w, "item", item);
 	json_key(&w, "part");
 	json_uint(&w, piece->part);
 	if (piece->left_out > 0) {
@@ -160,7 +151,7 @@ responder_answer(const struct order *o, const char *result,
 	json_open(&w, '{');
 	json_key(&w, "type");
 	json_str(&w, "answer");
-	put(&w, "order", o->id);
+	json_optional(&w, "order", o->id);
 	json_key(&w, "result");
 	json_str(&w, result);
 	if (err->code != RC_OK) {

@@ -20,15 +20,6 @@ struct agents_answer {
 	bool found;
 };
 
-static void
-put_text(struct json_writer *w, const char *key, struct slice text)
-{
-	if (text.len == 0)
-		return;
-	json_key(w, key);
-	json_string(w, text);
-}
-
 /* ---- identities -------------------------------------------------------------- */
 
 static bool
@@ -69,9 +60,8 @@ write_revocation(struct json_writer *w, const struct agent_identity *id)
 		return;
 	json_key(w, "revoked");
 	json_time(w, id->revoked_ns);
-	put_text(w, "revoked_by",
-	    (struct slice){ id->revoked_by, strlen(id->revoked_by) });
-	put_text(w, "reason", (struct slice){ id->reason, strlen(id->reason) });
+	json_optional_str(w, "revoked_by", id->revoked_by);
+	json_optional_str(w, "reason", id->reason);
 }
 
 /* Its certificates where `all`. */
@@ -92,11 +82,10 @@ identity_write(struct ask *a, struct json_writer *w, struct slice agent,
 	    id.revoked_ns != 0 ? "revoked"
 		: id.live > 0  ? "enrolled"
 			       : "expired");
-	put_text(w, "group", (struct slice){ id.group, strlen(id.group) });
+	json_optional_str(w, "group", id.group);
 	put_time(w, "enrolled", id.enrolled_ns);
 	put_time(w, "expires", id.last.not_after_ns);
-	put_text(w, "serial",
-	    (struct slice){ id.last.serial, strlen(id.last.serial) });
+	json_optional_str(w, "serial", id.last.serial);
 	write_revocation(w, &id);
 	if (all) {
 		json_key(w, "certificates");
@@ -127,10 +116,10 @@ write_agent(void *ctx, const struct api_agent *says)
 	put_time(&w, "last_seen", a->row->last_seen_ns);
 	json_key(&w, "events");
 	json_uint(&w, a->row->events);
-	put_text(&w, "version", says->version);
-	put_text(&w, "peer", says->peer);
-	put_text(&w, "started", says->started);
-	put_text(&w, "instance", says->instance);
+	json_optional(&w, "version", says->version);
+	json_optional(&w, "peer", says->peer);
+	json_optional(&w, "started", says->started);
+	json_optional(&w, "instance", says->instance);
 	if (says->heard_ns != 0) {
 		json_key(&w, "heard");
 		json_time(&w, says->heard_ns);

@@ -73,10 +73,7 @@ answer_issued(struct ask *a, const struct authority *authority,
 	json_open(&w, '{');
 	json_key(&w, "agent");
 	json_str(&w, c->name);
-	if (got->group[0] != '\0') {
-		json_key(&w, "group");
-		json_str(&w, got->group);
-	}
+	json_optional_str(&w, "group", got->group);
 	json_key(&w, "serial");
 	json_str(&w, c->serial);
 	json_key(&w, "expires");
@@ -201,14 +198,8 @@ write_token(struct json_writer *w, const struct identity_token *t)
 {
 	json_key(w, "id");
 	json_int(w, t->id);
-	if (t->agent[0] != '\0') {
-		json_key(w, "agent");
-		json_str(w, t->agent);
-	}
-	if (t->group[0] != '\0') {
-		json_key(w, "group");
-		json_str(w, t->group);
-	}
+	json_optional_str(w, "agent", t->agent);
+	json_optional_str(w, "group", t->group);
 	json_key(w, "replace");
 	json_bool(w, t->replace);
 	json_key(w, "uses");

@@ -19,10 +19,7 @@ write_caller(struct json_writer *w, const struct caller *c)
 	json_str(w, c->name);
 	json_key(w, "role");
 	json_str(w, role_name(c->role));
-	if (c->organization[0] != '\0') {
-		json_key(w, "organization");
-		json_str(w, c->organization);
-	}
+	json_optional_str(w, "organization", c->organization);
 	buf_init(&scope, DETAIL_MAX);
 	scope_write(c->permissions, &scope);
 	json_key(w, "scope");
@@ -131,10 +128,7 @@ get_me(struct ask *a)
 	write_caller(&w, &a->caller);
 	json_key(&w, "by");
 	json_str(&w, kinds[a->caller.kind]);
-	if (a->caller.csrf[0] != '\0') {
-		json_key(&w, "csrf");
-		json_str(&w, a->caller.csrf);
-	}
+	json_optional_str(&w, "csrf", a->caller.csrf);
 	json_close(&w, '}');
 	(void)ask_line(a);
 }

@@ -181,15 +181,6 @@ get_saved_search(struct ask *a)
 /* ---- what is searched ----------------------------------------------------------- */
 
 static void
-put_text(struct json_writer *w, const char *name, struct slice text)
-{
-	if (text.len == 0)
-		return;
-	json_key(w, name);
-	json_string(w, text);
-}
-
-static void
 write_definition(const struct saved_body *b, struct buf *out)
 {
 	struct json_writer w;
@@ -198,9 +189,9 @@ write_definition(const struct saved_body *b, struct buf *out)
 	json_open(&w, '{');
 	json_key(&w, "query");
 	json_string(&w, b->query);
-	put_text(&w, "since", b->since);
-	put_text(&w, "until", b->until);
-	put_text(&w, "sort", b->sort);
+	json_optional(&w, "since", b->since);
+	json_optional(&w, "until", b->until);
+	json_optional(&w, "sort", b->sort);
 	if (b->has_limit) {
 		json_key(&w, "limit");
 		json_uint(&w, b->limit);
@@ -216,10 +207,10 @@ write_definition(const struct saved_body *b, struct buf *out)
 			json_string(&w, b->by.list[i]);
 		json_close(&w, ']');
 	}
-	put_text(&w, "every", b->every);
-	put_text(&w, "distinct", b->distinct);
-	put_text(&w, "measure", b->measure);
-	put_text(&w, "percentiles", b->percentiles);
+	json_optional(&w, "every", b->every);
+	json_optional(&w, "distinct", b->distinct);
+	json_optional(&w, "measure", b->measure);
+	json_optional(&w, "percentiles", b->percentiles);
 	json_close(&w, '}');
 }
 

@@ -202,10 +202,7 @@ audit_line(void *ctx, const struct audit_entry *e)
 	json_string(&w, e->target);
 	json_key(&w, "status");
 	json_int(&w, e->status);
-	if (e->detail.len > 0) {
-		json_key(&w, "detail");
-		json_string(&w, e->detail);
-	}
+	json_optional(&w, "detail", e->detail);
 	json_close(&w, '}');
 	return ask_line(a);
 }

@@ -27,14 +27,8 @@ incident_write(struct buf *out, const struct incident *i)
 	json_string(&w, i->level);
 	json_key(&w, "status");
 	json_string(&w, i->status);
-	if (i->reason.len > 0) {
-		json_key(&w, "reason");
-		json_string(&w, i->reason);
-	}
-	if (i->assignee.len > 0) {
-		json_key(&w, "assignee");
-		json_string(&w, i->assignee);
-	}
+	json_optional(&w, "reason", i->reason);
+	json_optional(&w, "assignee", i->assignee);
 	json_key(&w, "first_seen");
 	json_time(&w, i->first_seen_ns);
 	json_key(&w, "last_seen");
