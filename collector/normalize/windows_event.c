@@ -1,15 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "windows_event.h"
 
-#include <expat.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 
-#include "buf.h"
 #include "timestamp.h"
+#include "xml_visit.h"
 
-enum { DEPTH_MAX = 16, NAME_TEXT = 256, PARAM_TEXT = 24 };
+enum { NAME_TEXT = 256, PARAM_TEXT = 24 };
 
 enum part { PART_NONE, PART_SYSTEM, PART_DATA, PART_USER, PART_RENDERED };
 
@@ -17,16 +16,11 @@ enum part { PART_NONE, PART_SYSTEM, PART_DATA, PART_USER, PART_RENDERED };
 enum kind { KIND_TEXT, KIND_INT, KIND_LIST, KIND_TIME, KIND_LEVEL, KIND_BITS };
 
 struct reading {
-	XML_Parser parser;
 	struct event *object;
 	const struct timestamp_hints *hints;
 	enum part part;
-	unsigned depth;
 	unsigned unnamed;     /* <Data> without a name so far */
-	bool leaf;            /* no element has ended within this one */
-	bool refused;         /* it is something else */
 	char name[NAME_TEXT]; /* of the element or its Name="…" */
-	struct buf text;
 };
 
 /* Elements of Windows' schema, or their attributes, and Winlogbeat's names. */
@@ -231,80 +225,37 @@ name_element(struct reading *x, const char *element, const char **attributes)
 		x->name[0] = '\0';
 }
 
-static void
-refuse(struct reading *x)
-{
-	x->refused = true;
-	(void)XML_StopParser(x->parser, XML_FALSE);
-}
-
-static void XMLCALL
-on_start(void *ctx, const XML_Char *element, const XML_Char **attributes)
+static bool
+on_start(void *ctx, unsigned depth, const char *element,
+    const char **attributes)
 {
 	struct reading *x = ctx;
 
-	if (x->depth == DEPTH_MAX ||
-	    (x->depth == 0 && strcmp(element, "Event") != 0)) {
-		refuse(x);
-		return;
-	}
-	if (x->depth == 1)
+	if (depth == 0)
+		return strcmp(element, "Event") == 0;
+	if (depth == 1)
 		x->part = part_of(element);
-	x->depth++;
-	x->leaf = true;
-	buf_clear(&x->text);
-	if (x->depth <= 2 || x->part == PART_NONE)
-		return;
+	if (depth == 1 || x->part == PART_NONE)
+		return true;
 	name_element(x, element, attributes);
 	for (size_t i = 0; attributes[i] != NULL; i += 2)
 		place(x, attributes[i], attributes[i + 1]);
+	return true;
 }
 
-static const char *
-end_text(struct buf *text)
-{
-	(void)buf_add_char(text, '\0');
-	return text->ptr;
-}
-
-static void XMLCALL
-on_end(void *ctx, const XML_Char *element)
+static void
+on_end(void *ctx, unsigned depth, struct slice text)
 {
 	struct reading *x = ctx;
 
-	(void)element;
-	if (x->leaf && x->depth > 2 && x->name[0] != '\0') {
-		const char *text = end_text(&x->text);
-
+	if (text.ptr != NULL && depth > 1 && x->name[0] != '\0') {
 		if (x->part == PART_DATA || x->part == PART_USER)
-			put_data(x, text);
+			put_data(x, text.ptr);
 		else
-			place(x, NULL, text);
+			place(x, NULL, text.ptr);
 	}
-	x->depth--;
-	if (x->depth == 1)
+	if (depth == 1)
 		x->part = PART_NONE;
-	x->leaf = false;
-	buf_clear(&x->text);
-}
-
-static void XMLCALL
-on_text(void *ctx, const XML_Char *text, int len)
-{
-	struct reading *x = ctx;
-
-	(void)buf_add(&x->text, text, (size_t)len);
-}
-
-static void XMLCALL
-on_doctype(void *ctx, const XML_Char *name, const XML_Char *system,
-    const XML_Char *public, int internal)
-{
-	(void)name;
-	(void)system;
-	(void)public;
-	(void)internal;
-	refuse(ctx);
 }
 
 static bool
@@ -332,29 +283,23 @@ bool
 windows_event_read(struct event *object, const struct event *ev,
     struct slice text, const struct normalize_hints *hints)
 {
+	struct xml_visitor visitor = { .text_max = text.len,
+		.start = on_start,
+		.end = on_end };
 	struct reading x;
-	enum XML_Status status;
+	enum xml_visited visited;
 
 	if (!looks_like_one(text))
 		return false;
 	x = (struct reading){ .object = object, .hints = &hints->time };
-	x.parser = XML_ParserCreate("UTF-8");
-	if (x.parser == NULL)
-		return false;
 	event_begin(object, ev->arena);
 	object->time_ns = ev->time_ns;
-	buf_init(&x.text, text.len + 1); /* all of it in one value */
-	XML_SetUserData(x.parser, &x);
-	XML_SetElementHandler(x.parser, on_start, on_end);
-	XML_SetCharacterDataHandler(x.parser, on_text);
-	XML_SetStartDoctypeDeclHandler(x.parser, on_doctype);
-	status = XML_Parse(x.parser, text.ptr, (int)text.len, XML_TRUE);
-	XML_ParserFree(x.parser);
-	buf_fini(&x.text);
-	if (x.refused || event_get(object, FIELD_WINLOG_EVENT_ID) == NULL ||
+	visited = xml_visit(text, &visitor, &x);
+	if (visited == XML_VISITED_REFUSED ||
+	    event_get(object, FIELD_WINLOG_EVENT_ID) == NULL ||
 	    event_get(object, FIELD_WINLOG_CHANNEL) == NULL)
 		return false;
-	if (status != XML_STATUS_OK)
+	if (visited == XML_VISITED_DAMAGED)
 		event_set_string(object, FIELD_ERROR_MESSAGE,
 		    SLICE("the XML of the event is cut short or damaged"));
 	return true;
