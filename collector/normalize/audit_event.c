@@ -12,6 +12,7 @@
 enum {
 	KEY_MAX = 64,
 	ARGS_MAX = 1024,
+	CONTEXT_PARTS = 5,
 	EXECVE_FIELDS = 16, /* arguments that are fields of their own */
 	PATHS_JSON_MAX = 1024 * 1024
 };
@@ -62,18 +63,15 @@ set_below(struct building *b, uint32_t parent, struct slice key,
 
 /* user:role:domain:level[:category]; "unconfined" alone is AppArmor's. */
 static void
-set_context(struct building *b, uint32_t parent, struct slice v)
+set_context(struct building *b, const uint32_t parts[CONTEXT_PARTS],
+    struct slice v)
 {
-	static const struct slice parts[] = { SLICE_INIT("user"),
-		SLICE_INIT("role"), SLICE_INIT("domain"), SLICE_INIT("level"),
-		SLICE_INIT("category") };
-
-	for (size_t i = 0; i < 5 && v.len > 0; i++) {
+	for (size_t i = 0; i < CONTEXT_PARTS && v.len > 0; i++) {
 		const char *colon = memchr(v.ptr, ':', v.len);
-		size_t len =
-		    colon == NULL || i == 4 ? v.len : (size_t)(colon - v.ptr);
+		bool last = colon == NULL || i == CONTEXT_PARTS - 1;
+		size_t len = last ? v.len : (size_t)(colon - v.ptr);
 
-		set_below(b, parent, parts[i], (struct slice){ v.ptr, len });
+		set(b, parts[i], (struct slice){ v.ptr, len });
 		if (len < v.len)
 			len++;
 		v.ptr += len;
@@ -211,7 +209,11 @@ set_command(struct building *b, struct slice v)
 static void
 set_subject(struct building *b, struct slice v)
 {
-	set_context(b, FIELD_USER_SELINUX, v);
+	static const uint32_t parts[CONTEXT_PARTS] = { FIELD_USER_SELINUX_USER,
+		FIELD_USER_SELINUX_ROLE, FIELD_USER_SELINUX_DOMAIN,
+		FIELD_USER_SELINUX_LEVEL, FIELD_USER_SELINUX_CATEGORY };
+
+	set_context(b, parts, v);
 }
 
 typedef void set_saying(struct building *b, struct slice v);
@@ -272,7 +274,7 @@ set_field(struct building *b, const struct audit_record *r,
 		sayings[saying](b, v);
 	else if (saying == AUDIT_SAYS_NUMBER)
 		set_number(b, f->known->field, v);
-	else if (saying == AUDIT_SAYS_TEXT)
+	else if (f->known->field != FIELD_NONE)
 		set(b, f->known->field, v);
 	else
 		set_below(b, FIELD_AUDITD_DATA, f->key, v);
@@ -389,7 +391,7 @@ write_context(struct json_writer *w, struct slice v)
 	static const char *const parts[] = { "obj_user", "obj_role",
 		"obj_domain", "obj_level", "obj_category" };
 
-	for (size_t i = 0; i < 5 && v.len > 0; i++) {
+	for (size_t i = 0; i < CONTEXT_PARTS && v.len > 0; i++) {
 		const char *colon = memchr(v.ptr, ':', v.len);
 		size_t len =
 		    colon == NULL || i == 4 ? v.len : (size_t)(colon - v.ptr);
@@ -504,9 +506,12 @@ set_file(struct building *b)
 		{ SLICE_INIT("inode"), FIELD_FILE_INODE },
 		{ SLICE_INIT("mode"), FIELD_FILE_MODE },
 		{ SLICE_INIT("ouid"), FIELD_FILE_UID },
-		{ SLICE_INIT("ogid"), FIELD_FILE_GID },
-		{ SLICE_INIT("obj"), FIELD_FILE_SELINUX } };
+		{ SLICE_INIT("ogid"), FIELD_FILE_GID } };
+	static const uint32_t parts[CONTEXT_PARTS] = { FIELD_FILE_SELINUX_USER,
+		FIELD_FILE_SELINUX_ROLE, FIELD_FILE_SELINUX_DOMAIN,
+		FIELD_FILE_SELINUX_LEVEL, FIELD_FILE_SELINUX_CATEGORY };
 	const struct audit_record *r = object_path(b);
+	const struct audit_field *context;
 
 	if (r == NULL)
 		return;
@@ -519,11 +524,11 @@ set_file(struct building *b)
 		v = audit_value(b->arena, r, f);
 		if (names[i].field == FIELD_FILE_MODE)
 			v = file_mode(v);
-		if (names[i].field == FIELD_FILE_SELINUX)
-			set_context(b, FIELD_FILE_SELINUX, v);
-		else
-			set(b, names[i].field, v);
+		set(b, names[i].field, v);
 	}
+	context = audit_find(r, SLICE("obj"));
+	if (context != NULL)
+		set_context(b, parts, audit_value(b->arena, r, context));
 }
 
 /* ---- the event -------------------------------------------------------------- */

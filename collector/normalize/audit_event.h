@@ -58,7 +58,7 @@ struct audit_key {
 	struct slice name;
 	enum audit_reading reading;
 	enum audit_saying saying;
-	uint32_t field; /* TEXT, NUMBER */
+	uint32_t field; /* TEXT, NUMBER, DATA; of an unknown key FIELD_NONE */
 };
 
 /* What is known of a key: never NULL. */

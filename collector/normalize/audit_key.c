@@ -22,7 +22,7 @@ enum { SLOTS = 256 };
 #define DATA(key, how) SAYS(key, DATA, how)
 
 /* clang-format off */
-static const struct audit_key keys[] = {
+static struct audit_key keys[] = { /* DATA's fields are set once */
 	{ SLICE_INIT("pid"), AUDIT_READ_PLAIN, AUDIT_SAYS_NUMBER,
 	    FIELD_PROCESS_PID },
 	{ SLICE_INIT("ppid"), AUDIT_READ_PLAIN, AUDIT_SAYS_NUMBER,
@@ -52,6 +52,18 @@ static const struct audit_key keys[] = {
 	SAYS("saddr", SOCKET, PLAIN),
 	SAYS("cmd", COMMAND, UNTRUSTED),
 	SAYS("items", ITEMS, PLAIN),
+	/* frequent ones, so that their fields are known beforehand */
+	DATA("a0", PLAIN),
+	DATA("a1", PLAIN),
+	DATA("a2", PLAIN),
+	DATA("a3", PLAIN),
+	DATA("entries", PLAIN),
+	DATA("family", PLAIN),
+	DATA("grantors", PLAIN),
+	DATA("op", PLAIN),
+	DATA("table", PLAIN),
+	DATA("terminal", PLAIN),
+	DATA("tty", PLAIN),
 	DATA("arch", ARCH),
 	DATA("syscall", SYSCALL),
 	DATA("exit", EXIT),
@@ -106,6 +118,9 @@ fill_slots(void)
 	for (unsigned i = 0; i < N_KEYS; i++) {
 		unsigned at = slot_of(keys[i].name);
 
+		if (keys[i].saying == AUDIT_SAYS_DATA)
+			keys[i].field =
+			    field_child(FIELD_AUDITD_DATA, keys[i].name);
 		while (slots[at] != 0)
 			at = (at + 1) % SLOTS;
 		slots[at] = (uint8_t)(i + 1);
