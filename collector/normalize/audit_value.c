@@ -9,7 +9,7 @@
 
 #include "utf8.h"
 
-enum { NUMBER_TEXT = 24, PLAIN_DIGITS = 18 };
+enum { NUMBER_TEXT = 24, PLAIN_DIGITS = 15 };
 
 /* linux/audit.h: AUDIT_ARCH_*, ELF machine and flags. */
 static const struct {
@@ -39,16 +39,21 @@ static const char *const signals[] = { NULL, "SIGHUP", "SIGINT", "SIGQUIT",
 	"SIGTTOU", "SIGURG", "SIGXCPU", "SIGXFSZ", "SIGVTALRM", "SIGPROF",
 	"SIGWINCH", "SIGIO", "SIGPWR", "SIGSYS" };
 
-/* Digits and no more: what nearly all are. */
+/* Digits and no more, hexadecimal ones in lower case: what nearly all are. */
 static bool
-plain_number(struct slice s, long long *out)
+plain_number(struct slice s, int base, long long *out)
 {
 	long long n = 0;
 
 	for (size_t i = 0; i < s.len; i++) {
-		if (s.ptr[i] < '0' || s.ptr[i] > '9')
+		char c = s.ptr[i];
+
+		if (c >= '0' && c <= '9')
+			n = n * base + (c - '0');
+		else if (base == 16 && c >= 'a' && c <= 'f')
+			n = n * base + (c - 'a' + 10);
+		else
 			return false;
-		n = n * 10 + (s.ptr[i] - '0');
 	}
 	*out = n;
 	return true;
@@ -59,8 +64,7 @@ number_of(struct slice s, int base, long long *out)
 {
 	char text[NUMBER_TEXT], *end;
 
-	if (base == 10 && s.len > 0 && s.len <= PLAIN_DIGITS &&
-	    plain_number(s, out))
+	if (s.len > 0 && s.len <= PLAIN_DIGITS && plain_number(s, base, out))
 		return true;
 	if (s.len == 0 || s.len >= sizeof(text))
 		return false;

@@ -334,12 +334,10 @@ doubt_header(struct job *j)
 			.priority = -1 };
 }
 
-/* Records of the audit system, by themselves or behind a syslog header. */
+/* Records of the audit system: the line, or what is behind a syslog header. */
 static bool
-is_audit(struct job *j)
+is_audit(struct job *j, struct slice text)
 {
-	struct slice text =
-	    j->header.kind != HEADER_NONE ? j->header.message : j->line;
 	struct audit_head head;
 
 	if (!audit_head(text, &head))
@@ -361,12 +359,14 @@ route(struct job *j)
 		ways = ways_find(&s->datasets, dataset, &n);
 	if (n > 0)
 		j->module = s->formats[ways[0].format]->module;
+	if (is_audit(j, j->line))
+		return true;
 	headed = syslog_header_read(j->line, &j->hints->time, &j->n->time_cache,
 	    &j->header);
 	if (headed)
 		doubt_header(j);
 	headed = j->header.kind != HEADER_NONE;
-	if (is_audit(j))
+	if (headed && is_audit(j, j->header.message))
 		return true;
 	if (headed || j->hints->program.len > 0) {
 		if (by_header(j))

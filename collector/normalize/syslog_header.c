@@ -385,6 +385,21 @@ read_iso(struct slice s, const struct timestamp_hints *hints,
 	return true;
 }
 
+/*
+ * Whether a "[" stands where read_bare() could find a pid: in the first two
+ * words or at the start of the third.  Most lines without a header end here.
+ */
+static bool
+may_have_pid(struct slice s)
+{
+	const char *open = memchr(s.ptr, '[', s.len);
+	unsigned words = 0;
+
+	for (const char *p = s.ptr; open != NULL && p + 1 < open; p++)
+		words += p[0] != ' ' && p[1] == ' ';
+	return open != NULL && words < 3;
+}
+
 /* No time: "host sshd[123]: …" or "sshd[123]: …". */
 static bool
 read_bare(struct slice s, struct syslog_header *h)
@@ -413,6 +428,8 @@ read_any(struct slice s, const struct timestamp_hints *hints,
 		return true;
 	if (read_bsd(s, hints, cache, h))
 		return true;
+	if (n == 0 && !may_have_pid(s))
+		return false;
 	if (!read_bare(s, h) && n > 0) {
 		/* RFC 3164 section 4.3.3: all of it is MSG */
 		h->kind = HEADER_BSD;
