@@ -16,7 +16,7 @@
 enum {
 	FOLDERS_MAX = 256, /* watched */
 	ID_DIGITS = 32,
-	ID_FILE_MAX = 4096, /* bytes */
+	ID_FILE_MAX = 128 * 1024, /* bytes: what slurp() asks room for, twice */
 	LOOKS_MAX = 3,
 	TRIES_MAX = 16 /* of a file that is refused, before it waits */
 };

@@ -13,7 +13,7 @@ import subprocess
 import time
 import uuid
 
-from harness import BUILD, Skip, World, effective, main, wait_for
+from harness import BUILD, Process, Skip, World, effective, main, wait_for
 
 REMOTE = next((p for p in map(pathlib.Path, (
     "/lib/systemd/systemd-journal-remote",
@@ -216,6 +216,47 @@ def rotated():
         assert agent.stop() == 0 and collector.stop() == 0
 
 
+def of_machine():
+    """without a folder it is this machine's, also if it comes later"""
+    need_tools()
+    if os.geteuid() != 0 or not effective(2):
+        raise Skip("needs root with CAP_DAC_READ_SEARCH")
+    if shutil.which("unshare") is None:
+        raise Skip("needs unshare")
+    machine = pathlib.Path("/etc/machine-id").read_text().strip()
+    with World() as w:
+        logs = w.dir / "run-log"
+        logs.mkdir()
+        collector = w.start_collector()
+        path = w.agent_config(inputs="  - type: journal\n",
+                              extra="user: nobody")
+        agent = Process(
+            ["unshare", "-m", "sh", "-c", "mount -t tmpfs none /run && "
+             f"mkdir /run/log && mount --bind {logs} /run/log && "
+             f"exec {BUILD / 'kuzet-agent'} -c {path}"],
+            w.dir / "web-1.log.txt", w.env)
+        w.processes.append(agent)
+        wait_for("word that there is none", lambda: not agent.alive() or
+                 "no file can be read in /run/log/journal" in agent.text())
+        if not agent.alive() and any(word in agent.text() for word in
+                                     ("mount:", "unshare:")):
+            raise Skip("mounting is not allowed here")
+        j = Journal(w, "run-log/journal")
+        for folder in (machine, "0" * 32):
+            (j.dir / folder).mkdir()
+        j.write(f"{machine}/system", j.numbered(0, 20))
+        j.write("0" * 32 + "/system", [j.entry("entry 777 of another")])
+        wait_for("the first", lambda: w.stored() >= 20)
+        (j.dir / machine / "system.journal").rename(
+            j.dir / machine / "system@1.journal")
+        j.write(f"{machine}/user-1000", j.numbered(20, 5))
+        j.write(f"{machine}/system", j.numbered(25, 5))
+        wait_for("the next", lambda: w.stored() >= 30)
+        check(w, 30)
+        assert len(numbers(w)) == 30, numbers(w)
+        assert agent.stop() == 0 and collector.stop() == 0
+
+
 def in_turn():
     """files that come while others are written to: no entry is passed over"""
     need_tools()
@@ -370,5 +411,5 @@ def reloaded():
 
 
 if __name__ == "__main__":
-    main([fields, confined, killed, rotated, in_turn, damaged, filtered,
+    main([fields, confined, of_machine, killed, rotated, in_turn, damaged, filtered,
           from_the_end, chosen_files, reloaded])
