@@ -39,9 +39,12 @@ PLACES = {
     "systemd/": ("agent/inputs/journal.c",),
 }
 
-# The same for a header of ours that is a library's face.
+# The same for a header of ours that is a library's face, or that only the files
+# of one unit share.
 FACES = {
     "include/sql.h": ("lib/sql.c", "lib/sql_fds.h", "collector/store/", "agent/inputs/"),
+    "agent/pipeline_parts.h": ("agent/pipeline",),
+    "collector/pipeline_parts.h": ("collector/pipeline",),
 }
 
 # Folders where stages meet: their files may include any of the prefixes.
