@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """What the log formats say in ECS is what ECS 8 allows: the words of event.kind, event.category, event.type and event.outcome
-(https://www.elastic.co/guide/en/ecs/8.17/ecs-category-field-values-reference.html), addresses in .ip and numbers in .port.  Looks at
-what each format can set and at the events of all samples, which `kuzetctl normalizers test` compares with real ones.  Prints TAP."""
+(https://www.elastic.co/guide/en/ecs/8.17/ecs-category-field-values-reference.html), the types that go with a category,
+addresses in .ip and numbers in .port.  Looks at what each format can set and at the events of all samples, which
+`kuzetctl normalizers test` compares with real ones.  Prints TAP."""
 import glob
 import ipaddress
 import os
@@ -20,6 +21,29 @@ ALLOWED = {
     'event.outcome': 'failure success unknown',
 }
 LISTS = ('event.category', 'event.type')
+# The types that ECS expects of each category; of several categories each has its own.
+TYPES = {
+    'api': 'access admin allowed change creation deletion denied end info start user',
+    'authentication': 'start end info',
+    'configuration': 'access change creation deletion info',
+    'database': 'access change info error',
+    'driver': 'change end info start',
+    'email': 'info',
+    'file': 'access change creation deletion info',
+    'host': 'access change end info start',
+    'iam': 'admin change creation deletion group info user',
+    'intrusion_detection': 'allowed denied info',
+    'library': 'start',
+    'malware': 'info',
+    'network': 'access allowed connection denied end info protocol start',
+    'package': 'access change deletion info installation start',
+    'process': 'access change end info start',
+    'registry': 'access change creation deletion',
+    'session': 'start end info',
+    'threat': 'indicator',
+    'vulnerability': 'info',
+    'web': 'access error info',
+}
 
 
 def listed(value):
@@ -47,6 +71,14 @@ def wrong_pair(name, value):
     if name.endswith('.port') and not all(isinstance(v, int) and 0 <= v <= 65535 for v in listed(value)):
         return f'{name} is a number of 16 bits, not {value!r}'
     return None
+
+
+def wrong_types(fields):
+    """Why these types do not go with these categories; None: they do."""
+    categories, types = (listed(fields.get(name, [])) for name in LISTS)
+    allowed = ' '.join(TYPES.get(c, '') for c in categories).split()
+    alien = [t for t in types if t not in allowed]
+    return f'no {", ".join(alien)} of {", ".join(categories)}' if categories and alien else None
 
 
 def flat(fields, above=''):
@@ -79,13 +111,18 @@ def looked_up(form, fields):
 
 def findings(form):
     """(where, why) of all that ECS does not know."""
+    base = dict(flat(form.get('set') or {}))
+    for pairs in constants({n: v for n, v in form.items() if n != 'cases'}):
+        yield 'set', wrong_types({**base, **dict(flat(pairs))})
     for pairs in constants(form):
         for name, value in flat(pairs):
             yield 'set', wrong_pair(name, value)
     for name, value in looked_up(form, form.get('fields') or {}):
         yield 'lookups', wrong_pair(name, value)
     for sample in form.get('samples') or []:
-        for name, value in flat(sample['event']):
+        event = dict(flat(sample['event']))
+        yield sample['line'][:60], wrong_types(event)
+        for name, value in event.items():
             yield sample['line'][:60], wrong_pair(name, value)
 
 
@@ -97,6 +134,9 @@ except ImportError:
 
 check(wrong_pair('event.category', ['auth']) and wrong_pair('event.type', 'start') and wrong_pair('source.ip', 'a') and
       wrong_pair('source.port', '22') and not wrong_pair('event.type', ['start']), 'words that ECS does not have are seen')
+check(wrong_types({'event.category': ['email'], 'event.type': ['denied']}) and
+      not wrong_types({'event.category': ['email', 'network'], 'event.type': ['info', 'denied']}),
+      'types that ECS does not expect of a category are seen')
 for path in sorted(glob.glob(os.path.join(TOP, 'rules/normalizers/*.yml'))):
     with open(path, encoding='utf-8') as file:
         bad = [f'{where}: {why}' for where, why in findings(yaml.load(file, getattr(yaml, 'CSafeLoader', yaml.SafeLoader))) if why]
