@@ -104,7 +104,13 @@ struct agent_config {
 	} response;
 };
 
+/* Bytes of a name that goes into each event. */
+enum { AGENT_TEXT_MAX = 256 };
+
 extern const struct conf_option agent_options[];
+extern const struct conf_option agent_input_options[]; /* of `inputs` */
+/* Each with NULL behind its last name. */
+extern const char *const agent_input_types[], *const agent_probe_checks[];
 
 /* Reads and checks everything the file says by itself; *c is zeroed before. */
 enum rc agent_config_load(const char *path, struct agent_config *c,
@@ -149,6 +155,12 @@ enum rc agent_config_check(const char *path, const struct agent_config *c,
 /* The same of what its inputs name, opened by `o`. */
 enum rc agent_config_check_inputs(const char *path,
     const struct agent_config *c, struct opener *o, struct error *err);
+
+static inline struct agent_input *
+agent_input_at(const struct agent_config *c, size_t i)
+{
+	return (struct agent_input *)c->inputs.items + i;
+}
 
 /* NULL: there is none of its type in this build. */
 const struct input_kind *agent_input_kind(const struct agent_input *in);

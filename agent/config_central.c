@@ -27,17 +27,6 @@ static const char *const settable[] = { "collector.compression_level",
 	"collector.pipelining", "heartbeat", "scan_interval", "report_interval",
 	"spool.max_size", "spool.drop", "inputs", NULL };
 
-static const char *const input_names[] = {
-	[AGENT_INPUT_FILE] = "file",
-	[AGENT_INPUT_FIM] = "fim",
-	[AGENT_INPUT_JOURNAL] = "journal",
-	[AGENT_INPUT_AUDIT] = "audit",
-	[AGENT_INPUT_INVENTORY] = "inventory",
-	[AGENT_INPUT_POLICY] = "policy",
-	[AGENT_INPUT_PROBE] = "probe",
-};
-enum { INPUT_NAMES = sizeof(input_names) / sizeof(input_names[0]) };
-
 /* ---- the owner's list ---------------------------------------------------- */
 
 static bool
@@ -116,8 +105,8 @@ type_is_allowed(const struct agent_config *c, const char *type)
 static bool
 is_type(const char *name)
 {
-	for (size_t i = 0; i < INPUT_NAMES; i++) {
-		if (strcmp(name, input_names[i]) == 0)
+	for (size_t i = 0; agent_input_types[i] != NULL; i++) {
+		if (strcmp(name, agent_input_types[i]) == 0)
 			return true;
 	}
 	return false;
@@ -264,18 +253,12 @@ copy_numbers(const struct conf_option *rows, const struct agent_config *from,
 	}
 }
 
-static struct agent_input *
-input_at(const struct agent_config *c, size_t i)
-{
-	return (struct agent_input *)c->inputs.items + i;
-}
-
 static enum rc
 check_allowed(const char *name, const struct agent_config *central,
     const struct agent_config *c, size_t i, struct error *err)
 {
-	const struct agent_input *in = input_at(central, i);
-	const char *type = input_names[in->type];
+	const struct agent_input *in = agent_input_at(central, i);
+	const char *type = agent_input_types[in->type];
 	unsigned line = central->inputs.lines[i];
 
 	if (!type_is_allowed(c, type))
@@ -316,7 +299,7 @@ check_inputs(const char *name, struct agent_config *central,
 	enum rc rc = RC_OK;
 
 	for (size_t i = 0; i < central->inputs.n; i++)
-		checked[i] = names_paths(input_at(central, i));
+		checked[i] = names_paths(agent_input_at(central, i));
 	for (size_t i = 0; rc == RC_OK && i < central->inputs.n; i++)
 		rc = check_allowed(name, central, c, i, err);
 	if (rc == RC_OK)
@@ -326,14 +309,14 @@ check_inputs(const char *name, struct agent_config *central,
 		if (checked[i])
 			rc = check_allowed(name, central, c, i, err);
 		for (size_t k = 0; rc == RC_OK && k < c->inputs.n; k++) {
-			if (strcmp(input_at(central, i)->name,
-				input_at(c, k)->name) == 0)
+			if (strcmp(agent_input_at(central, i)->name,
+				agent_input_at(c, k)->name) == 0)
 				rc = error_set(err, RC_INVALID,
 				    "%s:%u: inputs.name: \"%s\" is the name of "
 				    "an input of agent.yaml: each needs its "
 				    "own",
 				    name, central->inputs.lines[i],
-				    input_at(c, k)->name);
+				    agent_input_at(c, k)->name);
 		}
 	}
 	if (rc == RC_OK && o != NULL)
@@ -449,8 +432,8 @@ static const struct agent_input *
 input_named(const struct agent_config *c, const char *name)
 {
 	for (size_t i = 0; i < c->inputs.n; i++) {
-		if (strcmp(input_at(c, i)->name, name) == 0)
-			return input_at(c, i);
+		if (strcmp(agent_input_at(c, i)->name, name) == 0)
+			return agent_input_at(c, i);
 	}
 	return NULL;
 }
@@ -471,7 +454,7 @@ diff_inputs(const struct conf_option *rows, const struct agent_config *from,
     const struct agent_config *to, struct json_writer *w)
 {
 	for (size_t i = 0; i < from->inputs.n; i++) {
-		const struct agent_input *old = input_at(from, i);
+		const struct agent_input *old = agent_input_at(from, i);
 		const struct agent_input *new = input_named(to, old->name);
 
 		if (new == NULL)
@@ -480,7 +463,7 @@ diff_inputs(const struct conf_option *rows, const struct agent_config *from,
 			diff_input(rows, old, new, w);
 	}
 	for (size_t i = 0; i < to->inputs.n; i++) {
-		const char *name = input_at(to, i)->name;
+		const char *name = agent_input_at(to, i)->name;
 
 		if (input_named(from, name) == NULL)
 			put_change(w, "inputs", name, "added");

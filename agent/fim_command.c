@@ -251,8 +251,7 @@ each_input(struct session *s, one_input_fn *fn, struct error *err)
 	bool any = false;
 
 	for (size_t i = 0; rc == RC_OK && i < s->config.inputs.n; i++) {
-		const struct agent_input *in =
-		    (const struct agent_input *)s->config.inputs.items + i;
+		const struct agent_input *in = agent_input_at(&s->config, i);
 		struct input_config c = agent_input_config(in);
 		struct fim_spec spec = fim_spec_of(&c);
 		struct fim_pace *pace = fim_pace_new(c.fim.rate);

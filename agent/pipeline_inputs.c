@@ -22,8 +22,7 @@ set_configs(const struct agent_config *c, struct active_input *out)
 	out->configs = xcalloc(c->inputs.n, sizeof(*out->configs));
 	out->n_configs = 0;
 	for (size_t i = 0; i < c->inputs.n; i++) {
-		const struct agent_input *in =
-		    (const struct agent_input *)c->inputs.items + i;
+		const struct agent_input *in = agent_input_at(c, i);
 
 		if (serves(out->kind, in))
 			out->configs[out->n_configs++] = agent_input_config(in);

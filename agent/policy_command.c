@@ -97,8 +97,7 @@ from_config(struct session *s, const char *path, struct error *err)
 	bool any = false;
 
 	for (size_t i = 0; rc == RC_OK && i < config.inputs.n; i++) {
-		const struct agent_input *in =
-		    (const struct agent_input *)config.inputs.items + i;
+		const struct agent_input *in = agent_input_at(&config, i);
 
 		if (in->type != AGENT_INPUT_POLICY)
 			continue;
