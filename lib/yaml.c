@@ -126,6 +126,10 @@ remedy(const struct builder *b)
 		    ": a list begins on a line of its own" },
 		{ "',' or ']'", ": end the list with ]" },
 		{ "',' or '}'", ": end the map with }" },
+		{ "UTF-8", ": save it as text in UTF-8, if it is text" },
+		{ "control characters",
+		    ": it is no text, or not in UTF-8; in double quotes "
+		    "\\x1b writes such a character" },
 		{ "unknown escape character",
 		    ": in double quotes \\ begins an escape: use single quotes" },
 	};
@@ -398,7 +402,8 @@ yaml_parse(const char *name, struct slice text, struct yaml_file **out,
 
 	*out = NULL;
 	if (text.len > TEXT_MAX)
-		return error_set(err, RC_LIMIT, "%s: larger than 1 MiB", name);
+		return error_set(err, RC_LIMIT,
+		    "%s: larger than 1 MiB: split it", name);
 	if (yaml_parser_initialize(&b.parser) != 1)
 		abort(); /* out of memory */
 	yaml_parser_set_input_string(&b.parser,

@@ -35,48 +35,121 @@ add_file(struct loader *l, const char *path)
 	l->files[l->n_files++] = xstrdup(path);
 }
 
-static enum rc add_folder(struct loader *l, const char *path, unsigned depth,
-    struct error *err);
+static struct loading_rule *
+new_rule(struct loader *l, const char *file)
+{
+	struct loading_rule *r = arena_alloc(l->syntax, sizeof(*r));
+
+	*r = (struct loading_rule){ .rule = { .file = file, .line = 1 } };
+	return r;
+}
+
+/* A folder, and those it is in. */
+struct folder {
+	const struct folder *in; /* NULL: one of the paths to load */
+	const char *path;
+	dev_t device;
+	ino_t inode;
+	unsigned depth;
+};
+
+static enum rc add_folder(struct loader *l, const struct folder *in,
+    const char *path, const struct stat *st, struct error *err);
+
+/* What cannot be read is refused by name; the others load. */
+static void
+refuse_path(struct loader *l, const char *path, const char *why)
+{
+	const char *file =
+	    arena_copy(l->set->arena, (struct slice){ path, strlen(path) + 1 })
+		.ptr;
+
+	loader_report(l, new_rule(l, file), 1, RULE_ERROR, why);
+	l->set->refused++;
+}
+
+/* A link that leads nowhere, or a folder that may not be looked into; what was
+ * removed since the folder was read is none. */
+static void
+refuse_unknown(struct loader *l, const char *path, const char *name)
+{
+	struct error err;
+	struct stat st;
+	int code = errno;
+
+	if (lstat(path, &st) != 0 && errno == ENOENT)
+		return;
+	if (!is_rule_file(name) && code != EACCES)
+		return;
+	if (code == ENOENT)
+		(void)error_set(&err, RC_INVALID,
+		    "the link leads nowhere: mend or remove it");
+	else
+		(void)error_set_errno(&err, code, "not readable");
+	refuse_path(l, path, err.text);
+}
 
 static enum rc
-add_entry(struct loader *l, const char *folder, const char *name,
-    unsigned depth, struct error *err)
+add_entry(struct loader *l, const struct folder *in, const char *name,
+    struct error *err)
 {
 	char path[PATH_MAX];
 	struct stat st;
-	int len = snprintf(path, sizeof(path), "%s/%s", folder, name);
+	int len = snprintf(path, sizeof(path), "%s/%s", in->path, name);
 
-	if (len < 0 || (size_t)len >= sizeof(path) || name[0] == '.' ||
-	    stat(path, &st) != 0)
+	if (len < 0 || (size_t)len >= sizeof(path) || name[0] == '.')
 		return RC_OK;
-	if (S_ISDIR(st.st_mode))
-		return add_folder(l, path, depth + 1, err);
+	if (stat(path, &st) != 0) {
+		refuse_unknown(l, path, name);
+		return RC_OK;
+	}
+	if (S_ISDIR(st.st_mode)) {
+		struct error why;
+		enum rc rc = add_folder(l, in, path, &st, &why);
+
+		if (rc == RC_LIMIT)
+			return error_set(err, rc, "%s", why.text);
+		if (rc != RC_OK)
+			refuse_path(l, path, why.text);
+		return RC_OK;
+	}
 	if (!S_ISREG(st.st_mode) || !is_rule_file(name))
 		return RC_OK;
 	if (l->n_files == FILES_MAX)
-		return error_set(err, RC_LIMIT, "%s: more than %d rule files",
-		    path, FILES_MAX);
+		return error_set(err, RC_LIMIT,
+		    "more than %d rule files below it: load fewer", FILES_MAX);
 	add_file(l, path);
 	return RC_OK;
 }
 
 static enum rc
-add_folder(struct loader *l, const char *path, unsigned depth,
-    struct error *err)
+add_folder(struct loader *l, const struct folder *in, const char *path,
+    const struct stat *st, struct error *err)
 {
+	const struct folder self = { .in = in,
+		.path = path,
+		.device = st->st_dev,
+		.inode = st->st_ino,
+		.depth = in != NULL ? in->depth + 1 : 0 };
 	struct dirent **list = NULL;
 	enum rc rc = RC_OK;
 	int n;
 
-	if (depth > FOLDER_DEPTH)
-		return error_set(err, RC_LIMIT,
-		    "%s: folders nested deeper than %d", path, FOLDER_DEPTH);
+	for (; in != NULL; in = in->in)
+		if (in->device == self.device && in->inode == self.inode)
+			return error_set(err, RC_INVALID,
+			    "the link leads back to %s: remove it", in->path);
+	if (self.depth > FOLDER_DEPTH)
+		return error_set(err, RC_INVALID,
+		    "folders are nested deeper than %d: its rules are not read",
+		    FOLDER_DEPTH);
 	n = scandir(path, &list, NULL, alphasort);
 	if (n < 0)
-		return error_set_errno(err, errno, "%s", path);
+		return error_set_errno(err, errno,
+		    "the folder is not readable");
 	for (int i = 0; i < n; i++) {
 		if (rc == RC_OK)
-			rc = add_entry(l, path, list[i]->d_name, depth, err);
+			rc = add_entry(l, &self, list[i]->d_name, err);
 		free(list[i]);
 	}
 	free(list);
@@ -91,15 +164,6 @@ on_warning(void *ctx, unsigned line, const char *message)
 	struct loader *l = ctx;
 
 	loader_report(l, l->current, line, RULE_WARNING, message);
-}
-
-static struct loading_rule *
-new_rule(struct loader *l, const char *file)
-{
-	struct loading_rule *r = arena_alloc(l->syntax, sizeof(*r));
-
-	*r = (struct loading_rule){ .rule = { .file = file, .line = 1 } };
-	return r;
 }
 
 /* It is refused by name without being read. */
@@ -221,19 +285,19 @@ loader_read(struct loader *l, struct error *err)
 		enum rc rc = RC_OK;
 
 		if (stat(path, &st) != 0)
-			rc = error_set_errno(err, errno, "%s", path);
+			rc = error_set_errno(err, errno, "not readable");
 		else if (S_ISDIR(st.st_mode))
-			rc = add_folder(l, path, 0, err);
+			rc = add_folder(l, NULL, path, &st, err);
 		else
 			add_file(l, path);
 		if (rc == RC_OK) {
 			readable++;
 			continue;
 		}
+		refuse_path(l, path, err->text);
+		(void)error_prefix(err, "%s", path);
 		if (first.code == RC_OK)
 			first = *err;
-		loader_report(l, new_rule(l, path), 1, RULE_ERROR, err->text);
-		l->set->refused++;
 	}
 	if (readable == 0 && l->options->n_paths > 0) {
 		*err = first;

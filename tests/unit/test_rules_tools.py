@@ -112,6 +112,33 @@ def test_check(folder):
     check(status == 0 and len(out.splitlines()) == 1, 'the packs give no warning', out + err)
 
 
+def test_folders(folder):
+    """What of a folder cannot be read is refused by its name; the others load."""
+    top = os.path.join(folder, 'folders')
+    deep = os.path.join(top, *['d'] * 17)
+    write(top, 'a.yml', RULES)
+    write(deep, 'deep.yml', RULES)
+    os.makedirs(os.path.join(top, 'sub/sub'))
+    os.symlink('nowhere.yml', os.path.join(top, 'gone.yml'))
+    os.symlink('nowhere', os.path.join(top, 'no rule'))
+    os.symlink('..', os.path.join(top, 'sub/sub/back'))
+    os.symlink('self.yml', os.path.join(top, 'self.yml'))
+    os.mkfifo(os.path.join(top, 'pipe.yml'))
+    wanted = [(deep, 'nested deeper than 16'), (os.path.join(top, 'gone.yml'), 'the link leads nowhere: mend or remove it'),
+              (os.path.join(top, 'self.yml'), 'not readable: '), (os.path.join(top, 'sub/sub/back'), f'the link leads back to {top}/sub: remove it')]
+    if os.geteuid() != 0:
+        os.mkdir(os.path.join(top, 'shut'), 0)
+        wanted.append((os.path.join(top, 'shut'), 'the folder is not readable: Permission denied'))
+    status, out, err = kuzetctl('check', '--json', top)
+    found = objects(out)
+    check(status == 1 and found.pop() == {'loaded': 2, 'refused': len(wanted)} and len(found) == len(wanted) and
+          all(any(x['file'] == path and text in x['message'] and x['severity'] == 'error' for x in found) for path, text in wanted),
+          'what of a folder cannot be read is refused by name, the others load', out + err)
+    status, out, err = kuzetctl('check', os.path.join(top, 'gone.yml'))
+    check(status == 2 and 'gone.yml:1: error: not readable: No such file' in out and err.startswith(f'kuzetctl: {top}/gone.yml: '),
+          'a path that leads nowhere is wrong usage', out + err)
+
+
 # The layer format 4.5 of the ATT&CK Navigator: NAME -> (type, must it be there)
 LAYER = {'name': (str, True), 'versions': (dict, False), 'domain': (str, True), 'description': (str, False), 'sorting': (int, False),
          'layout': (dict, False), 'hideDisabled': (bool, False), 'techniques': (list, False), 'gradient': (dict, False)}
@@ -441,7 +468,7 @@ def test_cache(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios, test_cache):
+        for test in (test_check, test_folders, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios, test_cache):
             test(folder)
     for command in ('check', 'coverage', 'explain', 'match', 'reload', 'replay', 'test'):
         status, out, _ = kuzetctl(command, '--help')

@@ -67,6 +67,14 @@ static const struct {
 	{ "a tab as indent", "a:\n\tb: 1\n",
 	    "t.yml:2: found character that cannot start any token: YAML is "
 	    "indented with blanks, never with tabs" },
+	{ "bytes that are no text", "a: \xff\xfe\n",
+	    "t.yml:1: invalid leading UTF-8 octet: save it as text in UTF-8, "
+	    "if it is text" },
+	{ "control characters",
+	    "\x7f"
+	    "ELF\x02\x01",
+	    "t.yml:1: control characters are not allowed: it is no text, or not "
+	    "in UTF-8; in double quotes \\x1b writes such a character" },
 	{ "nesting beyond the bound",
 	    "[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[[1]]]]]]]]]]]]]]]]]]]]]]]]]]]]]]"
 	    "]]]",
