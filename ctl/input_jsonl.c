@@ -5,11 +5,11 @@
  * as they are: rules/taxonomy says under which names rules find their fields.
  * Only the time is sought where each shape has it.
  */
-#include <errno.h>
 #include <stdio.h>
 #include <stdlib.h>
 
 #include "input.h"
+#include "input_file.h"
 #include "json.h"
 #include "timestamp.h"
 #include "user_data.h"
@@ -71,8 +71,7 @@ is_blank(struct slice s)
 enum rc
 input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 {
-	bool standard = strcmp(path, "-") == 0;
-	FILE *f = standard ? stdin : fopen(path, "rbe");
+	struct input_file in;
 	struct json_paths *paths;
 	struct arena *arena;
 	uint32_t ids[N_TIME_FIELDS], mark = user_data_mark();
@@ -83,16 +82,18 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 	size_t cap = 0;
 	ssize_t n;
 
-	if (f == NULL)
-		return error_set_errno(err, errno, "%s", path);
+	if (input_file_open(&in, path, err) != RC_OK)
+		return err->code;
 	arena = arena_new(ARENA_BLOCK);
 	paths = json_paths_new();
 	for (size_t i = 0; i < N_TIME_FIELDS; i++)
 		ids[i] = field_intern(
 		    (struct slice){ time_fields[i], strlen(time_fields[i]) });
-	while (rc == RC_OK && (n = getline(&line, &cap, f)) > 0) {
+	while (rc == RC_OK && (n = getline(&line, &cap, in.f)) > 0 &&
+	    !ferror(in.f)) {
 		struct slice text = { line, (size_t)n };
 		struct event ev;
+		struct error why;
 
 		number++;
 		if (is_blank(text))
@@ -103,9 +104,13 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 		ev.time_ns = INT64_MIN;
 		ev.size = (uint32_t)text.len;
 		rc = json_read_event_again(text, &json_limits_default, &ev,
-		    paths, err);
+		    paths, &why);
 		if (rc != RC_OK) {
-			(void)error_prefix(err, "%s:%lu", path, number);
+			(void)error_set(err, rc,
+			    "%s:%lu: %s; a line must be one JSON object: jq -c "
+			    ". makes it of an object of several lines, jq -c "
+			    ".[] of a list",
+			    path, number, why.text);
 			break;
 		}
 		if (ev.time_ns == INT64_MIN)
@@ -114,12 +119,11 @@ input_jsonl(const char *path, input_event_cb *cb, void *ctx, struct error *err)
 		if (!cb(ctx, &ev))
 			break;
 	}
-	if (rc == RC_OK && ferror(f))
-		rc = error_set_errno(err, errno, "%s", path);
+	if (rc == RC_OK)
+		rc = input_file_check(&in, err);
 	free(line);
 	json_paths_free(paths);
 	arena_free(arena);
-	if (!standard)
-		(void)fclose(f);
+	input_file_close(&in);
 	return rc;
 }

@@ -1,6 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* A log file, offline: each line, or joined event, through the normalizers. */
-#include <errno.h>
 #include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -9,6 +8,7 @@
 #include "audit.h"
 #include "datadir.h"
 #include "input.h"
+#include "input_file.h"
 #include "line_splitter.h"
 #include "log_header.h"
 #include "normalize.h"
@@ -120,19 +120,18 @@ prepare(struct reading *r, const struct input_options *options,
 }
 
 static enum rc
-read_lines(struct reading *r, FILE *f, const char *path, struct error *err)
+read_lines(struct reading *r, const struct input_file *in, struct error *err)
 {
 	struct line_splitter *lines =
 	    line_splitter_new(LINE_MAX_BYTES, on_line, r);
 	char *bytes = xreallocarray(NULL, READ_BYTES, 1);
-	enum rc rc = RC_OK;
+	enum rc rc;
 	size_t n;
 
-	while (!r->stopped && (n = fread(bytes, 1, READ_BYTES, f)) > 0)
+	while (!r->stopped && (n = fread(bytes, 1, READ_BYTES, in->f)) > 0)
 		line_splitter_feed(lines, (struct slice){ bytes, n });
-	if (ferror(f))
-		rc = error_set_errno(err, errno, "%s", path);
-	else
+	rc = input_file_check(in, err);
+	if (rc == RC_OK)
 		line_splitter_flush(lines);
 	if (r->join != NULL)
 		audit_join_flush(r->join);
@@ -146,17 +145,15 @@ input_log(const char *path, const struct input_options *options,
     input_event_cb *cb, void *ctx, struct error *err)
 {
 	struct reading r = { .cb = cb, .ctx = ctx };
-	bool standard = strcmp(path, "-") == 0;
-	FILE *f = standard ? stdin : fopen(path, "rbe");
+	struct input_file in;
 	enum rc rc;
 
-	if (f == NULL)
-		return error_set_errno(err, errno, "%s", path);
+	if (input_file_open(&in, path, err) != RC_OK)
+		return err->code;
 	rc = prepare(&r, options, err);
 	if (rc == RC_OK)
-		rc = read_lines(&r, f, path, err);
-	if (!standard)
-		(void)fclose(f);
+		rc = read_lines(&r, &in, err);
+	input_file_close(&in);
 	audit_join_free(r.join);
 	normalizer_free(r.normalizer);
 	normalizer_set_unref(r.set);

@@ -26,6 +26,7 @@ rules_paths_fini(struct rules_paths *p)
 
 const char rules_input_help[] =
     "  --log FILE         a log, through the normalizers; - is standard input\n"
+    "                     (either may be compressed with gzip)\n"
     "  --logsource ...    what the events are, where they do not say it "
     "themselves\n";
 

@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """`kuzetctl rules` for people: what check, coverage, explain and test print, and how they exit. Prints TAP."""
+import gzip
 import json
 import os
 import pty
@@ -249,6 +250,36 @@ correlation:
           'events or a log, one of them')
 
 
+def test_inputs(folder):
+    """Files of events and lines, as they are, compressed and broken."""
+    rules = write(folder, 'inputs.yml', RULES)
+    plain = ''.join(json.dumps(e) + '\n' for e in (HIT, QUIET, HIT)).encode()
+    packed = gzip.compress(plain[:90]) + gzip.compress(plain[90:])
+    log = b'Nov 22 01:02:03 web-1 sshd[7]: Failed password for root from 198.51.100.7 port 22 ssh2\n'
+    paths = {}
+    for name, data in (('plain', plain), ('packed', packed), ('cut', packed[:-20]), ('damaged', packed[:40] + b'\xff\xff' + packed[42:]), ('log', gzip.compress(log)),
+                       ('lines', json.dumps(HIT, indent=1).encode()), ('list', json.dumps([HIT]).encode()), ('nothing', b''), ('none', gzip.compress(b''))):
+        paths[name] = os.path.join(folder, name + '.input')
+        with open(paths[name], 'wb') as f:
+            f.write(data)
+    match = ('match', '--json', '--rules', rules)
+    wanted = kuzetctl(*match, '--events', paths['plain'])
+    check(wanted[0] == 0 and len(objects(wanted[1])) == 5, 'events are read', wanted)
+    check(kuzetctl(*match, '--events', paths['packed']) == wanted, 'as well where gzip compressed them, in two pieces', wanted)
+    with open(paths['packed'], 'rb') as f:
+        piped = subprocess.run([os.path.join(tap.BUILD, 'kuzetctl'), 'rules', *match, '--events', '-'], stdin=f, capture_output=True, text=True, check=False,
+                               env=dict(os.environ, KUZET_DATADIR=os.path.join(TOP, 'rules'), KUZET_CACHEDIR=''))
+    check((piped.returncode, piped.stdout, piped.stderr) == wanted, 'or come from standard input', piped)
+    status, out, err = kuzetctl(*match, '--log', paths['log'], '--year', '2026', '--logsource', 'product=linux')
+    check(status == 0 and [x['title'] for x in objects(out)] == ['Anything by root'], 'so is a log', out + err)
+    for name in ('nothing', 'none'):
+        check(kuzetctl(*match, '--events', paths[name]) == (0, '', ''), f'no events are no matches: {name}')
+    for name, message in (('cut', ': it ends within its compressed data'), ('damaged', ': its compressed data is damaged'),
+                          ('lines', ':1: JSON, byte 2: a key is missing; a line must be one JSON object'), ('list', ':1: JSON, byte 0: no object; a line')):
+        status, out, err = kuzetctl(*match, '--events', paths[name])
+        check(status == 1 and paths[name] + message in err, f'what cannot be read is told: {name}', out + err)
+
+
 GROUPED = """title: Tool
 name: tool
 id: 11111111-0000-4000-8000-000000000001
@@ -468,7 +499,7 @@ def test_cache(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_folders, test_coverage, test_explain, test_explain_correlation, test_taxonomy, test_scenarios, test_cache):
+        for test in (test_check, test_folders, test_coverage, test_explain, test_explain_correlation, test_inputs, test_taxonomy, test_scenarios, test_cache):
             test(folder)
     for command in ('check', 'coverage', 'explain', 'match', 'reload', 'replay', 'test'):
         status, out, _ = kuzetctl(command, '--help')
