@@ -6,6 +6,7 @@ usage: sources.py TOP FILE...     FILE relative to TOP, as `git ls-files` prints
 
 - layering: a stage sees include/ and itself; stages meet in the pipelines and
   in ctl/; a library is included only in its one place
+- a folder of sources has its line in doc/ARCHITECTURE.md
 - banned functions
 - SPDX header in each source and script
 - no path of somebody's workplace
@@ -28,6 +29,8 @@ PLACES = {
     "librdkafka/": ("collector/publish/",),
     "curl/": ("lib/http_post.c",),
     "yaml.h": ("lib/conf.c", "lib/yaml.c"),
+    "zlib.h": ("lib/lumberjack.c", "agent/inputs/gzip.c", "agent/spool/",
+               "collector/store/"),
     "zstd.h": ("collector/store/",),
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
@@ -36,6 +39,8 @@ PLACES = {
     "seccomp.h": ("agent/roles/sandbox.c",),
     "linux/landlock.h": ("agent/roles/sandbox.c",),
     "ares.h": ("agent/inputs/probe/", "agent/inputs/input_probe.c"),
+    "arpa/nameser.h": ("agent/inputs/probe/",),
+    "resolv.h": ("agent/inputs/probe/",),
     "systemd/": ("agent/inputs/journal.c",),
 }
 
@@ -58,22 +63,13 @@ MEETING = {
 NEIGHBOURS = {
     # files only through the opener; what has none is kept in the spool
     "agent/inputs": ("agent/roles/opener", "agent/spool/spool.h"),
-    # an input in several files
-    "agent/inputs/fim": (
-        "agent/roles/opener",
-        "agent/spool/spool.h",
-        "agent/inputs/",
-    ),
-    "agent/inputs/inventory": (
-        "agent/roles/opener",
-        "agent/spool/spool.h",
-        "agent/inputs/",
-    ),
+    # inputs in several files
+    "agent/inputs/fim": ("agent/roles/opener", "agent/inputs/"),
+    "agent/inputs/inventory": ("agent/roles/opener", "agent/inputs/"),
     "agent/inputs/probe": ("agent/inputs/",),
     "agent/inputs/policy": (
         "agent/roles/opener",
         "agent/roles/runner.h",
-        "agent/spool/spool.h",
         "agent/inputs/",
     ),
 }
@@ -175,6 +171,13 @@ def layering(top, path, text):
             )
 
 
+def house(top, path):
+    folder = os.path.dirname(path)
+    if folder and not path.startswith("tests/"):
+        if "`%s/`" % folder not in read(top, "doc/ARCHITECTURE.md"):
+            yield 1, "%s/ has no line in doc/ARCHITECTURE.md" % folder
+
+
 def banned(text):
     lines = text.split("\n")
     code = COMMENT_OR_TEXT.sub(blank, text)
@@ -200,8 +203,8 @@ def workplace(text):
 
 def main():
     top, files = sys.argv[1], sys.argv[2:]
-    findings = {"layering": [], "banned functions": [], "SPDX headers": [],
-                "no workplace paths": []}
+    findings = {"layering": [], "folders": [], "banned functions": [],
+                "SPDX headers": [], "no workplace paths": []}
     counted = dict.fromkeys(findings, 0)
 
     def add(kind, path, found):
@@ -216,6 +219,7 @@ def main():
         source = path.endswith((".c", ".h"))
         if source:
             add("layering", path, layering(top, path, text))
+            add("folders", path, house(top, path))
             add("banned functions", path, banned(text))
         if source or SCRIPT.match(text) or path.endswith((".py", ".sh")):
             add("SPDX headers", path, spdx(path, text))
