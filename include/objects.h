@@ -89,7 +89,6 @@ enum rc objects_parse(const char *name, struct slice text, struct objects **out,
 struct objects *objects_ref(struct objects *o);
 void objects_unref(struct objects *o); /* NULL is fine */
 
-const char *objects_path(const struct objects *o);
 uint32_t objects_count(const struct objects *o);
 const struct object *objects_at(const struct objects *o, uint32_t index);
 uint32_t objects_organizations(const struct objects *o);

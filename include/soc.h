@@ -112,16 +112,14 @@ typedef bool outbox_row_cb(void *ctx, struct slice id, uint64_t revision,
     struct slice json);
 enum rc outbox_due(struct outbox *o, int64_t now_ns, size_t limit,
     outbox_row_cb *cb, void *ctx, struct error *err);
-/* The broker has it: rows whose revision is still this one are done. */
-enum rc outbox_delivered(struct outbox *o, struct slice id, uint64_t revision,
-    struct slice json, int64_t now_ns, struct error *err);
-/* Many of them in one transaction. */
+/* The broker has them: rows whose revision is still this one are done, in one
+ * transaction. */
 struct outbox_sent {
 	struct slice id;
 	uint64_t revision;
 	struct slice json;
 };
-enum rc outbox_delivered_all(struct outbox *o, const struct outbox_sent *rows,
+enum rc outbox_delivered(struct outbox *o, const struct outbox_sent *rows,
     size_t n, int64_t now_ns, struct error *err);
 /* Everything that is due within the minute becomes due now: at shutdown. */
 enum rc outbox_flush(struct outbox *o, int64_t now_ns, struct error *err);

@@ -78,8 +78,6 @@ void tls_shutdown(struct tls *t);
 
 /* LOOP_READ and/or LOOP_WRITE: what the last RC_AGAIN waits for. */
 unsigned tls_wants(const struct tls *t);
-/* Decrypted bytes are there that no socket event will announce. */
-bool tls_pending(const struct tls *t);
 
 /* Subject CN of the peer; empty before the handshake is done. */
 const char *tls_peer_name(const struct tls *t);
@@ -101,10 +99,6 @@ struct ssl_st *tls_server_new(struct tls_context *ctx, bool (*begin)(void *tag),
 void *tls_server_tag(const struct ssl_st *ssl);
 /* SHA-256 of the certificate that the peer has shown; empty: none. */
 void tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT]);
-
-/* Its subject's CN; empty: none. */
-enum { TLS_PEER_NAME = 256 };
-void tls_server_peer_name(const struct ssl_st *ssl, char out[TLS_PEER_NAME]);
 
 /* Subject CN of a PEM certificate. */
 enum rc tls_certificate_name(const char *path, char *out, size_t room,

@@ -20,9 +20,8 @@ struct tls {
 	struct tls_context *ctx; /* counted */
 	SSL *ssl;
 	int fd;
-	bool eof;     /* the socket said so */
-	bool drained; /* the last read found nothing */
-	bool open;    /* handshake done, nothing broken */
+	bool eof;  /* the socket said so */
+	bool open; /* handshake done, nothing broken */
 	unsigned wants;
 	char host[TLS_NAME]; /* of the server a client wants; may be empty */
 	char peer[TLS_NAME];
@@ -371,7 +370,6 @@ tls_handshake(struct tls *t, struct error *err)
 enum rc
 tls_read(struct tls *t, void *out, size_t room, size_t *n, struct error *err)
 {
-	enum rc rc;
 	int ret;
 
 	*n = 0;
@@ -380,13 +378,7 @@ tls_read(struct tls *t, void *out, size_t room, size_t *n, struct error *err)
 	ERR_clear_error();
 	errno = 0;
 	ret = SSL_read_ex(t->ssl, out, room, n);
-	if (ret == 1) {
-		t->drained = false;
-		return RC_OK;
-	}
-	rc = not_done(t, ret, errno, err);
-	t->drained = true;
-	return rc;
+	return ret == 1 ? RC_OK : not_done(t, ret, errno, err);
 }
 
 /*
@@ -442,12 +434,6 @@ unsigned
 tls_wants(const struct tls *t)
 {
 	return t->wants;
-}
-
-bool
-tls_pending(const struct tls *t)
-{
-	return !t->drained && SSL_has_pending(t->ssl) == 1;
 }
 
 const char *

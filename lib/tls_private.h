@@ -11,8 +11,8 @@
 #include "tls.h"
 
 enum {
-	TLS_NAME = TLS_PEER_NAME, /* bytes of a subject CN with its NUL */
-	TLS_SUBJECT = 384,        /* of a subject in a message */
+	TLS_NAME = 256,    /* bytes of a subject CN with its NUL */
+	TLS_SUBJECT = 384, /* of a subject in a message */
 	TLS_REASON = 512,
 };
 

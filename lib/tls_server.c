@@ -173,14 +173,3 @@ tls_server_certificate(const struct ssl_st *ssl, char out[SHA256_TEXT])
 		tls_digest(cert, out);
 	X509_free(cert);
 }
-
-void
-tls_server_peer_name(const struct ssl_st *ssl, char out[TLS_PEER_NAME])
-{
-	X509 *cert = SSL_get1_peer_certificate(ssl);
-
-	out[0] = '\0';
-	if (cert != NULL && SSL_get_verify_result(ssl) == X509_V_OK)
-		(void)tls_common_name(cert, out, TLS_PEER_NAME);
-	X509_free(cert);
-}

@@ -455,9 +455,3 @@ opener_notify_fd(const struct opener_notify *n)
 {
 	return n->fd;
 }
-
-bool
-opener_notify_who(const struct opener_notify *n)
-{
-	return n->fanotify;
-}

@@ -44,8 +44,6 @@ struct opener_notify *opener_notify_of_logs(struct opener *o,
     const struct opener_notify_events *events);
 void opener_notify_free(struct opener_notify *n); /* NULL is fine */
 int opener_notify_fd(const struct opener_notify *n);
-/* Whether it says who did it. */
-bool opener_notify_who(const struct opener_notify *n);
 /* Calls back for everything that is there now. */
 void opener_notify_read(struct opener_notify *n);
 

@@ -65,12 +65,6 @@ objects_at(const struct objects *o, uint32_t index)
 	return (const struct object *)o->file.objects.items + index;
 }
 
-const char *
-objects_path(const struct objects *o)
-{
-	return o->path;
-}
-
 /* ---- building ---------------------------------------------------------------- */
 
 /* A register in the making, and the object at hand. */

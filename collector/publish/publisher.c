@@ -329,7 +329,7 @@ mark_delivered(struct publish *p, struct error *err)
 	}
 	if (n == 0)
 		return RC_OK;
-	rc = outbox_delivered_all(p->outbox, sent, n, wall_clock(), err);
+	rc = outbox_delivered(p->outbox, sent, n, wall_clock(), err);
 	for (size_t i = 0; rc == RC_OK && i < p->n; i++)
 		p->rows[i].marked = p->rows[i].message.state == KAFKA_DELIVERED;
 	return rc;

@@ -84,8 +84,6 @@ struct block_source {
 };
 enum rc block_decoder_open_source(struct block_decoder *d,
     const struct block_source *source, struct error *err);
-/* Reads what was not read yet: the source is not needed any more. */
-enum rc block_decoder_load(struct block_decoder *d, struct error *err);
 uint32_t block_events(const struct block_decoder *d);
 
 /* What every event has; n entries each. */

@@ -185,16 +185,6 @@ load_part(struct block_decoder *d, struct part *p, struct error *err)
 	return RC_OK;
 }
 
-enum rc
-block_decoder_load(struct block_decoder *d, struct error *err)
-{
-	for (uint32_t i = 0; i < d->n_parts; i++)
-		if (d->parts[i].unpacked == NULL &&
-		    load_part(d, &d->parts[i], err) != RC_OK)
-			return err->code;
-	return RC_OK;
-}
-
 uint32_t
 block_events(const struct block_decoder *d)
 {

@@ -172,7 +172,7 @@ count_sent(struct outbox *o, size_t n, struct error *err)
 }
 
 enum rc
-outbox_delivered_all(struct outbox *o, const struct outbox_sent *rows, size_t n,
+outbox_delivered(struct outbox *o, const struct outbox_sent *rows, size_t n,
     int64_t now_ns, struct error *err)
 {
 	enum rc rc = sql_begin(o->db, err);
@@ -187,15 +187,6 @@ outbox_delivered_all(struct outbox *o, const struct outbox_sent *rows, size_t n,
 	if (rc != RC_OK)
 		sql_rollback(o->db);
 	return rc;
-}
-
-enum rc
-outbox_delivered(struct outbox *o, struct slice id, uint64_t revision,
-    struct slice json, int64_t now_ns, struct error *err)
-{
-	struct outbox_sent row = { id, revision, json };
-
-	return outbox_delivered_all(o, &row, 1, now_ns, err);
 }
 
 enum rc

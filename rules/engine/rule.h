@@ -292,7 +292,3 @@ struct sigma_rule {
 /* NULL: `index` is a base rule. */
 const struct sigma_correlation *ruleset_correlation(const struct ruleset *rs,
     uint32_t index);
-
-/* The correlations that name rule `index` in their `rules`; ascending. */
-const uint32_t *ruleset_referrers(const struct ruleset *rs, uint32_t index,
-    uint32_t *n);

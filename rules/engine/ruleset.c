@@ -428,13 +428,6 @@ ruleset_correlation(const struct ruleset *rs, uint32_t index)
 	return rs->entries[index].correlation;
 }
 
-const uint32_t *
-ruleset_referrers(const struct ruleset *rs, uint32_t index, uint32_t *n)
-{
-	*n = rs->entries[index].n_referrers;
-	return rs->entries[index].referrers;
-}
-
 const struct program *
 ruleset_program(const struct ruleset *rs)
 {

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* Which rules are refused and why; what is known of those that are not. */
-#include "rules/engine/rule.h"
+#include "rules/engine/ruleset.h"
 #include "rules_text.h"
 #include "tap.h"
 #include "timestamp.h"
@@ -451,8 +451,7 @@ test_correlation(void)
 	const struct sigma_correlation *c = ruleset_correlation(rs, 0);
 	const struct sigma_correlation *outer = ruleset_correlation(rs, 3);
 	const struct correlation_field *f;
-	const uint32_t *referrers;
-	uint32_t n;
+	const struct ruleset_entry *base;
 	bool found = false;
 
 	if (ruleset_count(rs) != 4)
@@ -479,8 +478,9 @@ test_correlation(void)
 	    "the other rule has its own field");
 	CHECK(slice_eq(c->group_by[1].by_rule[1].name, SLICE("Image")),
 	    "a key without alias is the same for all");
-	referrers = ruleset_referrers(rs, 1, &n);
-	CHECK(n == 2 && referrers[0] == 0 && referrers[1] == 3,
+	base = &rs->entries[1];
+	CHECK(base->n_referrers == 2 && base->referrers[0] == 0 &&
+		base->referrers[1] == 3,
 	    "a base rule knows its correlations");
 	CHECK(ruleset_rule(rs, 1)->visible && !ruleset_rule(rs, 2)->visible &&
 		ruleset_rule(rs, 0)->visible && ruleset_rule(rs, 3)->visible,

@@ -64,9 +64,10 @@ due_at(struct outbox *o, int64_t now_ns)
 static void
 deliver(struct outbox *o, const struct due *d, int64_t now_ns)
 {
-	if (outbox_delivered(o, (struct slice){ d->id, strlen(d->id) },
-		d->revision, (struct slice){ d->json, strlen(d->json) }, now_ns,
-		&err) != RC_OK)
+	const struct outbox_sent row = { { d->id, strlen(d->id) }, d->revision,
+		{ d->json, strlen(d->json) } };
+
+	if (outbox_delivered(o, &row, 1, now_ns, &err) != RC_OK)
 		(void)printf("# %s\n", err.text);
 }
 

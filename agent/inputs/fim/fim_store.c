@@ -356,22 +356,6 @@ fim_store_delete(struct fim_store *s, int64_t input, struct slice path,
 }
 
 enum rc
-fim_store_clear(struct fim_store *s, int64_t input, struct error *err)
-{
-	static const char *const texts[] = {
-		"DELETE FROM entry WHERE input = ?",
-		"DELETE FROM text WHERE input = ?",
-		"DELETE FROM root WHERE input = ?",
-		"UPDATE input SET sealed = 0, files = 0 WHERE id = ?",
-	};
-	enum rc rc = RC_OK;
-
-	for (size_t i = 0; rc == RC_OK && i < 4; i++)
-		rc = run(s, texts[i], input, SLICE(""), err);
-	return rc;
-}
-
-enum rc
 fim_store_text(struct fim_store *s, int64_t input, struct slice path,
     struct arena *arena, struct slice *text, struct error *err)
 {

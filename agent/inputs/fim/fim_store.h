@@ -69,8 +69,6 @@ enum rc fim_store_put(struct fim_store *s, int64_t input,
     const struct fim_entry *e, struct error *err);
 enum rc fim_store_delete(struct fim_store *s, int64_t input, struct slice path,
     struct error *err);
-/* Forgets the whole baseline of the input. */
-enum rc fim_store_clear(struct fim_store *s, int64_t input, struct error *err);
 
 /* The text of a file whose changes are shown; RC_EOF: none. */
 enum rc fim_store_text(struct fim_store *s, int64_t input, struct slice path,

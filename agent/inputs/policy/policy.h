@@ -78,9 +78,8 @@ struct policy {
 	struct yaml_file *yaml;
 };
 
-/* RC_INVALID: "FILE:LINE: what is wrong: what is allowed". */
-enum rc policy_load(const char *path, struct policy **out, struct error *err);
-/* The same from memory, for tests. */
+/* Text of the file `path`.  RC_INVALID: "FILE:LINE: what is wrong: what is
+ * allowed". */
 enum rc policy_parse(const char *path, struct slice text, struct policy **out,
     struct error *err);
 void policy_free(struct policy *p); /* NULL is fine */

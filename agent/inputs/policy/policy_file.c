@@ -453,19 +453,6 @@ policy_new(const char *path)
 }
 
 enum rc
-policy_load(const char *path, struct policy **out, struct error *err)
-{
-	struct policy *p = policy_new(path);
-	enum rc rc = yaml_load(path, &p->yaml, err);
-
-	*out = NULL;
-	if (rc == RC_OK)
-		return read_yaml(p, out, err);
-	policy_free(p);
-	return rc;
-}
-
-enum rc
 policy_parse(const char *path, struct slice text, struct policy **out,
     struct error *err)
 {
