@@ -12,6 +12,23 @@ starts_with(struct slice name, const char *head)
 	return name.len >= n && memcmp(name.ptr, head, n) == 0;
 }
 
+/*
+ * Own names that ECS has no place for and only the application knows
+ * (doc/packs.md).
+ */
+static bool
+is_told_by_applications(struct slice name)
+{
+	static const char *const heads[] = { "kuzet.auth.", "kuzet.backup.",
+		"kuzet.contact_centre.", "kuzet.integration.", "kuzet.message.",
+		"kuzet.otp.", "kuzet.payment.", "kuzet.pki." };
+
+	for (size_t i = 0; i < sizeof(heads) / sizeof(heads[0]); i++)
+		if (starts_with(name, heads[i]))
+			return true;
+	return false;
+}
+
 /* What a line of text may not say about itself: who sent it, who owns it. */
 static bool
 is_ours(uint32_t field)
@@ -20,8 +37,9 @@ is_ours(uint32_t field)
 
 	if (name.ptr[0] != 'k' && name.ptr[0] != 'o')
 		return field == FIELD_EVENT_ORIGINAL || field == FIELD_AGENT_ID;
-	return starts_with(name, "kuzet.") ||
-	    starts_with(name, "organization.");
+	if (starts_with(name, "kuzet."))
+		return !is_told_by_applications(name);
+	return starts_with(name, "organization.");
 }
 
 void
