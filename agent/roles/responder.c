@@ -86,17 +86,18 @@ await(pid_t pid)
 	return status;
 }
 
-/* Runs it with `input`; what it says goes into the error. */
+/* Runs it with `input`; what it says goes into the error, too. */
 static enum rc
-run(const char *const *argv, struct slice input, struct error *err)
+run_for(const char *const *argv, struct slice input, char said[SAID_BYTES + 1],
+    struct error *err)
 {
-	char said[SAID_BYTES + 1] = "";
 	int in = text_fd(input), out = memfd_create("said", MFD_CLOEXEC);
 	const struct spawn_files files = { in, out, out };
 	enum rc rc = RC_OK;
 	pid_t pid;
 	int status;
 
+	memset(said, 0, SAID_BYTES + 1);
 	if (in == -1 || out == -1 || !spawn_program(argv, &files, &pid)) {
 		rc = error_set(err, RC_SYSTEM, "%s cannot be run", argv[0]);
 	} else {
@@ -116,6 +117,14 @@ run(const char *const *argv, struct slice input, struct error *err)
 	if (out != -1)
 		(void)close(out);
 	return rc;
+}
+
+static enum rc
+run(const char *const *argv, struct slice input, struct error *err)
+{
+	char said[SAID_BYTES + 1];
+
+	return run_for(argv, input, said, err);
 }
 
 /* ---- addresses ----------------------------------------------------------- */
@@ -306,6 +315,25 @@ service_of(const struct responder *r, struct slice name)
 	return NULL;
 }
 
+/* One that does not run was stopped by others: nobody would want it started
+ * after a while. */
+static enum rc
+check_runs(const char *systemctl, const char *unit, struct error *err)
+{
+	const char *const show[] = { systemctl, "show",
+		"--property=ActiveState", "--value", "--", unit, NULL };
+	char said[SAID_BYTES + 1];
+	enum rc rc = run_for(show, (struct slice){ "", 0 }, said, err);
+
+	if (rc != RC_OK)
+		return rc;
+	if (strncmp(said, "inactive", 8) == 0 ||
+	    strncmp(said, "failed", 6) == 0)
+		return error_set(err, RC_DENIED,
+		    "%s does not run: there is nothing to stop", unit);
+	return RC_OK;
+}
+
 /* systemd's timer first: no service is stopped that nobody would start. */
 static enum rc
 stop_service(struct responder *r, const struct order *o, struct error *err)
@@ -328,6 +356,9 @@ stop_service(struct responder *r, const struct order *o, struct error *err)
 		return error_set(err, RC_DENIED,
 		    "response.services of agent.yaml does not list this "
 		    "service");
+	rc = check_runs(systemctl, unit, err);
+	if (rc != RC_OK)
+		return rc;
 	(void)snprintf(after, sizeof(after), "--on-active=%llus",
 	    (unsigned long long)o->seconds);
 	(void)snprintf(timer, sizeof(timer), "--unit=kuzet-%.*s",

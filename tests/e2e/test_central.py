@@ -7,6 +7,7 @@ import contextlib
 import fcntl
 import json
 import os
+import pathlib
 import shutil
 import signal
 import socket
@@ -401,6 +402,22 @@ def loopback_up():
         fcntl.ioctl(s, 0x8914, struct.pack("16sH14x", b"lo", 1 | 64))
 
 
+def apart(inner, *argv):
+    """runs an inner test as the child of a command that sets it apart"""
+    r = subprocess.run(
+        [*argv, sys.executable, __file__, inner.__name__],
+        env=dict(os.environ, KUZET_IN_NETWORK="1"), capture_output=True,
+        text=True, check=False)
+    for line in r.stdout.splitlines():
+        print(f"# {line}")
+    if r.returncode == REFUSED:
+        raise Skip("the kernel refuses namespaces of its own: "
+                   f"{r.stderr.strip()[-200:]}")
+    if (skipped := r.stdout.partition("# SKIP ")[2]):
+        raise Skip(skipped.splitlines()[0])
+    assert r.returncode == 0, r.stderr[-2000:]
+
+
 def test_response():
     """responses are done with real nftables, in a network of their own"""
     if os.geteuid() != 0:
@@ -412,20 +429,120 @@ def test_response():
         capture_output=True, text=True, check=False)
     if probe.returncode != 0:
         raise Skip(f"the kernel refuses: {probe.stderr.strip()}")
-    r = subprocess.run(
-        ["unshare", "-n", sys.executable, __file__, "inner_response"],
-        env=dict(os.environ, KUZET_IN_NETWORK="1"), capture_output=True,
-        text=True, check=False)
-    for line in r.stdout.splitlines():
-        print(f"# {line}")
-    assert r.returncode == 0, r.stderr[-2000:]
+    apart(inner_response, "unshare", "-n")
+
+
+# systemd as a user's: what asks for the machine's is led to it.  It needs a
+# cgroup, which is its own as well, and is removed again.
+REFUSED = 77
+SYSTEMD = "/lib/systemd/systemd"
+HOUSE = """\
+mount -t tmpfs none /run && mkdir /run/cgroup &&
+mount -t cgroup2 none /run/cgroup && mkdir /run/cgroup/kuzet-test-$0 ||
+    exit 77
+sh -c 'echo 0 > /run/cgroup/kuzet-test-$0/cgroup.procs || exit 77
+exec unshare -C -m sh -c "mkdir /run/own && mount -t cgroup2 none /run/own &&
+mount --bind /run/own /sys/fs/cgroup || exit 77
+exec \\"\\$@\\"" sh "$@"' $0 "$@"
+status=$?
+kill -9 -1 2>/dev/null
+until find /run/cgroup/kuzet-test-$0 -depth -type d -exec rmdir {} + \
+    2>/dev/null; do sleep 0.1; done
+exit $status
+"""
+UNIT = """\
+[Service]
+ExecStart=/bin/sleep infinity
+"""
+
+
+def systemd(w):
+    """one that runs what tests stop, under the names of the machine's"""
+    units = pathlib.Path("/run/units/systemd/user")
+    for path in (units, pathlib.Path("/run/user/systemd"),
+                 pathlib.Path("/run/systemd/system")):
+        path.mkdir(parents=True)
+    os.symlink("/run/user/systemd/private", "/run/systemd/private")
+    for name in ("listed", "idle", "other"):
+        (units / f"{name}.service").write_text(UNIT)
+    (units / "base.target").write_text("[Unit]\nDescription=nothing\n")
+    p = harness.Process(
+        [SYSTEMD, "--user", "--unit=base.target"], w.dir / "systemd.log",
+        {"PATH": os.environ["PATH"], "HOME": "/run/user",
+         "XDG_RUNTIME_DIR": "/run/user", "XDG_CONFIG_HOME": "/run/units"})
+    w.processes.append(p)
+    wait_for("systemd", lambda: not p.alive() or
+             systemctl("show", "--property=Version") is not None)
+    if not p.alive():
+        raise Skip(f"systemd does not run here: {p.text()[-200:]}")
+
+
+def systemctl(*args):
+    """what it prints, if it does what it is asked to"""
+    r = subprocess.run(["systemctl", *args], capture_output=True, text=True,
+                       check=False)
+    return r.stdout.strip() if r.returncode == 0 else None
+
+
+def shown(unit, name):
+    return systemctl("show", f"--property={name}", "--value", unit)
+
+
+def inner_services():
+    """a service is stopped, and started again after its time"""
+    with site() as w:
+        systemd(w)
+        services = "listed.service, idle.service, absent.service"
+        w.start_agent(extra=central(w, extra=(RESPONSE % "/nowhere").replace(
+            "listed.service", services)))
+        assert systemctl("start", "listed.service", "other.service") == ""
+        wait_for("the agent", lambda: at_agent(w).get("accept"))
+        a = respond(w, "stop", "listed.service", "--for", "40m")
+        assert a["result"] == "done", a
+        assert shown("listed.service", "ActiveState") == "inactive"
+        timer = f"kuzet-{a['id']}.timer"
+        assert shown(timer, "ActiveState") == "active", timer
+        assert "40min" in shown(timer, "TimersMonotonic"), timer
+        for unit, why in (("other.service", "does not list"),
+                          ("listed.service", "does not run"),
+                          ("idle.service", "does not run"),
+                          ("absent.service", "does not run")):
+            a = respond(w, "stop", unit, "--for", "1s")
+            assert a["result"] == "refused" and why in a["message"], (unit, a)
+            assert not shown(f"kuzet-{a['id']}.timer", "TimersMonotonic"), a
+        assert shown("other.service", "ActiveState") == "active"
+        # its administrator has the last word
+        assert systemctl("stop", timer) == ""
+        assert systemctl("start", "listed.service") == ""
+        before = shown("listed.service", "MainPID")
+        a = respond(w, "stop", "listed.service", "--for", "1s")
+        assert a["result"] == "done", a
+        wait_for("its start", lambda: shown(
+            "listed.service", "ActiveState") == "active")
+        assert shown("listed.service", "MainPID") != before
+        done = wait_for("both events", lambda: w.events(
+            "--flat", "--where", "event.action=stop_service",
+            "--where", "event.outcome=success")[1:])
+        assert done[0]["kuzet.response.target"] == "listed.service", done
+
+
+def test_services():
+    """services are stopped for a while by a real systemd, which is our own"""
+    if os.geteuid() != 0:
+        raise Skip("namespaces need root")
+    for program in ("unshare", "systemctl", "systemd-run"):
+        harness.need(program)
+    if not os.path.exists(SYSTEMD):
+        raise Skip("systemd is not installed")
+    apart(inner_services, "unshare", "-mnp", "--fork", "--kill-child",
+          "--mount-proc", "sh", "-c", HOUSE, str(os.getpid()))
 
 
 if __name__ == "__main__":
     if os.environ.get("KUZET_IN_NETWORK"):
         loopback_up()
-        harness.main([inner_response])
+        harness.main([inner_response, inner_services])
     else:
         harness.main([test_way, test_dry_run, test_fall_back, test_tries,
                       test_kill, test_trust, test_order_and_restart,
-                      test_response])
+                      test_response, test_services])

@@ -79,8 +79,9 @@ make_program(const struct world *w, const char *name)
 	(void)snprintf(path, sizeof(paths[0]), "%s/%s", w->dir, name);
 	f = fopen(path, "we");
 	(void)fprintf(f,
-	    "#!/bin/sh\necho \"%s $*\" >> %s/calls\ncat >> %s/calls\n", name,
-	    w->dir, w->dir);
+	    "#!/bin/sh\necho \"%s $*\" >> %s/calls\ncat >> %s/calls\n"
+	    "cat %s/state 2>/dev/null || :\n",
+	    name, w->dir, w->dir, w->dir);
 	(void)fclose(f);
 	(void)chmod(path, 0700);
 	return path;
@@ -143,7 +144,7 @@ static void
 end(struct world *w)
 {
 	static const char *const names[] = { "key", "pub", "nft", "systemctl",
-		"systemd-run", "calls", "evidence" };
+		"systemd-run", "calls", "evidence", "state" };
 
 	for (size_t i = 0; i < sizeof(names) / sizeof(names[0]); i++)
 		(void)unlink(path_of(w, names[i]));
@@ -259,6 +260,8 @@ addresses_are_blocked(struct world *w)
 static void
 services_are_stopped(struct world *w)
 {
+	static const char *const stopped[] = { "inactive", "failed" };
+
 	CHECK(gives(w, order(w, "stop_service", "nginx.service", 600), now_ns,
 		  done) &&
 		called(w, "systemctl stop -- nginx.service") &&
@@ -269,6 +272,17 @@ services_are_stopped(struct world *w)
 		  refused) &&
 		called(w, NULL),
 	    "another one is not");
+	for (size_t i = 0; i < sizeof(stopped) / sizeof(stopped[0]); i++) {
+		FILE *f = fopen(path_of(w, "state"), "we");
+
+		(void)fprintf(f, "%s\n", stopped[i]);
+		(void)fclose(f);
+		CHECK(gives(w, order(w, "stop_service", "nginx.service", 600),
+			  now_ns, refused) &&
+			called(w, "systemctl show") && !called(w, "on-active"),
+		    "of one that is %s no start is planned", stopped[i]);
+	}
+	(void)unlink(path_of(w, "state"));
 	CHECK(response_is_unit("a@b-1.service") &&
 		!response_is_unit("-H.service") &&
 		!response_is_unit("a b.service") &&
