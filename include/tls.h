@@ -24,7 +24,7 @@ struct tls_files {
 	const char *certificate; /* PEM chain, own first; NULL: a client that
 				  * shows none */
 	const char *key;         /* PEM, must fit the certificate */
-	const char *crl;         /* PEM, NULL: none */
+	const char *crl;         /* PEM, lists; NULL: none */
 };
 
 enum tls_role { TLS_CLIENT, TLS_SERVER };

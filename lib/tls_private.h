@@ -48,7 +48,8 @@ int tls_verify_pinned(X509_STORE_CTX *store, void *arg);
 /* OpenSSL's callback for every server: tls_server_new()'s `begin`. */
 int tls_on_hello(SSL *ssl, int *alert, void *arg);
 
-/* OpenSSL's callback for the peers of a server: tls_context_admit(). */
+/* OpenSSL's callback for each certificate of a peer: tls_context_admit(), and all
+ * revocation lists of its issuer. */
 int tls_verify_admitted(int ok, X509_STORE_CTX *store);
 
 /* SHA-256 of a certificate's DER; empty: it has none. */

@@ -85,6 +85,32 @@ is_admitted(const struct tls_context *ctx, const X509 *cert)
 	return ctx->admit(ctx->admit_arg, name, digest);
 }
 
+/*
+ * OpenSSL asks the newest list of an issuer only.  Collectors that share an
+ * authority have one each: what any of them revoked is.
+ */
+static bool
+is_listed(X509_STORE_CTX *store)
+{
+	X509 *cert = X509_STORE_CTX_get0_cert(store);
+	STACK_OF(X509) *chain = X509_STORE_CTX_get0_chain(store);
+	X509 *issuer = sk_X509_value(chain, sk_X509_num(chain) > 1 ? 1 : 0);
+	STACK_OF(X509_CRL) *lists =
+	    X509_STORE_CTX_get1_crls(store, X509_get_issuer_name(cert));
+	X509_REVOKED *entry;
+	bool found = false;
+
+	for (int i = 0; !found && i < sk_X509_CRL_num(lists); i++) {
+		X509_CRL *list = sk_X509_CRL_value(lists, i);
+
+		found = X509_CRL_get0_by_cert(list, &entry, cert) == 1 &&
+		    X509_CRL_verify(list, X509_get0_pubkey(issuer)) == 1;
+	}
+	sk_X509_CRL_pop_free(lists, X509_CRL_free);
+	ERR_clear_error();
+	return found;
+}
+
 int
 tls_verify_admitted(int ok, X509_STORE_CTX *store)
 {
@@ -94,7 +120,8 @@ tls_verify_admitted(int ok, X509_STORE_CTX *store)
 	    SSL_CTX_get_app_data(SSL_get_SSL_CTX(ssl));
 
 	if (ok != 1 || X509_STORE_CTX_get_error_depth(store) != 0 ||
-	    is_admitted(ctx, X509_STORE_CTX_get_current_cert(store)))
+	    (is_admitted(ctx, X509_STORE_CTX_get_current_cert(store)) &&
+		!is_listed(store)))
 		return ok;
 	X509_STORE_CTX_set_error(store, X509_V_ERR_CERT_REVOKED);
 	return 0;

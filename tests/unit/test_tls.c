@@ -7,9 +7,11 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 
+#include "authority.h"
 #include "loop.h"
 #include "pki.h"
 #include "tap.h"
+#include "timestamp.h"
 #include "xalloc.h"
 
 enum { TURNS = 200, BIG = 4 << 20 };
@@ -119,6 +121,129 @@ test_refused(void)
 		pair_close(&p);
 		tls_context_free(client);
 		tls_context_free(server);
+	}
+}
+
+/* Appends what an authority signs: a list of one's serial, or of none. */
+static void
+add_list(struct buf *out, const char *ca, const char *revoked, int hours_ago)
+{
+	struct authority_files files;
+	struct authority *a = NULL;
+	struct crl *crl = authority_crl_new();
+	int64_t now_ns =
+	    timestamp_now() - (int64_t)hours_ago * 3600 * NS_PER_SEC;
+	struct certificate c;
+	struct pki_files f, g;
+	struct error err;
+
+	(void)pki_files(&pki, &f, ca, ca);
+	(void)pki_files(&pki, &g, ca, revoked == NULL ? "agent" : revoked);
+	files = (struct authority_files){ .certificate = f.ca,
+		.key = f.key,
+		.trust = f.ca };
+	if (certificate_read(g.certificate, &c, &err) != RC_OK ||
+	    authority_open(&files, &a, &err) != RC_OK ||
+	    (revoked != NULL && !authority_crl_add(crl, c.serial, now_ns)) ||
+	    authority_crl_sign(a, crl, now_ns, INT64_C(86400) * NS_PER_SEC, out,
+		&err) != RC_OK)
+		abort();
+	authority_crl_free(crl);
+	authority_free(a);
+}
+
+static char *
+write_file(const char *name, struct slice text)
+{
+	static char paths[2][2 * PKI_PATH];
+	static unsigned at;
+	char *path = paths[at++ % 2];
+	FILE *f;
+
+	(void)snprintf(path, sizeof(paths[0]), "%s/%s", pki.dir, name);
+	f = fopen(path, "we");
+	if (f == NULL || fwrite(text.ptr, 1, text.len, f) != text.len ||
+	    fclose(f) != 0)
+		abort();
+	return path;
+}
+
+/* Both authorities, in one file. */
+static const char *
+both_authorities(void)
+{
+	static const char *const names[] = { "ca", "stranger-ca" };
+	char text[8192];
+	size_t n = 0;
+
+	for (int i = 0; i < 2; i++) {
+		struct pki_files f;
+		FILE *in;
+
+		(void)pki_files(&pki, &f, names[i], "agent");
+		in = fopen(f.ca, "re");
+		if (in == NULL)
+			abort();
+		n += fread(text + n, 1, sizeof(text) - n, in);
+		(void)fclose(in);
+	}
+	return write_file("both.pem", (struct slice){ text, n });
+}
+
+static void
+test_lists(void)
+{
+	/* a list: its authority, whom it names, how old it is */
+	static const struct {
+		const char *name, *peer;
+		struct {
+			const char *ca, *revoked;
+			int hours_ago;
+		} lists[2];
+		bool in;
+	} cases[] = {
+		{ "whom an older list of the same authority names", "revoked",
+		    { { "ca", "revoked", 2 }, { "ca", NULL, 1 } }, false },
+		{ "in whatever order they are", "revoked",
+		    { { "ca", NULL, 1 }, { "ca", "revoked", 2 } }, false },
+		{ "whom none of the lists names", "agent",
+		    { { "ca", "revoked", 2 }, { "ca", "other", 1 } }, true },
+		{ "whom the list of one of two authorities names", "revoked",
+		    { { "stranger-ca", NULL, 1 }, { "ca", "revoked", 2 } },
+		    false },
+		{ "another authority's own", "stranger",
+		    { { "stranger-ca", NULL, 1 }, { "ca", "revoked", 2 } },
+		    true },
+		{ "one of an authority without a list", "stranger",
+		    { { "ca", NULL, 1 }, { "ca", NULL, 2 } }, false },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		struct tls_context *client, *server = NULL;
+		struct pki_files f;
+		struct buf crl;
+		struct pair p;
+		bool in;
+
+		buf_init(&crl, 65536);
+		for (size_t k = 0; k < 2; k++)
+			add_list(&crl, cases[i].lists[k].ca,
+			    cases[i].lists[k].revoked,
+			    cases[i].lists[k].hours_ago);
+		(void)pki_files(&pki, &f, "ca", "collector");
+		f.files.ca = both_authorities();
+		f.files.crl = write_file("lists.pem", buf_slice(&crl));
+		if (tls_context_new(TLS_SERVER, &f.files, false, &server,
+			&p.client_err) != RC_OK)
+			abort();
+		client = pki_context(&pki, TLS_CLIENT, "ca", cases[i].peer);
+		in = pair_open(&p, client, server, "localhost");
+		CHECK(in == cases[i].in, "%s: %s", cases[i].name,
+		    in ? "let in" : p.server_err.text);
+		pair_close(&p);
+		tls_context_free(client);
+		tls_context_free(server);
+		buf_fini(&crl);
 	}
 }
 
@@ -362,6 +487,7 @@ main(void)
 		test_garbage(server);
 	}
 	test_refused();
+	test_lists();
 	test_tls12();
 	test_files();
 	tls_context_free(client);
