@@ -451,6 +451,8 @@ knows_packages(void)
 	c[2] = changed(dir, "conf", paths[2], &entries[2]);
 	c[3] = changed(dir, "mine", paths[3], &entries[3]);
 	packages = fim_packages_new(o, dir, dir);
+	CHECK(fim_packages_prepare(packages) && !fim_packages_prepare(packages),
+	    "what packages there are is known before a change asks");
 	fim_packages_find(packages, c, 4);
 	CHECK(c[0].package.owned && c[0].package.verified &&
 		strcmp(c[0].package.name, "tool") == 0,
@@ -561,6 +563,49 @@ lets_others_in(void)
 	folder_remove(dir);
 }
 
+static bool
+at_once(void *ctx)
+{
+	(void)ctx;
+	return true;
+}
+
+/* A change does not wait for the digest of a large baseline. */
+static void
+digests_in_peace(void)
+{
+	char dir[] = "/tmp/kuzet-fim-XXXXXX", path[32];
+	struct fim_store store;
+	struct fim_baseline b;
+	struct fim_entry e = { .content = FIM_NO_CONTENT };
+	uint8_t sha256[SHA256_BYTES];
+	uint64_t files = 0;
+	struct error err;
+	enum rc rc;
+
+	if (mkdtemp(dir) == NULL ||
+	    fim_store_open(dir, &store, &err) != RC_OK ||
+	    fim_store_baseline(&store, "n", &b, &err) != RC_OK ||
+	    sql_begin(store.db.sql, &err) != RC_OK)
+		abort();
+	for (int i = 0; i < 3000; i++) {
+		(void)snprintf(path, sizeof(path), "/%d", i);
+		e.path = (struct slice){ path, strlen(path) };
+		if (fim_store_put(&store, b.input, &e, &err) != RC_OK)
+			abort();
+	}
+	rc = fim_store_digest(&store, b.input, (struct fim_hurry){ 0 }, sha256,
+	    &files, &err);
+	CHECK(rc == RC_OK && files == 3000, "a digest is over all rows");
+	rc = fim_store_digest(&store, b.input,
+	    (struct fim_hurry){ NULL, at_once }, sha256, &files, &err);
+	CHECK(rc == RC_AGAIN && files < 3000,
+	    "it is given up where a change waits");
+	sql_rollback(store.db.sql);
+	fim_store_close(&store);
+	folder_remove(dir);
+}
+
 int
 main(void)
 {
@@ -575,5 +620,6 @@ main(void)
 	knows_packages();
 	covers();
 	lets_others_in();
+	digests_in_peace();
 	return tap_done();
 }

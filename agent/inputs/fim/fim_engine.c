@@ -172,8 +172,8 @@ static enum rc
 verify(struct fim_engine *e, struct before *b, struct error *err)
 {
 	uint64_t files;
-	enum rc rc = fim_store_digest(e->store, b->baseline.input, b->sha256,
-	    &files, err);
+	enum rc rc = fim_store_digest(e->store, b->baseline.input,
+	    (struct fim_hurry){ 0 }, b->sha256, &files, err);
 
 	b->verified = -1;
 	e->unsealed = rc == RC_OK && !b->baseline.sealed;
@@ -235,7 +235,8 @@ seal(struct fim_engine *e, const struct before *b, int64_t duration_ns,
 	enum rc rc;
 
 	sealed.sealed_ns = timestamp_now();
-	rc = fim_store_digest(e->store, sealed.input, sealed.sha256,
+	rc = fim_store_digest(e->store, sealed.input,
+	    b->only_sealing ? e->hurry : (struct fim_hurry){ 0 }, sealed.sha256,
 	    &sealed.files, err);
 	if (rc == RC_OK)
 		rc = sql_begin(sql, err);

@@ -24,6 +24,7 @@ struct fim_engine {
 	void *ctx;
 	void (*between)(void *ctx, const struct fim_totals *so_far);
 	void (*folder)(void *ctx, const char *path);
+	struct fim_hurry hurry; /* asked by fim_engine_seal() */
 	/* What to do with a change; NULL: it is stored as an event, and the
 	 * row with it.  Else nothing is stored at all. */
 	enum rc (
@@ -60,5 +61,6 @@ enum rc fim_engine_window(const struct fim_engine *e, struct fim_window *out,
 enum rc fim_engine_tell(struct fim_engine *e, const struct fim_summary *what,
     struct error *err);
 
-/* Seals what looks have changed since the last scan, and says so. */
+/* Seals what looks have changed since the last scan, and says so.  RC_AGAIN:
+ * something else waits, nothing was done. */
 enum rc fim_engine_seal(struct fim_engine *e, struct error *err);

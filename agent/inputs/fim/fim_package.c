@@ -16,7 +16,10 @@ enum {
 	LIST_MAX = 32 * 1024 * 1024, /* bytes of one file of dpkg's */
 	HEX = MD5_TEXT - 1,
 	NAMES_PER_CHANGE = 2, /* "usr/bin/x", and "bin/x" where these are one */
-	RPM_TRIES = 3         /* of a database that changes meanwhile */
+	HASH_BITS = 28, /* two bytes a path, and the number of its shelf */
+	LOW_BITS = 16,
+	SHELVES = 1 << (HASH_BITS - LOW_BITS),
+	RPM_TRIES = 3 /* of a database that changes meanwhile */
 };
 
 struct wanted {
@@ -28,17 +31,23 @@ struct wanted {
 struct fim_packages {
 	struct opener *opener;
 	char *dir;
-	char *rpm_dir;    /* NULL: to be found */
-	uint32_t *hashes; /* of the paths, sorted */
-	size_t n, cap;
+	char *rpm_dir;              /* NULL: to be found */
+	uint16_t *low;              /* of the paths' hashes, shelf by shelf */
+	uint32_t ends[SHELVES];     /* in `low`, of each shelf */
 	int64_t info_ns, status_ns; /* when what it was made of changed */
 	uint64_t rpm_state;
 };
 
+/* Hashes of all paths, while `low` is made. */
+struct hashes {
+	uint32_t *all;
+	size_t n, cap;
+};
+
 struct search {
 	struct opener *opener;
-	struct fim_packages *index; /* to be made; NULL: look for `wanted` */
-	struct wanted *wanted;      /* sorted */
+	struct hashes *index;  /* to be filled; NULL: look for `wanted` */
+	struct wanted *wanted; /* sorted */
 	size_t n;
 	struct buf list;      /* the file being read; of rpm: one path */
 	struct slice package; /* of rpm, being read */
@@ -73,7 +82,7 @@ hash_of(struct slice path)
 
 	for (size_t i = 0; i < path.len; i++)
 		h = (h ^ (unsigned char)path.ptr[i]) * 16777619u;
-	return h;
+	return h >> (32 - HASH_BITS);
 }
 
 static int
@@ -84,13 +93,22 @@ by_hash(const void *a, const void *b)
 	return *x < *y ? -1 : *x > *y;
 }
 
+static bool
+may_be_listed(const struct fim_packages *p, struct slice path)
+{
+	uint32_t h = hash_of(path), shelf = h >> LOW_BITS;
+	uint32_t at = shelf == 0 ? 0 : p->ends[shelf - 1];
+
+	while (at < p->ends[shelf] && p->low[at] != (uint16_t)h)
+		at++;
+	return at < p->ends[shelf];
+}
+
 static void
 want(const struct fim_packages *p, struct search *s, struct slice path,
     struct fim_change *c)
 {
-	uint32_t h = hash_of(path);
-
-	if (bsearch(&h, p->hashes, p->n, sizeof(h), by_hash) != NULL)
+	if (may_be_listed(p, path))
 		s->wanted[s->n++] = (struct wanted){ path, c };
 }
 
@@ -140,14 +158,37 @@ has_md5(struct search *s, const struct fim_change *c, struct slice hex)
 }
 
 static void
-remember(struct fim_packages *p, struct slice path)
+remember(struct hashes *h, struct slice path)
 {
-	if (p->n == p->cap) {
-		p->cap = p->cap == 0 ? 4096 : 2 * p->cap;
-		p->hashes =
-		    xreallocarray(p->hashes, p->cap, sizeof(*p->hashes));
+	if (h->n == h->cap) {
+		h->cap = h->cap == 0 ? 4096 : 2 * h->cap;
+		h->all = xreallocarray(h->all, h->cap, sizeof(*h->all));
 	}
-	p->hashes[p->n++] = hash_of(path);
+	h->all[h->n++] = hash_of(path);
+}
+
+/* Without doubles. */
+static void
+shelve(struct fim_packages *p, struct hashes *h)
+{
+	size_t kept = 0;
+
+	if (h->n > 1)
+		qsort(h->all, h->n, sizeof(*h->all), by_hash);
+	free(p->low);
+	p->low = xcalloc(h->n + 1, sizeof(*p->low));
+	memset(p->ends, 0, sizeof(p->ends));
+	for (size_t i = 0; i < h->n; i++) {
+		if (i > 0 && h->all[i] == h->all[i - 1])
+			continue;
+		p->low[kept++] = (uint16_t)h->all[i];
+		p->ends[h->all[i] >> LOW_BITS] = (uint32_t)kept;
+	}
+	for (size_t i = 1; i < SHELVES; i++) {
+		if (p->ends[i] == 0)
+			p->ends[i] = p->ends[i - 1];
+	}
+	p->low = xreallocarray(p->low, kept + 1, sizeof(*p->low));
 }
 
 static bool
@@ -333,26 +374,26 @@ changed_ns(const struct fim_packages *p, const char *name)
 	return opener_lstat(p->opener, path, &st) ? st.ctime_ns : 0;
 }
 
-/* The index of what the packages say now. */
-static void
-refresh(struct fim_packages *p)
+bool
+fim_packages_prepare(struct fim_packages *p)
 {
-	struct search s = { .opener = p->opener, .index = p };
+	struct hashes hashes = { 0 };
+	struct search s = { .opener = p->opener, .index = &hashes };
 	int64_t info_ns = changed_ns(p, "info");
 	int64_t status_ns = changed_ns(p, "status");
 	uint64_t state = rpm_state(p);
 
 	if (p->info_ns == info_ns && p->status_ns == status_ns &&
 	    p->rpm_state == state)
-		return;
+		return false;
 	p->info_ns = info_ns;
 	p->status_ns = status_ns;
 	p->rpm_state = state;
-	p->n = 0;
 	if (read_lists(p, &s) == RC_AGAIN)
 		p->rpm_state = 0;
-	if (p->n > 1)
-		qsort(p->hashes, p->n, sizeof(*p->hashes), by_hash);
+	shelve(p, &hashes);
+	free(hashes.all);
+	return true;
 }
 
 struct fim_packages *
@@ -363,8 +404,7 @@ fim_packages_new(struct opener *o, const char *dir, const char *rpm_dir)
 	p->opener = o;
 	p->dir = xstrdup(dir);
 	p->rpm_dir = rpm_dir == NULL ? NULL : xstrdup(rpm_dir);
-	p->hashes = xcalloc(1, sizeof(*p->hashes));
-	p->cap = 1;
+	p->low = xcalloc(1, sizeof(*p->low));
 	return p;
 }
 
@@ -373,7 +413,7 @@ fim_packages_free(struct fim_packages *p)
 {
 	if (p == NULL)
 		return;
-	free(p->hashes);
+	free(p->low);
 	free(p->rpm_dir);
 	free(p->dir);
 	free(p);
@@ -384,7 +424,7 @@ fim_packages_find(struct fim_packages *p, struct fim_change *changes, size_t n)
 {
 	struct search s = { .opener = p->opener };
 
-	refresh(p);
+	(void)fim_packages_prepare(p);
 	s.wanted = xcalloc(NAMES_PER_CHANGE * n + 1, sizeof(*s.wanted));
 	for (size_t i = 0; i < n; i++) {
 		if (changes[i].after != NULL &&

@@ -4,7 +4,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum { KEY_MAX = 64 * 1024 };
+enum { KEY_MAX = 64 * 1024, HURRY_ROWS = 1000 };
 
 static const char schema[] =
     "CREATE TABLE IF NOT EXISTS input (id INTEGER PRIMARY KEY,"
@@ -202,7 +202,7 @@ settle(struct arena *arena, struct fim_entry *e)
 }
 
 enum rc
-fim_store_digest(struct fim_store *s, int64_t input,
+fim_store_digest(struct fim_store *s, int64_t input, struct fim_hurry hurry,
     uint8_t sha256[SHA256_BYTES], uint64_t *files, struct error *err)
 {
 	sqlite3_stmt *q = prepare(s,
@@ -219,7 +219,11 @@ fim_store_digest(struct fim_store *s, int64_t input,
 	while ((rc = sql_step(s->db.sql, q, err)) == RC_OK) {
 		entry_of_row(q, &e);
 		fim_digest_add(h, &e);
-		++*files;
+		if (++*files % HURRY_ROWS == 0 && hurry.now != NULL &&
+		    hurry.now(hurry.ctx)) {
+			rc = error_set(err, RC_AGAIN, "something else waits");
+			break;
+		}
 	}
 	sha256_done(h, sha256);
 	sha256_free(h);

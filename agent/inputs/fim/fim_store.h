@@ -42,9 +42,15 @@ enum rc fim_store_seal(struct fim_store *s, const struct fim_baseline *b,
     struct error *err);
 /* From now on the rows are not what was sealed. */
 enum rc fim_store_unseal(struct fim_store *s, int64_t input, struct error *err);
-/* The digest over all rows, and their number. */
+/* Something else that waits: asked every few rows.  `now` may be NULL: never. */
+struct fim_hurry {
+	void *ctx;
+	bool (*now)(void *ctx);
+};
+/* The digest over all rows, and their number.  RC_AGAIN: something else waits. */
 enum rc fim_store_digest(struct fim_store *s, int64_t input,
-    uint8_t sha256[SHA256_BYTES], uint64_t *files, struct error *err);
+    struct fim_hurry hurry, uint8_t sha256[SHA256_BYTES], uint64_t *files,
+    struct error *err);
 
 /* The patterns of which there is a whole baseline. */
 typedef void fim_root_cb(void *ctx, const char *pattern);

@@ -26,6 +26,8 @@ static const int64_t trim_ns = NS_PER_SEC;
 /* So long dpkg may be at work before its files are looked at all the same. */
 static const int64_t packages_ns = 120 * NS_PER_SEC;
 static const int64_t packages_look_ns = NS_PER_SEC;
+/* So often it is asked whether the packages changed, before a change is. */
+static const int64_t prepare_ns = 10 * NS_PER_SEC;
 
 /* One entry of agent.yaml, copied. */
 struct watched {
@@ -61,7 +63,8 @@ struct fim_worker {
 	struct fim_dirty_path taken[LOOK_MAX]; /* being looked at */
 	size_t n_taken;
 	int64_t busy_since_ns; /* dpkg; 0: it is not */
-	bool held;             /* what is due waits for dpkg */
+	int64_t prepare_due_ns;
+	bool held; /* what is due waits for dpkg */
 	bool limit_said, looking;
 
 	pthread_t thread;
@@ -311,6 +314,18 @@ packages_at_work(struct fim_worker *w)
 	return w->held;
 }
 
+/* No change of a file waits until it is known what packages there are. */
+static void
+prepare_due(struct fim_worker *w)
+{
+	if (w->notify == NULL || w->prepare_due_ns > loop_now() ||
+	    fim_packages_busy(w->packages))
+		return;
+	w->prepare_due_ns = loop_now() + prepare_ns;
+	if (fim_packages_prepare(w->packages))
+		(void)malloc_trim(0);
+}
+
 static void
 forget_gone_folders(struct fim_worker *w)
 {
@@ -428,10 +443,19 @@ scan_due(struct fim_worker *w)
 	atomic_store(&w->files, files);
 }
 
+static bool
+change_waits(void *ctx)
+{
+	const struct fim_worker *w = ctx;
+
+	return atomic_load(&w->stop) || fim_dirty_due(w->dirty) <= loop_now();
+}
+
 static void
 seal_due(struct fim_worker *w)
 {
 	struct error err;
+	enum rc rc;
 
 	for (size_t i = 0; i < w->n_inputs && w->open; i++) {
 		struct watched *in = &w->inputs[i];
@@ -440,7 +464,11 @@ seal_due(struct fim_worker *w)
 		if (in->seal_due_ns == 0 || in->seal_due_ns > loop_now())
 			continue;
 		in->seal_due_ns = 0;
-		if (fim_engine_seal(&e, &err) != RC_OK)
+		e.hurry = (struct fim_hurry){ w, change_waits };
+		rc = fim_engine_seal(&e, &err);
+		if (rc == RC_AGAIN)
+			in->seal_due_ns = loop_now() + seal_ns;
+		else if (rc != RC_OK)
 			store_failed(w, in->name, &err);
 		w->events.rows(w->events.ctx);
 	}
@@ -478,6 +506,8 @@ work(void *ctx)
 			rest(w, retry_ns);
 			continue;
 		}
+		look_at_dirty(w);
+		prepare_due(w);
 		scan_due(w);
 		look_at_dirty(w);
 		seal_due(w);
