@@ -5,8 +5,8 @@
 #include "slice.h"
 
 /*
- * How many letters to insert, drop or change to make one of the other; more
- * than 32 bytes are far: UINT_MAX.
+ * How many letters to insert, drop, change, or swap with the one beside them,
+ * to make one of the other; more than 32 bytes are far: UINT_MAX.
  */
 unsigned near_distance(struct slice a, struct slice b);
 

@@ -310,16 +310,56 @@ parse_filter(struct rule_parser *p, const struct yaml_node *map,
 	return parse_detection(p, map, rule);
 }
 
+/* Keys of one's own are allowed there, misspelt ones are told. */
+static void
+warn_near(struct rule_parser *p, const struct yaml_node *map,
+    const struct slice *known, size_t n)
+{
+	for (size_t i = 0; i < map->n; i++) {
+		struct slice key = map->keys[i]->text, near;
+		bool is_known = false;
+
+		for (size_t k = 0; k < n && !is_known; k++)
+			is_known = slice_eq(key, known[k]);
+		near = is_known ? SLICE("") : near_of(key, known, n);
+		if (near.len > 0)
+			parse_warn(p, map->keys[i]->line,
+			    "\"%.*s\" means nothing: is \"%.*s\" meant?",
+			    SLICE_ARG(key), SLICE_ARG(near));
+	}
+}
+
+static void
+warn_keys(struct rule_parser *p, const struct yaml_node *root)
+{
+	static const struct slice known[] = { SLICE_INIT("title"),
+		SLICE_INIT("id"), SLICE_INIT("name"), SLICE_INIT("status"),
+		SLICE_INIT("author"), SLICE_INIT("level"), SLICE_INIT("tags"),
+		SLICE_INIT("logsource"), SLICE_INIT("detection"),
+		SLICE_INIT("correlation"), SLICE_INIT("filter"),
+		SLICE_INIT("generate"), SLICE_INIT("kuzet"), SLICE_INIT("date"),
+		SLICE_INIT("modified"), SLICE_INIT("description"),
+		SLICE_INIT("references"), SLICE_INIT("falsepositives"),
+		SLICE_INIT("fields"), SLICE_INIT("license"),
+		SLICE_INIT("related"), SLICE_INIT("scope"),
+		SLICE_INIT("taxonomy") };
+
+	warn_near(p, root, known, sizeof(known) / sizeof(known[0]));
+}
+
 /* kuzet: {scope: all} */
 static bool
 parse_own(struct rule_parser *p, const struct yaml_node *root,
     struct sigma_rule *rule)
 {
+	static const struct slice known[] = { SLICE_INIT("scope"),
+		SLICE_INIT("requirement"), SLICE_INIT("article") };
 	const struct yaml_node *map = yaml_get(root, "kuzet");
 	const struct yaml_node *scope;
 
 	if (map == NULL || map->kind != YAML_MAPPING)
 		return true;
+	warn_near(p, map, known, sizeof(known) / sizeof(known[0]));
 	scope = yaml_get(map, "scope");
 	if (scope == NULL)
 		return true;
@@ -356,6 +396,7 @@ parse_metadata(struct rule_parser *p, const struct yaml_node *root,
 	if (rule->title.len == 0)
 		return parse_fail(p, rule->line,
 		    "\"title\" is missing: add what it finds, in a few words");
+	warn_keys(p, root);
 	warn_id(p, root, rule);
 	warn_status(p, root, rule->status);
 	warn_dates(p, root);

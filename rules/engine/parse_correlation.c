@@ -266,6 +266,50 @@ parse_extended(struct rule_parser *p, const struct yaml_node *node,
 	return drop_ordered(p, node, c);
 }
 
+static bool
+is_temporal(enum correlation_type type)
+{
+	return type == CORRELATION_TEMPORAL ||
+	    type == CORRELATION_TEMPORAL_ORDERED;
+}
+
+/* What no count is, or each. */
+static void
+warn_count(struct rule_parser *p, const struct yaml_node *node,
+    const struct sigma_correlation *c)
+{
+	double most =
+	    is_temporal(c->type) ? (double)c->n_rules : (double)INFINITY;
+	double low = 0, high = most;
+	bool any = true;
+
+	for (uint32_t i = 0; i < c->n_bounds; i++) {
+		double value = c->bounds[i].value;
+		enum compare_op op = c->bounds[i].op;
+
+		if (op == OP_GT || op == OP_GTE || op == OP_EQ)
+			low = fmax(low,
+			    op == OP_GT ? floor(value) + 1 : ceil(value));
+		if (op == OP_LT || op == OP_LTE || op == OP_EQ)
+			high = fmin(high,
+			    op == OP_LT ? ceil(value) - 1 : floor(value));
+		any = any && op != OP_NEQ;
+	}
+	if (low > high && is_temporal(c->type))
+		parse_warn(p, node->line,
+		    "the condition never holds: a number of rules is a whole "
+		    "one, and %u are listed",
+		    c->n_rules);
+	else if (low > high)
+		parse_warn(p, node->line,
+		    "the condition never holds: a count is a whole number, 0 or "
+		    "more");
+	else if (any && low <= 0 && high >= most)
+		parse_warn(p, node->line,
+		    "the condition always holds: no event is needed for it; "
+		    "gte: 1 is any");
+}
+
 /* A range that nothing is in. */
 static void
 warn_never(struct rule_parser *p, const struct yaml_node *node,
@@ -286,6 +330,9 @@ warn_never(struct rule_parser *p, const struct yaml_node *node,
 		    "the condition never holds: nothing is above %g and below "
 		    "%g",
 		    least, most);
+	else if (c->type == CORRELATION_EVENT_COUNT ||
+	    c->type == CORRELATION_VALUE_COUNT || is_temporal(c->type))
+		warn_count(p, node, c);
 }
 
 static bool
@@ -407,13 +454,6 @@ parse_references(struct rule_parser *p, const struct yaml_node *map,
 				    "rule \"%.*s\" is listed twice",
 				    SLICE_ARG(c->rule_names[i]));
 	return true;
-}
-
-static bool
-is_temporal(enum correlation_type type)
-{
-	return type == CORRELATION_TEMPORAL ||
-	    type == CORRELATION_TEMPORAL_ORDERED;
 }
 
 bool
