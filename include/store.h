@@ -126,7 +126,7 @@ enum rc store_read_log(struct store *s, uint64_t from, log_fields_cb *fields,
     log_record_cb *cb, void *ctx, struct error *err);
 
 /*
- * ---- events ------------------------------------------------------------
+ * ---- what detections are asked for by -----------------------------------
  */
 struct store_filter {
 	uint32_t field;     /* FIELD_TIMESTAMP and FIELD_EVENT_ID work too */
@@ -140,13 +140,6 @@ struct store_query {
 	size_t n_filters;
 	uint64_t limit; /* 0: all */
 };
-
-/* In order of arrival.  `ev` lives during the call; false stops. */
-typedef bool store_event_cb(void *ctx, const struct event *ev);
-enum rc store_events(struct store *s, const struct store_query *q,
-    store_event_cb *cb, void *ctx, struct error *err);
-enum rc store_count(struct store *s, const struct store_query *q,
-    uint64_t *count, struct error *err);
 
 /*
  * ---- columns: what search reads ------------------------------------------

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "store_fixture.h"
 
+#include <assert.h>
 #include <dirent.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -245,16 +246,58 @@ fixture_append(struct store *s, const struct fixture_batch *f,
 	return rc;
 }
 
-uint64_t
-fixture_count(struct store *s)
+static struct search_query *
+query_of(const struct store_query *q)
 {
-	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
+	enum { FILTERS_MAX = 4 };
+	struct search_equal list[FILTERS_MAX];
+
+	assert(q->n_filters <= FILTERS_MAX);
+	for (size_t i = 0; i < q->n_filters; i++)
+		list[i] = (struct search_equal){ q->filters[i].field,
+			q->filters[i].value };
+	return search_equals(list, q->n_filters);
+}
+
+enum rc
+fixture_events(struct store *s, const struct store_query *q,
+    search_event_cb *cb, void *ctx, struct error *err)
+{
+	struct search_page page = { .sort = SEARCH_ARRIVAL, .limit = q->limit };
+	struct search_query *query = query_of(q);
+	const struct search_request r = { .query = query,
+		.owner = q->owner,
+		.since_ns = q->since_ns,
+		.until_ns = q->until_ns };
+	enum rc rc = search_events(s, &r, &page, cb, ctx, err);
+
+	search_free(query);
+	return rc;
+}
+
+uint64_t
+fixture_count_of(struct store *s, const struct store_query *q)
+{
+	struct search_query *query = query_of(q);
+	const struct search_request r = { .query = query,
+		.owner = q->owner,
+		.since_ns = q->since_ns,
+		.until_ns = q->until_ns };
 	struct error err;
 	uint64_t n = 0;
 
-	if (store_count(s, &q, &n, &err) != RC_OK) {
+	if (search_count(s, &r, &n, &err) != RC_OK) {
 		(void)printf("# %s\n", err.text);
-		return UINT64_MAX;
+		n = UINT64_MAX;
 	}
+	search_free(query);
 	return n;
+}
+
+uint64_t
+fixture_count(struct store *s)
+{
+	return fixture_count_of(s,
+	    &(struct store_query){ .since_ns = INT64_MIN,
+		.until_ns = INT64_MAX });
 }

@@ -11,6 +11,7 @@
 #include "batch.h"
 #include "engine.h"
 #include "error.h"
+#include "search.h"
 #include "store.h"
 
 #define T0     INT64_C(1763773323000000000) /* 2025-11-22T01:02:03Z */
@@ -44,4 +45,10 @@ void fixture_batch_free(struct batch *b);
 /* Appends one batch and frees it. */
 enum rc fixture_append(struct store *s, const struct fixture_batch *f,
     struct log_record *r, struct error *err);
+/* What the store gives back, by arrival, through the search; at most four
+ * filters. */
+enum rc fixture_events(struct store *s, const struct store_query *q,
+    search_event_cb *cb, void *ctx, struct error *err);
+/* UINT64_MAX: it failed. */
 uint64_t fixture_count(struct store *s);
+uint64_t fixture_count_of(struct store *s, const struct store_query *q);

@@ -126,78 +126,6 @@ scan_filter(struct block_decoder *d, const struct store_query *q, uint8_t *keep,
 	return rc;
 }
 
-/* ---- events ------------------------------------------------------------- */
-
-struct events_call {
-	const struct store_query *q;
-	store_event_cb *cb;
-	void *ctx;
-	uint64_t given;
-};
-
-static enum rc
-give_events(void *ctx, struct scan *sc, struct error *err)
-{
-	struct events_call *c = ctx;
-	struct event ev;
-	uint32_t n = block_events(sc->decoder);
-
-	if (memchr(sc->keep, 1, n) == NULL)
-		return RC_OK;
-	if (block_decoder_all(sc->decoder, err) != RC_OK)
-		return err->code;
-	for (uint32_t i = 0; i < n; i++) {
-		if (!sc->keep[i])
-			continue;
-		block_event(sc->decoder, i, &ev);
-		if (!c->cb(c->ctx, &ev))
-			return RC_EOF;
-		if (++c->given == c->q->limit)
-			return RC_EOF;
-	}
-	return RC_OK;
-}
-
-enum rc
-store_events(struct store *s, const struct store_query *q, store_event_cb *cb,
-    void *ctx, struct error *err)
-{
-	struct events_call c = { q, cb, ctx, 0 };
-
-	return scan_blocks(s, q, SCAN_DATA, give_events, &c, err);
-}
-
-struct count_call {
-	const struct store_query *q;
-	uint64_t n;
-};
-
-static enum rc
-count_events(void *ctx, struct scan *sc, struct error *err)
-{
-	struct count_call *c = ctx;
-
-	(void)err;
-	if (sc->keep == NULL) {
-		c->n += sc->n; /* the whole block, unread */
-	} else {
-		for (uint32_t i = 0; i < block_events(sc->decoder); i++)
-			c->n += sc->keep[i];
-	}
-	return c->q->limit > 0 && c->n >= c->q->limit ? RC_EOF : RC_OK;
-}
-
-enum rc
-store_count(struct store *s, const struct store_query *q, uint64_t *count,
-    struct error *err)
-{
-	struct count_call c = { q, 0 };
-	enum rc rc = scan_blocks(s, q, SCAN_COUNT, count_events, &c, err);
-
-	*count = q->limit > 0 && c.n > q->limit ? q->limit : c.n;
-	return rc;
-}
-
 /* ---- detections --------------------------------------------------------- */
 
 struct detections_call {
@@ -269,7 +197,7 @@ store_detections(struct store *s, const struct store_query *q,
 
 	c.arena = arena_new(GROUP_BYTES);
 	buf_init(&c.group, BATCH_BYTES);
-	rc = scan_blocks(s, q, SCAN_HITS, give_detections, &c, err);
+	rc = scan_blocks(s, q, give_detections, &c, err);
 	arena_free(c.arena);
 	buf_fini(&c.group);
 	return rc;

@@ -5,7 +5,6 @@ enum { SCAN_ARENA = 64 * 1024 };
 
 struct scanning {
 	const struct store_query *q;
-	enum scan_kind kind;
 	scan_cb *cb;
 	void *ctx;
 	struct scan sc;
@@ -38,15 +37,15 @@ read_block(struct sql *day, int64_t id, struct bytes *data, struct error *err)
 	return RC_OK;
 }
 
-/* RC_OK: a block to read, or to count unread; RC_EOF: no more. */
+/* RC_OK: a block, to be read where it is wanted; RC_EOF: no more. */
 static enum rc
 next_block(struct scanning *x, struct sql *day, bool *wanted, struct error *err)
 {
 	sqlite3_stmt *q = sql_prepare(day,
-	    "SELECT id, n, first_time, last_time, bloom, hits, commit_number"
-	    " FROM live WHERE (commit_number, id) > (?6, ?1)"
+	    "SELECT id, bloom, hits, commit_number"
+	    " FROM live WHERE (commit_number, id) > (?5, ?1)"
 	    " AND last_time >= ?2 AND first_time < ?3"
-	    " AND (?4 IS NULL OR owner = ?4) AND (?5 = 0 OR hits IS NOT NULL)"
+	    " AND (?4 IS NULL OR owner = ?4) AND hits IS NOT NULL"
 	    " ORDER BY commit_number, id LIMIT 1",
 	    err);
 	struct slice hits;
@@ -59,49 +58,32 @@ next_block(struct scanning *x, struct sql *day, bool *wanted, struct error *err)
 	sql_bind_int(q, 3, x->q->until_ns);
 	if (x->q->owner.ptr != NULL)
 		sql_bind_text(q, 4, x->q->owner);
-	sql_bind_int(q, 5, x->kind == SCAN_HITS);
-	sql_bind_int(q, 6, x->commit);
+	sql_bind_int(q, 5, x->commit);
 	rc = sql_step(day, q, err);
 	if (rc != RC_OK)
 		return rc;
 	x->at = sqlite3_column_int64(q, 0);
-	x->commit = sqlite3_column_int64(q, 6);
-	x->sc.n = (uint32_t)sqlite3_column_int64(q, 1);
-	x->sc.first_ns = sqlite3_column_int64(q, 2);
-	x->sc.last_ns = sqlite3_column_int64(q, 3);
-	*wanted = x->q->n_filters == 0 || scan_may_match(x->q, sql_blob(q, 4));
-	if (x->kind == SCAN_HITS) {
-		hits = sql_blob(q, 5);
-		x->hits.n = 0;
-		bytes_add(&x->hits, hits.ptr, hits.len);
-		x->sc.hits = bytes_slice(&x->hits);
-	}
+	x->commit = sqlite3_column_int64(q, 3);
+	*wanted = scan_may_match(x->q, sql_blob(q, 1));
+	hits = sql_blob(q, 2);
+	x->hits.n = 0;
+	bytes_add(&x->hits, hits.ptr, hits.len);
+	x->sc.hits = bytes_slice(&x->hits);
 	(void)sqlite3_reset(q);
 	return RC_OK;
-}
-
-static bool
-counts_whole(const struct scanning *x)
-{
-	return x->kind == SCAN_COUNT && x->q->n_filters == 0 &&
-	    x->sc.first_ns >= x->q->since_ns && x->sc.last_ns < x->q->until_ns;
 }
 
 static enum rc
 take_block(struct scanning *x, struct sql *day, struct error *err)
 {
-	enum rc rc;
+	enum rc rc = read_block(day, x->at, &x->data, err);
 
-	x->sc.keep = NULL;
-	if (counts_whole(x))
-		return x->cb(x->ctx, &x->sc, err);
-	rc = read_block(day, x->at, &x->data, err);
 	if (rc == RC_OK)
 		rc = block_decoder_open(x->sc.decoder, bytes_slice(&x->data),
 		    err);
 	if (rc == RC_OK) {
-		x->sc.n = block_events(x->sc.decoder);
-		x->sc.keep = bytes_room(&x->keep, x->sc.n + 1);
+		x->sc.keep =
+		    bytes_room(&x->keep, block_events(x->sc.decoder) + 1);
 		rc = scan_filter(x->sc.decoder, x->q, x->sc.keep, err);
 	}
 	if (rc == RC_OK)
@@ -130,7 +112,7 @@ scan_day(struct scanning *x, struct sql *day, struct error *err)
 		rc = next_block(x, day, &wanted, err);
 		if (rc == RC_EOF)
 			return RC_OK;
-		if (rc == RC_OK && x->kind == SCAN_HITS)
+		if (rc == RC_OK)
 			rc = rules_follow(day, x->day_arena, &x->sc.rules, err);
 		if (rc == RC_OK && wanted)
 			rc = take_block(x, day, err);
@@ -139,10 +121,10 @@ scan_day(struct scanning *x, struct sql *day, struct error *err)
 }
 
 enum rc
-scan_blocks(struct store *s, const struct store_query *q, enum scan_kind kind,
-    scan_cb *cb, void *ctx, struct error *err)
+scan_blocks(struct store *s, const struct store_query *q, scan_cb *cb,
+    void *ctx, struct error *err)
 {
-	struct scanning x = { .q = q, .kind = kind, .cb = cb, .ctx = ctx };
+	struct scanning x = { .q = q, .cb = cb, .ctx = ctx };
 	struct days days;
 	struct sql *day;
 	enum rc rc = RC_OK;

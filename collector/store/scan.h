@@ -1,32 +1,24 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * Walking the blocks that a query may concern: days in order, blocks in order
- * of commit; owner, times, filter and Bloom filter sort most of them out before
- * they are read.  No transaction is open while the callback runs.
+ * Walking the blocks whose hits a query may concern: days in order, blocks in
+ * order of commit; owner, times, filter and Bloom filter sort most of them out
+ * before they are read.  No transaction is open while the callback runs.
  */
 #pragma once
 
 #include "collector/store/internal.h"
 
-enum scan_kind {
-	SCAN_DATA,  /* blocks, filtered */
-	SCAN_COUNT, /* unread (keep NULL) where the whole block counts */
-	SCAN_HITS,  /* blocks with hits only */
-};
-
 struct scan {
 	struct block_decoder *decoder;
-	uint32_t n;
-	int64_t first_ns, last_ns;
-	uint8_t *keep;          /* an event: 1 if the query wants it */
-	struct slice hits;      /* SCAN_HITS */
-	struct rule_rows rules; /* SCAN_HITS: of the day */
+	uint8_t *keep; /* an event: 1 if the query wants it */
+	struct slice hits;
+	struct rule_rows rules; /* of the day */
 };
 
 /* RC_EOF ends the scan, which then says RC_OK. */
 typedef enum rc scan_cb(void *ctx, struct scan *sc, struct error *err);
-enum rc scan_blocks(struct store *s, const struct store_query *q,
-    enum scan_kind kind, scan_cb *cb, void *ctx, struct error *err);
+enum rc scan_blocks(struct store *s, const struct store_query *q, scan_cb *cb,
+    void *ctx, struct error *err);
 
 /* Of query.c: whether any event of the block may, and which do match. */
 bool scan_may_match(const struct store_query *q, struct slice bloom);

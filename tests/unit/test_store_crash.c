@@ -348,7 +348,7 @@ is_whole(const char *dir, uint64_t reported)
 	if (store_open(dir, &s, &err) != RC_OK)
 		return false;
 	t = totals_of(s);
-	ok = store_events(s, &q, comes_next, &next, &err) == RC_OK &&
+	ok = fixture_events(s, &q, comes_next, &next, &err) == RC_OK &&
 	    next == t.events && next >= reported && agree(&t) &&
 	    t.hits == 2 * (next / 10);
 	if (!ok)

@@ -133,7 +133,7 @@ lines_of(struct store *s, int32_t day, struct slice owner, struct buf *out)
 		.owner = owner };
 
 	buf_clear(out);
-	if (store_events(s, &q, add_line, out, &err) != RC_OK)
+	if (fixture_events(s, &q, add_line, out, &err) != RC_OK)
 		abort();
 }
 
@@ -406,7 +406,8 @@ days_go_by_age_and_size(void)
 	s = fixture_open(dir);
 	fill(s);
 	move_cursor(dir, s);
-	CHECK(store_events(s, &q, remove_while_read, &reader, &err) == RC_OK &&
+	CHECK(fixture_events(s, &q, remove_while_read, &reader, &err) ==
+		    RC_OK &&
 		reader.removed && reader.n == UINT64_C(2) * COMMITS * EACH,
 	    "a reader ends the day that is removed under it: %llu events",
 	    (unsigned long long)reader.n);
@@ -549,7 +550,6 @@ an_archived_day_comes_back(void)
 		.n_filters = 1 };
 	struct buf want, got, north_want;
 	unsigned restored = 0;
-	uint64_t n = 0;
 	char text[64];
 	char *path;
 	FILE *f;
@@ -581,8 +581,7 @@ an_archived_day_comes_back(void)
 	(void)snprintf(text, sizeof(text),
 	    "01000000-0000-0000-0000-000000000000:%d", 100);
 	id.value = (struct slice){ text, strlen(text) };
-	CHECK(store_count(s, &q, &n, &err) == RC_OK && n == 1,
-	    "it is found by its id");
+	CHECK(fixture_count_of(s, &q) == 1, "it is found by its id");
 	CHECK(store_days(dir, archive, count_restored, &restored, &err) ==
 		    RC_OK &&
 		restored == 1,

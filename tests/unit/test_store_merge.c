@@ -130,7 +130,7 @@ view_of(struct store *s)
 	for (size_t i = 0; i < 2; i++) {
 		q.owner = owners[i];
 		good = good &&
-		    store_events(s, &q, see_event, &seen, &err) == RC_OK;
+		    fixture_events(s, &q, see_event, &seen, &err) == RC_OK;
 		sha256_done(seen.sha, v.events[i]);
 	}
 	v.n_events = seen.n;
@@ -295,11 +295,11 @@ a_reader_under_way_is_not_disturbed(void)
 	b.merger = merger_new(s);
 	b.seen.sha = sha256_new();
 	buf_init(&b.seen.line, 1 << 20);
-	(void)store_events(s, &q, see_event, &b.seen, &err);
+	(void)fixture_events(s, &q, see_event, &b.seen, &err);
 	sha256_done(b.seen.sha, before);
 	b.seen.n = 0;
-	CHECK(store_events(s, &q, merge_beside, &b, &err) == RC_OK && b.good &&
-		b.seen.n == 900,
+	CHECK(fixture_events(s, &q, merge_beside, &b, &err) == RC_OK &&
+		b.good && b.seen.n == 900,
 	    "a reader sees every event once while blocks are merged");
 	sha256_done(b.seen.sha, beside);
 	CHECK(memcmp(before, beside, sizeof(before)) == 0, "in their order");
