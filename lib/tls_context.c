@@ -125,9 +125,8 @@ fail_file(const char *path, const char *what, struct error *err)
 	return error_set(err, RC_LIBRARY, "%s: %s: %s", path, what, reason);
 }
 
-/* OpenSSL's own message for an absent file names neither file nor reason. */
-static enum rc
-check_readable(const char *path, struct error *err)
+enum rc
+tls_check_readable(const char *path, struct error *err)
 {
 	int fd = open(path, O_RDONLY | O_CLOEXEC);
 
@@ -141,7 +140,7 @@ static enum rc
 load_ca(SSL_CTX *ssl, enum tls_role role, const char *path, struct error *err)
 {
 	STACK_OF(X509_NAME) * names;
-	enum rc rc = check_readable(path, err);
+	enum rc rc = tls_check_readable(path, err);
 
 	if (rc != RC_OK)
 		return rc;
@@ -161,7 +160,7 @@ load_crl(SSL_CTX *ssl, const char *path, struct error *err)
 {
 	X509_STORE *store = SSL_CTX_get_cert_store(ssl);
 	X509_LOOKUP *lookup;
-	enum rc rc = check_readable(path, err);
+	enum rc rc = tls_check_readable(path, err);
 
 	if (rc != RC_OK)
 		return rc;
@@ -176,7 +175,7 @@ load_crl(SSL_CTX *ssl, const char *path, struct error *err)
 static enum rc
 load_certificate(struct tls_context *ctx, const char *path, struct error *err)
 {
-	enum rc rc = check_readable(path, err);
+	enum rc rc = tls_check_readable(path, err);
 
 	if (rc != RC_OK)
 		return rc;

@@ -10,6 +10,7 @@
 #include "digest.h"
 #include "loop.h"
 #include "timestamp.h"
+#include "tls_private.h"
 #include "xalloc.h"
 
 struct tls_look {
@@ -54,6 +55,8 @@ static enum rc
 prepare(struct tls_look *t, int fd, const char *host, const char *ca,
     struct error *err)
 {
+	if (ca != NULL && tls_check_readable(ca, err) != RC_OK)
+		return err->code;
 	t->context = SSL_CTX_new(TLS_client_method());
 	if (t->context == NULL ||
 	    (ca == NULL ? SSL_CTX_set_default_verify_paths(t->context)

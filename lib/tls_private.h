@@ -32,6 +32,10 @@ struct tls_context {
 	char session_host[TLS_NAME];
 };
 
+/* OpenSSL's own message for a file that cannot be opened names neither file nor
+ * reason. */
+enum rc tls_check_readable(const char *path, struct error *err);
+
 /* The session to resume with `host`, or NULL; the caller's. */
 SSL_SESSION *tls_context_session(struct tls_context *ctx, const char *host);
 /* Takes the session. */

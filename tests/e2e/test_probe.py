@@ -5,6 +5,7 @@
 import contextlib
 import hashlib
 import http.server
+import shutil
 import signal
 import socket
 import ssl
@@ -140,13 +141,16 @@ def web_checks():
         tls = f"127.0.0.1:{secure.server_port}"
         nobody = f"127.0.0.1:{free_port()}"
         digest = hashlib.sha256(BODY).hexdigest()
+        # whoever the agent is must be able to read it
+        ca = w.dir / "probes-ca.pem"
+        shutil.copyfile(w.pki / "ca.pem", ca)
         collector = w.start_collector()
         agent = w.start_agent(inputs=probe(
             "tcp", "tcp", [f"127.0.0.1:{plain.server_port}", nobody]) + probe(
             "good", "http", [base + "/"], f"sha256: {digest}") + probe(
             "bad", "http", [base + "/down", base + "/x"],
             f"sha256: {'0' * 64}") + probe(
-            "https", "http", [f"https://{tls}/"], f"ca: {w.pki / 'ca.pem'}",
+            "https", "http", [f"https://{tls}/"], f"ca: {ca}",
             "certificate_days: 0") + probe(
             "tls", "tls", [tls], "certificate_days: 0"))
         seen = results_of(w, 7)
@@ -172,6 +176,9 @@ def web_checks():
         assert stranger["event.outcome"] == "failure", stranger
         assert stranger["kuzet.probe.found.tls.trusted"] is False
         assert stranger["kuzet.probe.found.tls.subject"]
+        ca.unlink()
+        wait_for("word of the file", lambda: f"{ca}: No such file" in latest(
+            w)["http", f"https://{tls}/"].get("error.message", ""))
         assert agent.stop() == 0 and collector.stop() == 0
 
 
