@@ -105,6 +105,9 @@ struct agent_config {
 };
 
 /* Bytes of a name that goes into each event. */
+/* Where packages put it; the commands beside the daemon read it by default. */
+#define AGENT_CONFIG_PATH "/etc/kuzet/agent.yaml"
+
 enum { AGENT_TEXT_MAX = 256 };
 
 extern const struct conf_option agent_options[];

@@ -35,7 +35,7 @@ static const char help[] =
     "which certificate the collector is known; nothing is sent to anybody else.\n"
     "Once the agent runs it renews its certificate by itself.\n"
     "\n"
-    "  -c, --config FILE   configuration; default: /etc/kuzet/agent.yaml\n"
+    "  -c, --config FILE   configuration; default: " AGENT_CONFIG_PATH "\n"
     "      --server HOST   of the collector's API; its port is 8443 by default\n"
     "      --token TOKEN   of kuzetctl agent enroll-token; - reads it from\n"
     "                      standard input, where no list of processes shows it\n"
@@ -413,7 +413,7 @@ report(const struct enrolling *e, const struct enrolment *got)
 int
 enroll_command(int argc, char *argv[])
 {
-	struct enrolling e = { .config_path = "/etc/kuzet/agent.yaml" };
+	struct enrolling e = { .config_path = AGENT_CONFIG_PATH };
 	struct enrolment got;
 	struct error err;
 	int status = parse_options(&e, argc, argv);

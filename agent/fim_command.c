@@ -27,11 +27,11 @@ enum { EXIT_CHANGED = 1, EXIT_USAGE = 2 };
 enum { OPT_FULL = 256, OPT_JSON, OPT_BY, OPT_REASON, OPT_FOR };
 
 static const char usage[] =
-    "Usage: kuzet-agent fim baseline -c FILE\n"
-    "       kuzet-agent fim check -c FILE [--full] [--json]\n"
-    "       kuzet-agent fim window open -c FILE --by NAME --reason TEXT\n"
+    "Usage: kuzet-agent fim baseline [-c FILE] [--by NAME]\n"
+    "       kuzet-agent fim check [-c FILE] [--full] [--json]\n"
+    "       kuzet-agent fim window open [-c FILE] --by NAME --reason TEXT\n"
     "                                   [--for SPAN]\n"
-    "       kuzet-agent fim window close|list -c FILE [--by NAME] [--json]\n"
+    "       kuzet-agent fim window close|list [-c FILE] [--by NAME] [--json]\n"
     "\n"
     "File integrity of all `fim` inputs of the configuration; needs no\n"
     "collector.\n"
@@ -43,7 +43,8 @@ static const char usage[] =
     "               opened it\n"
     "\n"
     "  -c, --config FILE   configuration, see agent.yaml(5); only state_dir\n"
-    "                      and inputs are needed\n"
+    "                      and inputs are needed; default:\n"
+    "                      " AGENT_CONFIG_PATH "\n"
     "      --full          hash every file again, whatever its stat says\n"
     "      --json          one event for each change, one object a line\n"
     "      --by NAME       who is at work\n"
@@ -578,7 +579,7 @@ find_command(int n, char **words)
 int
 fim_command(int argc, char **argv)
 {
-	struct fim_arguments args = { 0 };
+	struct fim_arguments args = { .config = AGENT_CONFIG_PATH };
 	struct session s = { .args = &args };
 	struct error err = { .code = RC_OK };
 	command_fn *run;
@@ -594,8 +595,6 @@ fim_command(int argc, char **argv)
 	if (run == NULL)
 		return complain("baseline, check or window open|close|list is "
 				"needed");
-	if (args.config == NULL)
-		return complain("-c FILE is needed");
 	log_setup("kuzet-agent", LOG_LEVEL_INFO, LOG_TEXT);
 	s.progress = isatty(STDERR_FILENO) != 0;
 	status = run(&s, &err);

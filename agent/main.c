@@ -34,8 +34,8 @@ static const char usage[] =
     "                   [--log-level error|warn|info|debug]\n"
     "       kuzet-agent enroll --server HOST --token TOKEN (see enroll "
     "--help)\n"
-    "       kuzet-agent status -c FILE [--json]\n"
-    "       kuzet-agent fim baseline|check|window -c FILE (see fim --help)\n"
+    "       kuzet-agent status [-c FILE] [--json]\n"
+    "       kuzet-agent fim baseline|check|window (see fim --help)\n"
     "       kuzet-agent policy check [-c FILE] [--json] [POLICY...]\n"
     "       kuzet-agent --version | --help\n"
     "\n"
@@ -118,7 +118,9 @@ parse_arguments(int argc, char **argv, struct arguments *args)
 			return status;
 	}
 	if (optind < argc) {
-		(void)fprintf(stderr, "kuzet-agent: unexpected \"%s\"\n",
+		(void)fprintf(stderr,
+		    "kuzet-agent: unexpected \"%s\"; the commands are enroll, "
+		    "status, fim and policy\nTry kuzet-agent --help.\n",
 		    argv[optind]);
 		return EXIT_USAGE;
 	}

@@ -19,11 +19,12 @@
 enum { EXIT_USAGE = 2, LINE_BYTES = 1 << 20, ARENA_BLOCK = 16 * 1024 };
 
 static const char help[] =
-    "Usage: kuzet-agent status -c FILE [--json]\n"
+    "Usage: kuzet-agent status [-c FILE] [--json]\n"
     "\n"
     "Prints how the running agent is, and where it is in each file.\n"
     "\n"
-    "  -c, --config FILE   the configuration the agent runs with\n"
+    "  -c, --config FILE   the configuration the agent runs with; default:\n"
+    "                      " AGENT_CONFIG_PATH "\n"
     "      --json          one JSON object a line: the agent, then each file\n"
     "  -h, --help          print this\n"
     "\n"
@@ -215,7 +216,7 @@ status_command(int argc, char *argv[])
 	};
 	struct agent_config config = { 0 };
 	struct printing p = { .json = false };
-	const char *path = NULL;
+	const char *path = AGENT_CONFIG_PATH;
 	struct error err;
 	enum rc rc;
 	int c;
@@ -233,7 +234,7 @@ status_command(int argc, char *argv[])
 		else
 			p.json = true;
 	}
-	if (path == NULL || optind < argc) {
+	if (optind < argc) {
 		(void)fputs(help, stderr);
 		return EXIT_USAGE;
 	}
