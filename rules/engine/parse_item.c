@@ -1,10 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* One line of a selection: "Field|modifier|modifier: value or values". */
+#include <math.h>
+
 #include "parse_modifier.h"
 #include "pattern.h"
 #include "utf8.h"
 
-enum { MODIFIERS_MAX = 16 };
+enum { MODIFIERS_MAX = 16, NUMBER_BYTES = 32 };
 
 struct item_key {
 	const struct modifier *chain[MODIFIERS_MAX];
@@ -77,7 +79,6 @@ parse_key(struct rule_parser *p, const struct yaml_node *node,
 static struct pattern
 scalar_pattern(struct rule_parser *p, const struct yaml_node *node)
 {
-	char text[32];
 	struct buf b;
 	int64_t number;
 	struct pattern made;
@@ -85,11 +86,36 @@ scalar_pattern(struct rule_parser *p, const struct yaml_node *node)
 	if (!node->plain || !yaml_int(node, &number))
 		return pattern_parse(p->arena, node->text);
 	/* 0x1F, +5 and 007 are numbers: compared as they print */
-	buf_init(&b, sizeof(text));
+	buf_init(&b, NUMBER_BYTES);
 	(void)buf_printf(&b, "%lld", (long long)number);
 	made = pattern_plain(p->arena, buf_slice(&b));
 	buf_fini(&b);
 	return made;
+}
+
+/* As a field's value 1.50 is also what an event's number prints as, and 0x1F
+ * and 007 are also the texts. */
+static void
+add_number(struct chain *c, struct pattern *second)
+{
+	struct slice text = c->node->text;
+	double number;
+	int64_t whole;
+	struct buf b;
+
+	if (!yaml_double(c->node, &number) || !isfinite(number))
+		return;
+	buf_init(&b, NUMBER_BYTES);
+	if (yaml_int(c->node, &whole))
+		(void)buf_printf(&b, "%lld", (long long)whole);
+	else
+		(void)buf_printf(&b, "%.15g", number);
+	if (!slice_eq(buf_slice(&b), text)) {
+		*second = pattern_plain(c->p->arena,
+		    yaml_int(c->node, &whole) ? text : buf_slice(&b));
+		c->n = 2;
+	}
+	buf_fini(&b);
 }
 
 static bool
@@ -136,7 +162,7 @@ parse_value(struct rule_parser *p, const struct yaml_node *node,
     const struct sigma_item *item, const struct item_key *key,
     struct sigma_value *out)
 {
-	struct pattern *first = arena_alloc(p->arena, sizeof(*first));
+	struct pattern *first = arena_alloc(p->arena, 2 * sizeof(*first));
 	struct chain c = {
 		.p = p,
 		.node = node,
@@ -167,6 +193,8 @@ parse_value(struct rule_parser *p, const struct yaml_node *node,
 		return finish_value(&c, out);
 	}
 	*first = scalar_pattern(p, node);
+	if (key->n == 0 && !c.keyword)
+		add_number(&c, first + 1);
 	for (uint32_t i = 0; i < key->n; i++)
 		if (!key->chain[i]->apply(&c, key->chain[i]->argument))
 			return false;

@@ -24,6 +24,11 @@ class Refused(Exception):
 
 # ---- YAML, as the 1.2 core schema has it -------------------------------------------------------------------------------
 
+class Number(str):
+    """A number that is not written as events have it; `other` is the second of the two."""
+    other = ''
+
+
 def plain(node):
     """A node as Python's: lists, maps in their order, None for a plain null; everything else is text."""
     if isinstance(node, yaml.SequenceNode):
@@ -32,8 +37,14 @@ def plain(node):
         return {key.value: plain(value) for key, value in node.value}
     if node.style in (None, '') and node.value in ('', '~', 'null', 'Null', 'NULL'):
         return None
-    if node.style in (None, '') and re.fullmatch('0x[0-9a-fA-F]+|0o[0-7]+', node.value):
-        return str(int(node.value, 0))
+    if node.style in (None, '') and re.fullmatch('0x[0-9a-fA-F]+|0o[0-7]+|[-+]?[0-9]+', node.value):
+        number = Number(int(node.value, 0 if node.value[1:2] in ('x', 'o') else 10))
+        number.other = node.value
+        return number
+    if node.style in (None, '') and re.fullmatch(r'[-+]?(\.[0-9]+|[0-9]+\.[0-9]*([eE][-+]?[0-9]+)?|[0-9]+[eE][-+]?[0-9]+)', node.value):
+        number = Number(node.value)
+        number.other = '%.15g' % float(node.value)
+        return number
     return node.value
 
 
@@ -186,6 +197,8 @@ FLAGS = {'i': re.IGNORECASE, 'ignorecase': re.IGNORECASE, 'm': re.MULTILINE, 'mu
 def compile_text(value, modifiers):
     """The test of a text value under text modifiers, applied from left to right."""
     variants = [read_pattern(value)]
+    if isinstance(value, Number) and not set(modifiers) - {'neq', 'all'}:
+        variants.append(read_pattern(value.other))
     for modifier in modifiers:
         if modifier == 'windash':
             variants = [dashed(p) for p in variants]

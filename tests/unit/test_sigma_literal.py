@@ -70,7 +70,7 @@ LOGSOURCES = ['{}', '{product: linux}', '{product: windows, category: process_cr
 VALUES = ['x', 'X', 'ab', 'Ab', 'abc', 'aXc', 'acb', 'aaabbbc', '', None, 7, '7', 5.5, -3, True, ['x', 'ab'], [None], [], {}, 'Қ жұ', 'ẞ', '192.0.2.9',
           '2001:db8::1', '::ffff:192.0.2.9', 'cmd /a b', 'cmd \u2013a', 'x /a \u2014b', 'IMPHASH=ab,MD5=x', 'SHA1=1, Imphash=AB', ['y', 7, ['x']],
           'yyy\0ab', 'a\nbc', 'b*c', 'a\\b', '\\', 'c\\', 'eGFiYw==', 'YWI=', 'eABhAGIA', '//5hAGIA', 'AGEAYg==', '2026-11-22T05:32:03Z', '2026/01/05',
-          {'k': 'ab', 'l': [1, {'m': 'x'}]}, 1e300, 12345678901, 'ab' * 40 + 'c']
+          {'k': 'ab', 'l': [1, {'m': 'x'}]}, 1e300, 12345678901, 10, -0.3, '5.50', '007', '0X7', 'ab' * 40 + 'c']
 KINDS = [{'k': 1}, {'host': {'os': {'type': 'linux'}}}, {'Channel': 'Microsoft-Windows-Sysmon/Operational', 'EventID': 1},
          {'event': {'original': 'a line with ab', 'module': 'none', 'dataset': 'x'}}, {'winlog': {'channel': 'Security', 'event_id': '4688'}},
          {'Event': {'System': {'Channel': 'Security', 'EventID': 4624, 'Provider': {'#attributes': {'Name': 'abc'}}}}},
@@ -79,7 +79,7 @@ NAMES = ['A', 'b', 'C', 'a.b', 'Hashes', 'process.executable', 'user.name', 'win
 
 
 def a_scalar(rnd):
-    return json.dumps(rnd.choice(TEXTS), ensure_ascii=False) if rnd.random() < 0.9 else rnd.choice(['7', '5.5', 'true', '0x7'])
+    return json.dumps(rnd.choice(TEXTS), ensure_ascii=False) if rnd.random() < 0.9 else rnd.choice(['7', '5.5', '5.50', '1e1', '-0.30', 'true', '0x7', '007', '+7'])
 
 
 def an_item(rnd):
