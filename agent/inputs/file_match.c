@@ -5,6 +5,7 @@
 
 #include "agent/inputs/file_set.h"
 #include "agent/inputs/gzip.h"
+#include "rotation.h"
 #include "xalloc.h"
 
 enum { COMPARE_BYTES = 4096 };

@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #include "agent/inputs/file_set.h"
+#include "rotation.h"
 #include "timestamp.h"
 #include "xalloc.h"
 

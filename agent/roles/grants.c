@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "agent/roles/opener.h"
+#include "rotation.h"
 #include "xalloc.h"
 
 enum { AS_GLOB = FNM_PATHNAME | FNM_PERIOD };

@@ -76,7 +76,7 @@ enum rc opener_list(struct opener *o, const char *pattern, opener_path_cb *cb,
 
 /*
  * Calls back for each file beside `path` whose name says that it was `path`
- * once: see rotation_name().
+ * once: see rotation.h.
  */
 void opener_rotated(struct opener *o, const char *path, opener_path_cb *cb,
     void *ctx);
@@ -124,16 +124,3 @@ void opener_watch(struct opener *o, const char *dir);
 /* Who is told; one at a time. */
 void opener_listen(struct opener *o, const struct opener_events *events);
 bool opener_watches_all(const struct opener *o);
-
-/*
- * Whether `name` is what a log rotation makes of `base` ("app.log" becomes
- * "app.log.1", "app.log-20261122.gz", "app-20261122.log", "app.1.log"): what
- * was added is made of numbers and a few words, never another log's name.
- */
-bool rotation_name(const char *base, const char *name);
-
-/*
- * The name without what rotations added: "app.log" of "app.log.2.gz" and of
- * "app-20261122.log".
- */
-void rotation_family(const char *name, char out[256]);

@@ -3,6 +3,7 @@
 #include <dirent.h>
 
 #include "agent_rig.h"
+#include "rotation.h"
 
 static void
 one_file_many_names(void)

@@ -2,7 +2,6 @@
 #include "agent/inputs/fim/fim_scan.h"
 
 #include <errno.h>
-#include <fnmatch.h>
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
@@ -12,8 +11,6 @@
 #include "loop.h"
 #include "timestamp.h"
 #include "xalloc.h"
-
-#define GLOB_CHARACTERS "*?[\\"
 
 enum { ROWS = 512, BATCHES = 3, ARENA_BLOCK = 64 * 1024 };
 
@@ -63,61 +60,7 @@ struct run {
 	struct error *err;
 };
 
-/* ---- configuration ------------------------------------------------------ */
-
-/* Whether the pattern names `path` or a folder above it. */
-static bool
-pattern_covers(const char *pattern, const char *path)
-{
-	char prefix[WALK_PATH_MAX + 1];
-	size_t len = strlen(path), plen = strlen(pattern);
-
-	while (plen > 1 && pattern[plen - 1] == '/')
-		plen--;
-	if (strpbrk(pattern, GLOB_CHARACTERS) == NULL)
-		return opener_path_within((struct slice){ path, len },
-		    (struct slice){ pattern, plen });
-	if (len > WALK_PATH_MAX)
-		return false;
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(prefix, path, i);
-		prefix[i] = '\0';
-		if (fnmatch(pattern, prefix, FNM_PATHNAME | FNM_PERIOD) == 0)
-			return true;
-	}
-	return false;
-}
-
-static bool
-excluded(const struct fim_spec *spec, const char *path)
-{
-	char prefix[WALK_PATH_MAX + 1];
-	size_t len = strlen(path);
-
-	if (spec->n_exclude == 0 || len > WALK_PATH_MAX)
-		return false;
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(prefix, path, i);
-		prefix[i] = '\0';
-		if (opener_path_matches(spec->exclude, spec->n_exclude, prefix))
-			return true;
-	}
-	return false;
-}
-
-bool
-fim_spec_covers(const struct fim_spec *spec, const char *path)
-{
-	for (size_t i = 0; i < spec->n_paths; i++) {
-		if (pattern_covers(spec->paths[i], path))
-			return !excluded(spec, path);
-	}
-	return false;
-}
+/* ---- what has a baseline ------------------------------------------------- */
 
 /* Whether a new name is news: some pattern over it had its baseline taken. */
 static bool
@@ -128,62 +71,10 @@ is_news(const struct run *r, const char *path)
 	if (r->all_known)
 		return true;
 	for (size_t i = 0; i < spec->n_paths; i++) {
-		if (r->known[i] && pattern_covers(spec->paths[i], path))
+		if (r->known[i] && fim_pattern_covers(spec->paths[i], path))
 			return true;
 	}
 	return false;
-}
-
-const char *
-fim_spec_missing(struct opener *o, const struct fim_spec *spec, size_t *at)
-{
-	struct opener_stat st;
-
-	while (*at < spec->n_paths) {
-		const char *path = spec->paths[(*at)++];
-
-		if (strpbrk(path, GLOB_CHARACTERS) == NULL &&
-		    !opener_lstat(o, path, &st) && errno == ENOENT)
-			return path;
-	}
-	return NULL;
-}
-
-struct knowing {
-	const struct fim_spec *spec;
-	bool *known;
-	bool any;
-};
-
-static void
-one_root(void *ctx, const char *stored)
-{
-	struct knowing *k = ctx;
-
-	for (size_t i = 0; i < k->spec->n_paths; i++) {
-		const char *mine = k->spec->paths[i];
-		bool below = strpbrk(mine, GLOB_CHARACTERS) == NULL &&
-		    pattern_covers(stored, mine);
-
-		if (!below && strcmp(stored, mine) != 0)
-			continue;
-		k->any = true;
-		if (k->known != NULL)
-			k->known[i] = true;
-	}
-}
-
-enum rc
-fim_spec_known(struct fim_store *store, int64_t input,
-    const struct fim_spec *spec, bool known[], bool *any, struct error *err)
-{
-	struct knowing k = { .spec = spec };
-	enum rc rc;
-
-	k.known = known;
-	rc = fim_store_roots(store, input, one_root, &k, err);
-	*any = k.any;
-	return rc;
 }
 
 static enum rc

@@ -10,20 +10,10 @@
 #pragma once
 
 #include "agent/inputs/fim/fim_hash.h"
+#include "agent/inputs/fim/fim_spec.h"
 #include "agent/inputs/fim/fim_store.h"
 
 enum { FIM_HELD = 8192, FIM_CHANGES = FIM_BATCH };
-
-/* One `fim` entry of agent.yaml; borrowed. */
-struct fim_spec {
-	const char *name;
-	const char *const *paths;
-	size_t n_paths;
-	const char *const *exclude;
-	size_t n_exclude;
-	bool full; /* rescan: full */
-	uint64_t max_file_size;
-};
 
 struct fim_totals {
 	uint64_t files;      /* names seen */
@@ -71,20 +61,5 @@ struct fim_scan {
 	struct fim_totals totals; /* filled */
 };
 
-/* The next path from *at on (0: the first) that is no pattern and not there;
- * NULL: there is no more. */
-const char *fim_spec_missing(struct opener *o, const struct fim_spec *spec,
-    size_t *at);
-
 /* RC_AGAIN: stopped by reading->stop; what was told is stored. */
 enum rc fim_scan_run(struct fim_scan *s, struct error *err);
-
-/*
- * Which of the input's patterns have their baseline: they are stored, or lie
- * below one that is.  `known` has room for each; may be NULL.
- */
-enum rc fim_spec_known(struct fim_store *store, int64_t input,
-    const struct fim_spec *spec, bool known[], bool *any, struct error *err);
-
-/* Whether the input watches `path`. */
-bool fim_spec_covers(const struct fim_spec *spec, const char *path);
