@@ -12,6 +12,7 @@ enum { OUTPUT_MAX = 64 << 20 };
 struct printing {
 	struct buf out;
 	enum json_shape shape;
+	struct json_memo *memo; /* of that shape */
 	bool failed;
 };
 
@@ -21,7 +22,7 @@ on_event(void *ctx, struct event *ev)
 	struct printing *p = ctx;
 
 	buf_clear(&p->out);
-	json_write_event(&p->out, ev, p->shape);
+	json_write_event_again(&p->out, ev, p->memo);
 	(void)buf_add_char(&p->out, '\n');
 	p->failed = fwrite(p->out.ptr, 1, p->out.len, stdout) != p->out.len;
 	return !p->failed;
@@ -91,6 +92,7 @@ run(const struct global_options *global, int argc, char *argv[])
 		return EXIT_USAGE;
 	}
 	buf_init(&p.out, OUTPUT_MAX);
+	p.memo = json_memo_new(p.shape);
 	status = EXIT_GOOD;
 	for (int i = optind; i < argc && !p.failed; i++) {
 		if (input_log(argv[i], &input, on_event, &p, &err) != RC_OK) {
@@ -103,6 +105,7 @@ run(const struct global_options *global, int argc, char *argv[])
 		    stderr);
 		status = EXIT_FAILED;
 	}
+	json_memo_free(p.memo);
 	buf_fini(&p.out);
 	return status;
 }

@@ -95,11 +95,11 @@ void json_write_event(struct buf *out, const struct event *ev,
     enum json_shape shape);
 
 /*
- * The same nested text for many events: most have the fields of one before, and
- * what stands between their values is remembered.  One thread's; some 300 kB.
+ * The same text for many events: most have the fields of one before, and what
+ * stands between their values is remembered.  One thread's; at most some 500 kB.
  */
 struct json_memo;
-struct json_memo *json_memo_new(void);
+struct json_memo *json_memo_new(enum json_shape shape);
 void json_memo_free(struct json_memo *m); /* NULL is fine */
 void json_write_event_again(struct buf *out, const struct event *ev,
     struct json_memo *m);

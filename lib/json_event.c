@@ -7,37 +7,13 @@
 #include <stddef.h>
 #include <stdlib.h>
 
-#include "json.h"
+#include "json_lesson.h"
 #include "timestamp.h"
-#include "xalloc.h"
 
 enum {
 	NESTING_MAX = 32, /* objects within each other; deeper stays dotted */
 	INSERTION_MAX = 64,
 	MEMBERS_MAX = EVENT_FIELDS_MAX + 1, /* and event.id */
-	/* events that are remembered: fields, bytes between their values */
-	ALIKE_FIELDS = 80,
-	ALIKE_TEXT = 4096,
-	ALIKE_KINDS = 64,
-	OWN_ID = UINT16_MAX,
-};
-
-/*
- * Events with the same fields in the same order: their text but for the values.
- * A piece of `text` ends where a value stands; the last piece follows the last.
- */
-struct alike {
-	uint32_t n; /* fields; 0: nothing is remembered here */
-	bool with_id;
-	uint32_t ids[ALIKE_FIELDS];
-	uint32_t n_values;
-	uint16_t values[ALIKE_FIELDS + 1]; /* fields in order, or OWN_ID */
-	uint16_t ends[ALIKE_FIELDS + 2];
-	char text[ALIKE_TEXT];
-};
-
-struct json_memo {
-	struct alike kinds[ALIKE_KINDS];
 };
 
 struct member {
@@ -53,42 +29,39 @@ struct writing {
 	/* how much of the last name the open objects stand for, with the dot */
 	size_t prefix[NESTING_MAX];
 	/* what learns how this event is written, or NULL */
-	struct alike *alike;
+	struct json_lesson *lesson;
 	const struct field *fields; /* the event's */
 	const struct value *id;
 	size_t piece; /* where the piece that is being written began */
-	size_t learnt;
 };
 
-/* The piece that ends here, before a value or at the end. */
+/* The piece that ends here, before the value of a field or at the end. */
 static void
-learn_piece(struct writing *w)
+learn_piece(struct writing *w, uint16_t field)
 {
-	struct alike *a = w->alike;
+	struct json_lesson *l = w->lesson;
 	size_t len = w->out->len - w->piece;
 
-	if (len > ALIKE_TEXT - w->learnt) {
-		w->alike = NULL; /* too long to be remembered */
+	if (len > JSON_LESSON_TEXT - l->text_len) {
+		w->lesson = NULL; /* too long to be remembered */
 		return;
 	}
-	memcpy(a->text + w->learnt, w->out->ptr + w->piece, len);
-	w->learnt += len;
-	a->ends[a->n_values] = (uint16_t)w->learnt;
+	memcpy(l->text + l->text_len, w->out->ptr + w->piece, len);
+	l->text_len += len;
+	l->pieces[l->n_pieces++] =
+	    (struct json_piece){ (uint16_t)l->text_len, field };
 }
 
 static void
 write_value(struct writing *w, const struct value *v)
 {
-	if (w->alike != NULL)
-		learn_piece(w);
-	if (w->alike != NULL) {
-		/* the value is a member of one of the event's fields */
-		const struct field *f = (const void *)((const char *)v -
-		    offsetof(struct field, value));
+	/* the value is a member of one of the event's fields */
+	const struct field *f =
+	    (const void *)((const char *)v - offsetof(struct field, value));
 
-		w->alike->values[w->alike->n_values++] =
-		    v == w->id ? OWN_ID : (uint16_t)(f - w->fields);
-	}
+	if (w->lesson != NULL)
+		learn_piece(w,
+		    v == w->id ? JSON_OWN_ID : (uint16_t)(f - w->fields));
 	json_write_value(w->out, v);
 	w->piece = w->out->len;
 }
@@ -271,16 +244,15 @@ write_members(struct writing *w, uint32_t n, enum json_shape shape)
 	}
 }
 
-/* event.id, or an empty slice; `text` is where it may be made. */
-static struct slice
-own_id(const struct event *ev, char text[EVENT_ID_TEXT_MAX])
+struct slice
+json_own_id(const struct event *ev, char text[EVENT_ID_TEXT_MAX])
 {
 	return event_has_stream(ev) ? event_id_format(&ev->id, text)
 				    : ev->foreign;
 }
 
-static void
-write_time(struct buf *out, const struct event *ev)
+void
+json_write_time(struct buf *out, const struct event *ev)
 {
 	char text[TIMESTAMP_TEXT_MAX];
 
@@ -288,16 +260,15 @@ write_time(struct buf *out, const struct event *ev)
 	json_write_string(out, timestamp_format(ev->time_ns, text));
 }
 
-/* `alike`, if not NULL, learns it; false: it cannot be remembered. */
-static bool
-write_event(struct buf *out, const struct event *ev, const struct value *id,
-    enum json_shape shape, struct alike *alike)
+bool
+json_write_learning(struct buf *out, const struct event *ev,
+    const struct value *id, enum json_shape shape, struct json_lesson *lesson)
 {
 	struct member members[MEMBERS_MAX];
 	struct writing w = { .out = out,
 		.members = members,
 		.comma = true,
-		.alike = alike,
+		.lesson = lesson,
 		.fields = ev->fields,
 		.id = id };
 	uint32_t n = ev->n;
@@ -306,97 +277,20 @@ write_event(struct buf *out, const struct event *ev, const struct value *id,
 		sort_by_name(ev->fields, n, members);
 	if (id->s.len > 0)
 		n = insert_id(members, n, id);
-	write_time(out, ev);
+	json_write_time(out, ev);
 	w.piece = out->len;
 	write_members(&w, n, shape);
 	(void)buf_add_char(out, '}');
-	if (w.alike != NULL)
-		learn_piece(&w);
-	return w.alike != NULL && !out->overflowed;
+	if (w.lesson != NULL)
+		learn_piece(&w, 0);
+	return w.lesson != NULL && !out->overflowed;
 }
 
 void
 json_write_event(struct buf *out, const struct event *ev, enum json_shape shape)
 {
 	char text[EVENT_ID_TEXT_MAX];
-	struct value id = { .kind = VALUE_STRING, .s = own_id(ev, text) };
+	struct value id = { .kind = VALUE_STRING, .s = json_own_id(ev, text) };
 
-	(void)write_event(out, ev, &id, shape, NULL);
-}
-
-struct json_memo *
-json_memo_new(void)
-{
-	return xzalloc(sizeof(struct json_memo));
-}
-
-void
-json_memo_free(struct json_memo *m)
-{
-	free(m);
-}
-
-/* FNV-1a over the fields' ids. */
-static struct alike *
-find_alike(struct json_memo *m, const struct event *ev)
-{
-	uint64_t hash = UINT64_C(14695981039346656037);
-
-	for (uint32_t i = 0; i < ev->n; i++)
-		hash = (hash ^ ev->fields[i].id) * UINT64_C(1099511628211);
-	return &m->kinds[(hash >> 32) % ALIKE_KINDS];
-}
-
-static bool
-is_alike(const struct alike *a, const struct event *ev, bool with_id)
-{
-	if (a->n != ev->n || a->with_id != with_id)
-		return false;
-	for (uint32_t i = 0; i < a->n; i++)
-		if (a->ids[i] != ev->fields[i].id)
-			return false;
-	return true;
-}
-
-static void
-write_alike(struct buf *out, const struct alike *a, const struct event *ev,
-    const struct value *id)
-{
-	size_t from = 0;
-
-	write_time(out, ev);
-	for (uint32_t i = 0; i < a->n_values; i++) {
-		(void)buf_add(out, a->text + from, a->ends[i] - from);
-		from = a->ends[i];
-		json_write_value(out,
-		    a->values[i] == OWN_ID ? id
-					   : &ev->fields[a->values[i]].value);
-	}
-	(void)buf_add(out, a->text + from, a->ends[a->n_values] - from);
-}
-
-void
-json_write_event_again(struct buf *out, const struct event *ev,
-    struct json_memo *m)
-{
-	char text[EVENT_ID_TEXT_MAX];
-	struct value id = { .kind = VALUE_STRING, .s = own_id(ev, text) };
-	struct alike *a = find_alike(m, ev);
-
-	if (ev->n == 0 || ev->n > ALIKE_FIELDS) {
-		(void)write_event(out, ev, &id, JSON_NESTED, NULL);
-		return;
-	}
-	if (is_alike(a, ev, id.s.len > 0)) {
-		write_alike(out, a, ev, &id);
-		return;
-	}
-	a->n_values = 0;
-	a->n = 0;
-	if (!write_event(out, ev, &id, JSON_NESTED, a))
-		return;
-	a->n = ev->n;
-	a->with_id = id.s.len > 0;
-	for (uint32_t i = 0; i < ev->n; i++)
-		a->ids[i] = ev->fields[i].id;
+	(void)json_write_learning(out, ev, &id, shape, NULL);
 }

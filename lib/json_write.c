@@ -4,13 +4,25 @@
 #include <stdlib.h>
 
 #include "json.h"
+#include "json_put.h"
 #include "json_scan.h"
 #include "timestamp.h"
 
 enum {
 	DECIMALS_MAX = 9, /* of doubles that are written without printf */
 	DOUBLE_TEXT_MAX = 40,
+	ESCAPED_MAX = 4096, /* bytes of a string that gets room for the worst */
+	ESCAPE_BYTES = 6,   /* \u001f */
+	BLOCK = 16,
 };
+
+char *
+json_room_slow(struct buf *b, size_t n)
+{
+	if (n > b->max || b->len > b->max - n)
+		return NULL;
+	return buf_reserve(b, n);
+}
 
 /* A byte that cannot stand in a string as it is. */
 static char *
@@ -34,8 +46,9 @@ escape(char *to, unsigned char c)
 	return to;
 }
 
+/* Exactly, byte for byte: near a buffer's bound, and very long strings. */
 static void
-write_escaped(struct buf *out, struct slice s)
+write_escaped_slowly(struct buf *out, struct slice s)
 {
 	const char *p = s.ptr, *end = s.ptr + s.len;
 	bool high = false;
@@ -59,25 +72,78 @@ write_escaped(struct buf *out, struct slice s)
 		out->len = before;
 }
 
+/*
+ * What begins before `last`, where 16 bytes can be read; returns how far it
+ * came, which may be up to 16 bytes behind it.
+ */
+static const char *
+put_escaped(char **out, const char *p, const char *last)
+{
+	char *to = *out;
+
+	while (p < last) {
+#ifdef __SSE2__
+		__m128i x = json_load16(p);
+		unsigned stops = json_stops16(x);
+		unsigned n = stops != 0 ? (unsigned)__builtin_ctz(stops) : 16;
+
+		json_store16(to, x);
+		p += n;
+		to += n;
+		if (stops == 0)
+			continue;
+		to = escape(to, (unsigned char)*p++);
+#else
+		unsigned char c = (unsigned char)*p++;
+
+		if (c == '"' || c == '\\' || c < 0x20)
+			to = escape(to, c);
+		else
+			*to++ = (char)c;
+#endif
+	}
+	*out = to;
+	return p;
+}
+
+static void
+write_escaped(struct buf *out, struct slice s)
+{
+	const char *p = s.ptr, *end = s.ptr + s.len;
+	char tail[2 * BLOCK], *to = NULL;
+	size_t n;
+
+	if (s.len <= ESCAPED_MAX)
+		to = json_room(out, ESCAPE_BYTES * s.len + 2);
+	if (to == NULL) {
+		write_escaped_slowly(out, s);
+		return;
+	}
+	*to++ = '"';
+	if (s.len >= BLOCK)
+		p = put_escaped(&to, p, end - (BLOCK - 1));
+	n = (size_t)(end - p);
+	memset(tail, ' ', sizeof(tail));
+	if (n > 0)
+		memcpy(tail, p, n);
+	/* spaces behind the end are none of it */
+	p = put_escaped(&to, tail, tail + n);
+	to -= p - (tail + n);
+	*to++ = '"';
+	out->len = (size_t)(to - out->ptr);
+}
+
 void
 json_write_string(struct buf *out, struct slice s)
 {
-	bool high = false;
-	char *to;
+	char *to = json_room(out, s.len + 2);
 
-	if (s.len > 0 &&
-	    json_plain_end(s.ptr, s.ptr + s.len, &high) != s.ptr + s.len) {
+	if (to != NULL)
+		to = json_put_string(to, s);
+	if (to != NULL)
+		out->len = (size_t)(to - out->ptr);
+	else
 		write_escaped(out, s);
-		return;
-	}
-	to = buf_reserve(out, s.len + 2);
-	if (to == NULL)
-		return;
-	to[0] = '"';
-	if (s.len > 0)
-		memcpy(to + 1, s.ptr, s.len);
-	to[s.len + 1] = '"';
-	out->len += s.len + 2;
 }
 
 static void

@@ -53,7 +53,7 @@ chain_digest_init(struct chain_digest *d)
 	d->lines = sha256_new();
 	d->hits = sha256_new();
 	buf_init(&d->line, CHAIN_LINE_MAX);
-	d->memo = json_memo_new();
+	d->memo = json_memo_new(JSON_NESTED);
 	d->fields = xcalloc(EVENT_FIELDS_MAX, sizeof(d->fields[0]));
 }
 

@@ -53,6 +53,7 @@ struct run {
 	struct normalize_hints hints;
 	uint64_t lines, known;
 	struct buf *json; /* NULL: events are not written */
+	struct json_memo *memo;
 };
 
 static void
@@ -70,7 +71,7 @@ pass(struct run *r, struct slice text)
 		    (struct slice){ text.ptr, len }, &r->hints);
 		if (r->json != NULL) {
 			buf_clear(r->json);
-			json_write_event(r->json, &ev, JSON_NESTED);
+			json_write_event_again(r->json, &ev, r->memo);
 		}
 		len += end != NULL;
 		text = (struct slice){ text.ptr + len, text.len - len };
@@ -117,6 +118,7 @@ main(int argc, char *argv[])
 	known = 100.0 * (double)r.known / (double)r.lines;
 	buf_init(&json, JSON_MAX);
 	r.json = &json;
+	r.memo = json_memo_new(JSON_NESTED);
 	(void)printf("%s: %.0f lines/s, %.1f%% known, %u formats loaded in "
 		     "%.3f s, %.0f lines/s with their JSON\n",
 	    argv[1], events, known, normalizer_set_count(set), loaded,

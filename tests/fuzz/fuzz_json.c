@@ -44,6 +44,23 @@ tokens_accept(struct slice text, bool *object)
 	return t == JSON_END;
 }
 
+/* What was learnt of other events changes nothing in how one is written. */
+static void
+must_write_again(const struct event *ev, struct slice written)
+{
+	static struct json_memo *memo;
+	struct buf again;
+
+	if (memo == NULL)
+		memo = json_memo_new(JSON_NESTED);
+	for (int i = 0; i < 2; i++) {
+		buf_init(&again, TEXT_MAX);
+		json_write_event_again(&again, ev, memo);
+		must(slice_eq(buf_slice(&again), written));
+		buf_fini(&again);
+	}
+}
+
 /*
  * `paths` NULL: read without any memory of others.  Of what is broken `out` has
  * what is wrong, and what came before.
@@ -56,13 +73,18 @@ read_write(struct slice text, unsigned depth, struct json_paths *paths,
 	struct arena *a = arena_new(4096);
 	struct event ev;
 	struct error err;
+	size_t before;
 	bool ok;
 
 	event_begin(&ev, a);
 	ok = json_read_event_again(text, &limits, &ev, paths, &err) == RC_OK;
 	if (!ok)
 		(void)buf_add_str(out, err.text);
+	before = out->len;
 	json_write_event(out, &ev, JSON_NESTED);
+	if (ok)
+		must_write_again(&ev,
+		    (struct slice){ out->ptr + before, out->len - before });
 	arena_free(a);
 	return ok;
 }

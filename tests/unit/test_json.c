@@ -339,6 +339,78 @@ dice(uint32_t n)
 	return (uint32_t)(seed % n);
 }
 
+/* What json_write_string() says, byte by byte. */
+static void
+write_plainly(struct buf *out, struct slice s)
+{
+	(void)buf_add_char(out, '"');
+	for (size_t i = 0; i < s.len; i++) {
+		unsigned char c = (unsigned char)s.ptr[i];
+
+		if (c == '"' || c == '\\')
+			(void)buf_printf(out, "\\%c", c);
+		else if (c == '\n')
+			(void)buf_add_str(out, "\\n");
+		else if (c < 0x20)
+			(void)buf_printf(out, "\\u%04x", c);
+		else
+			(void)buf_add_char(out, (char)c);
+	}
+	(void)buf_add_char(out, '"');
+}
+
+static bool
+is_written(struct slice s)
+{
+	struct buf want, got, exact, less;
+	bool good;
+
+	buf_init(&want, 1 << 20);
+	write_plainly(&want, s);
+	buf_init(&got, 1 << 20);
+	buf_init(&exact, want.len);
+	buf_init(&less, want.len - 1);
+	json_write_string(&got, s);
+	json_write_string(&exact, s);
+	json_write_string(&less, s);
+	good = slice_eq(buf_slice(&got), buf_slice(&want)) &&
+	    slice_eq(buf_slice(&exact), buf_slice(&want)) &&
+	    !exact.overflowed && less.overflowed && less.len == 0;
+	buf_fini(&want);
+	buf_fini(&got);
+	buf_fini(&exact);
+	buf_fini(&less);
+	return good;
+}
+
+/* Of every length about that of a block, with escapes at every place. */
+static void
+strings_are_written_whole(void)
+{
+	static const char odd[] = "\"\\\n\x01\x1f";
+	char *text;
+	unsigned wrong = 0;
+
+	for (size_t len = 0; len < 70; len++) {
+		/* its own memory: a byte read behind it is found */
+		text = xreallocarray(NULL, len > 0 ? len : 1, 1);
+		for (size_t at = 0; at <= len; at++) {
+			for (size_t i = 0; i < len; i++)
+				text[i] = (char)(dice(8) == 0
+					? (int)(0x80 + dice(0x40))
+					: ' ' + (int)(i % 2));
+			if (at < len)
+				text[at] = odd[dice(sizeof(odd) - 1)];
+			if (at + 1 < len && dice(2) == 0)
+				text[len - 1 - dice((uint32_t)(len - at - 1))] =
+				    odd[dice(sizeof(odd) - 1)];
+			wrong += !is_written((struct slice){ text, len });
+		}
+		free(text);
+	}
+	CHECK(wrong == 0, "strings are written whole and escaped (%u)", wrong);
+}
+
 /* An event of some of these fields, in any order; few kinds, so they return. */
 static void
 random_event(struct event *ev)
@@ -374,9 +446,9 @@ random_event(struct event *ev)
 }
 
 static void
-alike_events_are_written_alike(void)
+alike_events_are_written_alike(enum json_shape shape)
 {
-	struct json_memo *memo = json_memo_new();
+	struct json_memo *memo = json_memo_new(shape);
 	struct event ev = { .arena = arena_new(4096) };
 	struct buf plain, again;
 	unsigned wrong = 0;
@@ -387,7 +459,7 @@ alike_events_are_written_alike(void)
 		random_event(&ev);
 		buf_clear(&plain);
 		buf_clear(&again);
-		json_write_event(&plain, &ev, JSON_NESTED);
+		json_write_event(&plain, &ev, shape);
 		json_write_event_again(&again, &ev, memo);
 		wrong += !slice_eq(buf_slice(&plain), buf_slice(&again));
 		arena_reset(ev.arena);
@@ -613,7 +685,9 @@ main(void)
 	ids_are_written();
 	readers_skip_and_stop();
 	a_writer_places_commas();
-	alike_events_are_written_alike();
+	strings_are_written_whole();
+	alike_events_are_written_alike(JSON_NESTED);
+	alike_events_are_written_alike(JSON_FLAT);
 	alike_events_are_read_alike();
 	return tap_done();
 }
