@@ -41,6 +41,8 @@ static const char *const of_packages[] = { "/var/lib/dpkg/status",
 	"/var/lib/dpkg/info", "/var/lib/dpkg/info/*.md5sums",
 	"/usr/lib/sysimage/rpm/rpmdb.sqlite",
 	"/usr/lib/sysimage/rpm/rpmdb.sqlite-wal",
+	"/usr/lib/sysimage/rpm/Packages", "/usr/lib/sysimage/rpm/Packages.db",
+	"/var/lib/rpm/Packages", "/var/lib/rpm/Packages.db",
 	"/usr/lib/sysimage/rpm/.rpm.lock", "/var/lib/rpm/rpmdb.sqlite",
 	"/var/lib/rpm/rpmdb.sqlite-wal", "/var/lib/rpm/.rpm.lock" };
 

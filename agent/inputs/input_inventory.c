@@ -361,15 +361,19 @@ digest_items(struct look *l)
 	}
 }
 
+/* What is told as an item is for who reads the agent's log, too. */
 static void
-say_unknown(const struct look *l)
+say_unread(const struct look *l)
 {
 	const struct input_setup *setup = l->turn->setup;
-	char text[1024];
+	char text[1400];
 
-	(void)snprintf(text, sizeof(text),
-	    "%.200s: %s; the items of class %s stay as they were",
-	    l->turn->name, l->inv.why, l->inv.unknown);
+	if (l->inv.why[0] == '\0')
+		return;
+	(void)snprintf(text, sizeof(text), "%.200s: %s%s%s%s", l->turn->name,
+	    l->inv.why, l->inv.unknown == NULL ? "" : "; the items of class ",
+	    l->inv.unknown == NULL ? "" : l->inv.unknown,
+	    l->inv.unknown == NULL ? "" : " stay as they were");
 	setup->say(setup->ctx, LOG_LEVEL_WARN, text);
 }
 
@@ -377,7 +381,7 @@ static enum rc
 look_at_machine(const struct periodic_turn *turn, struct error *err)
 {
 	struct look l = { .turn = turn, .digest = sha256_new() };
-	struct stored stored;
+	struct stored stored = { NULL, 0 };
 	enum rc rc;
 
 	inventory_init(&l.inv, turn->opener);
@@ -385,10 +389,9 @@ look_at_machine(const struct periodic_turn *turn, struct error *err)
 	rc = begin_input(&l, err);
 	if (rc == RC_OK)
 		rc = read_stored(&l, &stored, err);
-	if (rc == RC_OK && l.inv.unknown != NULL) {
-		say_unknown(&l);
+	say_unread(&l);
+	if (rc == RC_OK && l.inv.unknown != NULL)
 		inventory_keep_unknown(&l.inv, stored.at, stored.n);
-	}
 	if (rc == RC_OK)
 		rc = merge(&l, &stored, err);
 	digest_items(&l);

@@ -12,6 +12,11 @@ enum { TRIES = 3 };
 
 static const char database[] = "rpmdb.sqlite", wal[] = "rpmdb.sqlite-wal";
 
+/* What other rpms keep it in. */
+static const struct foreign {
+	const char *name, *format;
+} foreign[] = { { "Packages.db", "ndb" }, { "Packages", "Berkeley DB" } };
+
 struct packages {
 	rpm_db_cb *cb;
 	void *ctx;
@@ -40,16 +45,33 @@ open_at(struct opener *o, const char *dir, const char *name,
 	return opener_open_itself(o, path, &fd, st, &err) == RC_OK ? fd : -1;
 }
 
+static const struct foreign *
+foreign_in(struct opener *o, const char *dir)
+{
+	struct opener_stat st;
+
+	for (size_t i = 0; i < sizeof(foreign) / sizeof(foreign[0]); i++) {
+		if (stat_of(o, dir, foreign[i].name, &st))
+			return &foreign[i];
+	}
+	return NULL;
+}
+
 const char *
 rpm_db_dir(struct opener *o)
 {
 	/* where the second exists, the first is mostly a link to it */
 	static const char *const dirs[] = { "/usr/lib/sysimage/rpm",
 		"/var/lib/rpm" };
+	static const size_t n = sizeof(dirs) / sizeof(dirs[0]);
 	struct opener_stat st;
 
-	for (size_t i = 0; i < sizeof(dirs) / sizeof(dirs[0]); i++) {
+	for (size_t i = 0; i < n; i++) {
 		if (stat_of(o, dirs[i], database, &st))
+			return dirs[i];
+	}
+	for (size_t i = 0; i < n; i++) {
+		if (foreign_in(o, dirs[i]) != NULL)
 			return dirs[i];
 	}
 	return NULL;
@@ -128,6 +150,20 @@ read_packages(struct sql *s, struct packages *p, struct error *err)
 	return sql_each(s, "SELECT blob FROM Packages", each_row, p, err);
 }
 
+static enum rc
+refuse(struct opener *o, const char *dir, struct error *err)
+{
+	const struct foreign *f = foreign_in(o, dir);
+
+	if (f == NULL)
+		return error_set(err, RC_SYSTEM, "%s/%s cannot be read", dir,
+		    database);
+	return error_set(err, RC_INVALID,
+	    "%s/%s is of the format %s, which is not read; rpm 4.16 and later "
+	    "make it SQLite: rpmdb --rebuilddb --define '_db_backend sqlite'",
+	    dir, f->name, f->format);
+}
+
 enum rc
 rpm_db_each(struct opener *o, const char *dir, rpm_db_cb *cb, void *ctx,
     struct error *err)
@@ -141,8 +177,7 @@ rpm_db_each(struct opener *o, const char *dir, rpm_db_cb *cb, void *ctx,
 	enum rc rc;
 
 	if (files[0] == -1)
-		rc = error_set(err, RC_SYSTEM, "%s/%s cannot be read", dir,
-		    database);
+		rc = refuse(o, dir, err);
 	else if (st.size + log.size > RPM_DB_BYTES_MAX)
 		rc = error_set(err, RC_LIMIT, "%s/%s is too large", dir,
 		    database);

@@ -14,9 +14,9 @@ enum {
 };
 #define RPM_DB_BYTES_MAX ((uint64_t)1024 * 1024 * 1024)
 
-/* Where the machine has one: a literal; NULL: nowhere. */
+/* Where the machine has one, of whatever format: a literal; NULL: nowhere. */
 const char *rpm_db_dir(struct opener *o);
-/* Changes whenever the database does; 0: there is none. */
+/* Changes whenever the database does; 0: there is none that is read. */
 uint64_t rpm_db_state(struct opener *o, const char *dir);
 /* Whether rpm is changing it. */
 bool rpm_db_busy(struct opener *o, const char *dir);
@@ -24,7 +24,8 @@ bool rpm_db_busy(struct opener *o, const char *dir);
 typedef void rpm_db_cb(void *ctx, const struct rpm_header *h);
 /*
  * Each package; the header is valid during the call.
- * RC_SYSTEM: it cannot be opened; RC_AGAIN: it changed meanwhile, and what was
+ * RC_INVALID: it is of rpm's other formats, ndb or Berkeley DB, which are not
+ * read; RC_SYSTEM: it cannot be opened; RC_AGAIN: it changed meanwhile, and what was
  * told may be half of it; RC_LIMIT, RC_LIBRARY: it is too large or damaged.
  */
 enum rc rpm_db_each(struct opener *o, const char *dir, rpm_db_cb *cb, void *ctx,

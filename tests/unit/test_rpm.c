@@ -431,9 +431,12 @@ inventory_of(const char *db, char **out)
 	buf_init(&b, 1 << 20);
 	inventory_init(&inv, o);
 	inventory_rpm(&inv, db);
-	for (size_t i = 0; i < inv.n; i++)
+	for (size_t i = 0; i < inv.n; i++) {
+		if (strcmp(inv.items[i].class, INVENTORY_UNREAD) == 0)
+			continue;
 		(void)buf_printf(&b, "%.*s {%.*s}\n",
 		    SLICE_ARG(inv.items[i].key), SLICE_ARG(inv.items[i].ecs));
+	}
 	if (inv.unknown != NULL)
 		(void)buf_printf(&b, "%s: %s", inv.unknown, inv.why);
 	*out = xmemdupz(b.ptr, b.len);
@@ -488,6 +491,43 @@ names_of(const char *db, char out[512])
 		(void)snprintf(out, 512, "%.*s", (int)b.len, b.ptr);
 	buf_fini(&b);
 	opener_free(o);
+}
+
+/* rpm's other formats: a machine without packages it is not. */
+static void
+tells_other_formats(void)
+{
+	static const struct {
+		const char *file, *format;
+	} cases[] = {
+		{ "Packages", "Berkeley DB" },
+		{ "Packages.db", "ndb" },
+	};
+
+	for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+		char dir[] = "/tmp/kuzet-rpm-XXXXXX", *out;
+		struct opener *o = opener_new(NULL);
+		struct inventory inv;
+
+		if (mkdtemp(dir) == NULL)
+			abort();
+		put(dir, cases[i].file, text("another format"), 0600);
+		inventory_init(&inv, o);
+		inventory_rpm(&inv, dir);
+		CHECK(inv.n == 1 && inv.unknown == NULL &&
+			strcmp(inv.items[0].class, "unread") == 0 &&
+			slice_eq(inv.items[0].key, text(dir)),
+		    "what is not read is in the inventory: %s", cases[i].file);
+		out = xmemdupz(inv.items[0].more.ptr, inv.items[0].more.len);
+		CHECK(strstr(out, cases[i].format) != NULL &&
+			strstr(out, "rpmdb --rebuilddb") != NULL &&
+			strstr(inv.why, cases[i].format) != NULL,
+		    "with its format, and what to do: %s", out);
+		free(out);
+		inventory_fini(&inv);
+		opener_free(o);
+		folder_remove(dir);
+	}
 }
 
 static void
@@ -575,10 +615,14 @@ keeps_what_is_unknown(void)
 	CHECK(inv.n == 3, "what is known stays as it was found");
 	inventory_unknown(&inv, "package", "why");
 	inventory_keep_unknown(&inv, stored, 3);
-	CHECK(inv.n == 4 && slice_eq(inv.items[1].key, SLICE("a")) &&
+	CHECK(inv.n == 5 && strcmp(inv.items[3].class, "unread") == 0 &&
+		slice_eq(inv.items[3].key, SLICE("package")) &&
+		slice_eq(inv.items[3].more, SLICE("\"reason\":\"why\"")),
+	    "what cannot be read is an item itself");
+	CHECK(slice_eq(inv.items[1].key, SLICE("a")) &&
 		slice_eq(inv.items[2].key, SLICE("c")) &&
 		slice_eq(inv.items[0].ecs, SLICE("")) &&
-		strcmp(inv.items[3].class, "user") == 0,
+		strcmp(inv.items[4].class, "user") == 0,
 	    "what cannot be read is as it was, in its order");
 	inventory_fini(&inv);
 	opener_free(o);
@@ -683,7 +727,7 @@ grants_databases(void)
 		grants_path(g, "/var/lib/rpm/rpmdb.sqlite") &&
 		grants_path(g, "/var/lib/rpm/rpmdb.sqlite-wal"),
 	    "where files are watched, rpm's database may be read");
-	CHECK(!grants_path(g, "/var/lib/rpm/Packages"),
+	CHECK(!grants_path(g, "/var/lib/rpm/Name"),
 	    "and nothing else beside it");
 	grants_free(g);
 	agent_config_free(&c);
@@ -697,6 +741,7 @@ main(void)
 	refuses_damage();
 	reads_databases();
 	tells_packages();
+	tells_other_formats();
 	keeps_what_is_unknown();
 	reads_what_rpm_wrote();
 	grants_databases();

@@ -64,7 +64,22 @@ void
 inventory_unknown(struct inventory *inv, const char *class, const char *why)
 {
 	inv->unknown = class;
-	(void)snprintf(inv->why, sizeof(inv->why), "%s", why);
+	inventory_unread(inv, class, why);
+}
+
+void
+inventory_unread(struct inventory *inv, const char *what, const char *why)
+{
+	struct json_writer ecs, more;
+	size_t n = strlen(inv->why);
+
+	(void)snprintf(inv->why + n, sizeof(inv->why) - n, "%s%s",
+	    n == 0 ? "" : "; ", why);
+	inventory_begin(inv, &ecs, &more);
+	inventory_text(inv, &more, "reason",
+	    (struct slice){ why, strlen(why) });
+	inventory_add(inv, INVENTORY_UNREAD,
+	    (struct slice){ what, strlen(what) });
 }
 
 void

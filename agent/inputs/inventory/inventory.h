@@ -27,10 +27,10 @@ struct inventory {
 	struct inventory_item *items;
 	size_t n, cap;
 	uint64_t dropped; /* beyond the bound */
-	/* Of the first class that could not be read; NULL: all could be. */
+	/* A class that could not be read; NULL: all could be. */
 	const char *unknown; /* a literal */
-	char why[512];
-	struct buf file; /* scratch of the sources */
+	char why[1024];      /* what could not be read; empty: nothing */
+	struct buf file;     /* scratch of the sources */
 	struct buf ecs, more;
 };
 
@@ -57,9 +57,13 @@ void inventory_add(struct inventory *inv, const char *class, struct slice key);
 void inventory_text(struct inventory *inv, struct json_writer *w,
     const char *key, struct slice text);
 
-/* The items of this class are not known this time, and why. */
+/* The items of this class are not known this time, and why: an item of the class
+ * "unread", too. */
 void inventory_unknown(struct inventory *inv, const char *class,
     const char *why);
+/* Only that: nothing else of this class is missing. */
+#define INVENTORY_UNREAD "unread"
+void inventory_unread(struct inventory *inv, const char *what, const char *why);
 
 void inventory_system(struct inventory *inv);   /* os */
 void inventory_packages(struct inventory *inv); /* package */

@@ -231,6 +231,8 @@ inventory_rpm(struct inventory *inv, const char *dir)
 	    dir, err.text);
 	if (rc == RC_OK)
 		add_rpms(&r);
+	else if (rc == RC_INVALID) /* it never is: dpkg's packages go on */
+		inventory_unread(inv, dir, why);
 	else
 		inventory_unknown(inv, "package", why);
 	free(r.at);
