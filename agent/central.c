@@ -1,56 +1,25 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/central.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
+#include "agent/central_files.h"
 #include "agent/inputs/line_event.h"
-#include "agent/inputs/slurp.h"
 #include "arena.h"
 #include "json.h"
 #include "log.h"
-#include "state_file.h"
 #include "timestamp.h"
 #include "tls.h"
 #include "xalloc.h"
 
 enum {
-	TRIES = 3, /* starts of a trial that nothing came of */
-	STATE_BYTES = 8192,
-	NAME_BYTES = 256,
-	REASON_BYTES = 1024,
+	TRIES = 3,        /* starts of a trial that nothing came of */
 	WAITING_MAX = 16, /* messages that came */
 	ANSWERS_MAX = 64, /* that are yet to be sent */
 	ANSWER_BYTES = 64 * 1024,
 	ARENA_BLOCK = 64 * 1024
-};
-
-static const char *const copy_names[] = {
-	[CENTRAL_GOOD] = "central.good",
-	[CENTRAL_TRIAL] = "central.trial",
-	[CENTRAL_CHECK] = "central.check",
-};
-static const char state_name[] = "central.state";
-
-/* What became of the newest version. */
-enum fate { FATE_NONE, FATE_TRIAL, FATE_APPLIED, FATE_REFUSED, FATE_FALLEN };
-static const char *const fates[] = { "none", "trial", "applied", "refused",
-	"fallen_back" };
-enum { FATES = sizeof(fates) / sizeof(fates[0]) };
-
-struct seen {
-	uint64_t version;
-	enum fate fate;
-	unsigned tries;
-	char hash[SHA256_TEXT];
-	char name[NAME_BYTES];
-	char reason[REASON_BYTES];
 };
 
 struct text {
@@ -65,7 +34,7 @@ struct central {
 	bool unkept; /* the trial is good, and could not be kept */
 	char agent[CENTRAL_AGENT];
 	enum central_copy in_use;
-	struct seen seen;
+	struct central_seen seen;
 	uint64_t mark; /* grows with each change of what is in use */
 	struct loop_timer *timer;
 	struct text waiting[WAITING_MAX], answers[ANSWERS_MAX];
@@ -75,160 +44,10 @@ struct central {
 	uint64_t left_out; /* messages and answers that a bound forced out */
 };
 
-/* ---- the state folder ---------------------------------------------------- */
-
 static void
-path_in(const char *dir, const char *name, char out[PATH_MAX])
+group_name(const struct order *o, char out[CENTRAL_NAME])
 {
-	(void)snprintf(out, PATH_MAX, "%s/%s", dir, name);
-}
-
-/* Root may read it before it becomes another: no link, no pipe is followed. */
-static enum rc
-read_file(const char *dir, const char *name, struct buf *out, struct error *err)
-{
-	char path[PATH_MAX];
-	struct stat st;
-	ssize_t n = 1;
-	char *room;
-	int fd;
-
-	path_in(dir, name, path);
-	fd = open(path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK);
-	if (fd == -1)
-		return errno == ENOENT
-		    ? RC_EOF
-		    : error_set_errno(err, errno, "%s", path);
-	if (fstat(fd, &st) != 0 || !S_ISREG(st.st_mode))
-		n = -1;
-	while (n > 0 && (room = buf_reserve(out, 4096)) != NULL) {
-		n = read(fd, room, 4096);
-		if (n > 0)
-			out->len += (size_t)n;
-	}
-	(void)close(fd);
-	return n == 0 ? RC_OK
-		      : error_set(err, RC_INVALID, "%s: cannot be read", path);
-}
-
-static void
-remove_file(const char *dir, const char *name)
-{
-	char path[PATH_MAX];
-
-	path_in(dir, name, path);
-	if (unlink(path) != 0 && errno != ENOENT)
-		log_warn("cannot remove %s", path);
-}
-
-static void
-copy_text(char *out, size_t room, struct slice s)
-{
-	size_t n = s.len < room ? s.len : room - 1;
-
-	if (n > 0)
-		memcpy(out, s.ptr, n);
-	out[n] = '\0';
-	for (size_t i = 0; i < n; i++) {
-		if ((unsigned char)out[i] < ' ')
-			out[i] = ' ';
-	}
-}
-
-static uint64_t
-number_of(struct slice s)
-{
-	char text[24];
-
-	copy_text(text, sizeof(text), s);
-	return strtoull(text, NULL, 10);
-}
-
-static void
-read_state_line(struct seen *s, struct slice line)
-{
-	struct slice key;
-
-	if (!slurp_field(&line, ' ', &key))
-		return;
-	if (slice_eq(key, SLICE("version")))
-		s->version = number_of(line);
-	else if (slice_eq(key, SLICE("tries")))
-		s->tries = (unsigned)number_of(line);
-	else if (slice_eq(key, SLICE("hash")))
-		copy_text(s->hash, sizeof(s->hash), line);
-	else if (slice_eq(key, SLICE("name")))
-		copy_text(s->name, sizeof(s->name), line);
-	else if (slice_eq(key, SLICE("reason")))
-		copy_text(s->reason, sizeof(s->reason), line);
-	for (size_t i = 0; slice_eq(key, SLICE("state")) && i < FATES; i++) {
-		if (slice_eq(line,
-			(struct slice){ fates[i], strlen(fates[i]) }))
-			s->fate = (enum fate)i;
-	}
-}
-
-static void
-read_state(const char *dir, struct seen *s)
-{
-	struct slice rest, line;
-	struct error err;
-	struct buf text;
-
-	*s = (struct seen){ .version = 0 };
-	buf_init(&text, STATE_BYTES);
-	if (read_file(dir, state_name, &text, &err) == RC_OK) {
-		rest = buf_slice(&text);
-		while (slurp_line(&rest, &line))
-			read_state_line(s, line);
-	}
-	buf_fini(&text);
-}
-
-static void
-save_state(const struct central *c)
-{
-	const struct seen *s = &c->seen;
-	struct error err;
-	struct buf text;
-
-	buf_init(&text, STATE_BYTES);
-	(void)buf_printf(&text,
-	    "version %llu\nhash %s\nstate %s\ntries %u\nname %s\nreason %s\n",
-	    (unsigned long long)s->version, s->hash, fates[s->fate], s->tries,
-	    s->name, s->reason);
-	if (state_file_replace(c->options.state_dir, state_name,
-		buf_slice(&text), &err) != RC_OK)
-		log_warn("%s", err.text);
-	buf_fini(&text);
-}
-
-/* A copy that is signed and for us; texts are the arena's. */
-static enum rc
-open_copy(const struct central_trust *trust, enum central_copy which,
-    struct arena *arena, struct order *out, struct error *err)
-{
-	struct buf wire;
-	enum rc rc;
-
-	buf_init(&wire, ORDER_WIRE_MAX);
-	rc = read_file(trust->state_dir, copy_names[which], &wire, err);
-	if (rc == RC_OK)
-		rc = order_open(arena_copy(arena, buf_slice(&wire)),
-		    trust->keys, arena, out, err);
-	if (rc == RC_OK)
-		rc = order_is_for(out, trust->agent, err);
-	buf_fini(&wire);
-	if (rc != RC_OK && rc != RC_EOF)
-		(void)error_prefix(err, "%s/%s", trust->state_dir,
-		    copy_names[which]);
-	return rc;
-}
-
-static void
-group_name(const struct order *o, char out[NAME_BYTES])
-{
-	copy_text(out, NAME_BYTES, o->name);
+	central_text(out, CENTRAL_NAME, o->name);
 }
 
 enum rc
@@ -236,9 +55,9 @@ central_add(const struct central_trust *trust, enum central_copy which,
     struct agent_config *c, struct opener *o, struct error *err)
 {
 	struct arena *arena = arena_new(ARENA_BLOCK);
-	char name[NAME_BYTES];
+	char name[CENTRAL_NAME];
 	struct order order;
-	enum rc rc = open_copy(trust, which, arena, &order, err);
+	enum rc rc = central_copy_open(trust, which, arena, &order, err);
 
 	if (rc == RC_OK) {
 		group_name(&order, name);
@@ -252,7 +71,7 @@ central_add(const struct central_trust *trust, enum central_copy which,
 
 /* The trial, if it goes on; true: it was added. */
 static bool
-begin_trial(const struct central_trust *trust, const struct seen *seen,
+begin_trial(const struct central_trust *trust, const struct central_seen *seen,
     struct agent_config *c, struct central_start *out)
 {
 	enum rc rc;
@@ -278,7 +97,7 @@ central_begin(struct agent_config *c, struct central_start *out,
 	struct central_trust trust = { .state_dir = c->state_dir,
 		.agent = out->agent };
 	struct error why;
-	struct seen seen;
+	struct central_seen seen;
 	enum rc rc;
 
 	*out = (struct central_start){ .in_use = CENTRAL_NONE };
@@ -292,7 +111,7 @@ central_begin(struct agent_config *c, struct central_start *out,
 	if (!c->central.accept)
 		return RC_OK;
 	trust.keys = out->keys;
-	read_state(c->state_dir, &seen);
+	central_seen_read(c->state_dir, &seen);
 	if (begin_trial(&trust, &seen, c, out)) {
 		out->in_use = CENTRAL_TRIAL;
 		return RC_OK;
@@ -393,7 +212,7 @@ central_status(const struct central *c, struct json_writer *w)
 	json_key(w, "accept");
 	json_bool(w, c->options.accept);
 	json_key(w, "state");
-	json_str(w, fates[c->seen.fate]);
+	json_str(w, central_fate_name(c->seen.fate));
 	json_key(w, "version");
 	json_uint(w, c->seen.version);
 	json_optional_str(w, "hash", c->seen.hash);
@@ -409,12 +228,12 @@ central_status(const struct central *c, struct json_writer *w)
 /* ---- the way of a configuration ------------------------------------------ */
 
 static void
-settle(struct central *c, enum fate fate, const char *reason)
+settle(struct central *c, enum central_fate fate, const char *reason)
 {
 	c->seen.fate = fate;
-	copy_text(c->seen.reason, sizeof(c->seen.reason),
+	central_text(c->seen.reason, sizeof(c->seen.reason),
 	    (struct slice){ reason, strlen(reason) });
-	save_state(c);
+	central_seen_save(c->state_dir, &c->seen);
 	tell(c);
 }
 
@@ -425,20 +244,12 @@ use(struct central *c, enum central_copy which)
 	c->mark++;
 }
 
-static bool
-copy_exists(const struct central *c, enum central_copy which)
-{
-	char path[PATH_MAX];
-
-	path_in(c->options.state_dir, copy_names[which], path);
-	return access(path, F_OK) == 0;
-}
-
 static void
 use_good(struct central *c)
 {
-	enum central_copy to =
-	    copy_exists(c, CENTRAL_GOOD) ? CENTRAL_GOOD : CENTRAL_NONE;
+	enum central_copy to = central_copy_exists(c->state_dir, CENTRAL_GOOD)
+	    ? CENTRAL_GOOD
+	    : CENTRAL_NONE;
 	struct error err;
 
 	if (c->options.apply(c->options.ctx, to, &err) == RC_OK) {
@@ -456,7 +267,7 @@ fall_back(struct central *c, const char *reason)
 	log_warn("configuration %llu of %s: %s: back to the one before",
 	    (unsigned long long)c->seen.version, c->seen.name, reason);
 	settle(c, FATE_FALLEN, reason);
-	remove_file(c->options.state_dir, copy_names[CENTRAL_TRIAL]);
+	central_copy_remove(c->state_dir, CENTRAL_TRIAL);
 	use_good(c);
 }
 
@@ -478,22 +289,6 @@ on_timer(void *ctx)
 	fall_back(c, reason);
 }
 
-/* Its folder too, so that the name is there after any crash. */
-static bool
-keep_trial(const struct central *c)
-{
-	const char *dir = c->options.state_dir;
-	int fd = open(dir, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	bool kept = fd != -1 &&
-	    renameat(fd, copy_names[CENTRAL_TRIAL], fd,
-		copy_names[CENTRAL_GOOD]) == 0 &&
-	    fsync(fd) == 0;
-
-	if (fd != -1)
-		(void)close(fd);
-	return kept;
-}
-
 uint64_t
 central_mark(const struct central *c)
 {
@@ -506,7 +301,7 @@ central_acked(struct central *c, uint64_t mark)
 	if (c->in_use != CENTRAL_TRIAL || mark != c->mark)
 		return;
 	loop_timer_stop(c->timer);
-	c->unkept = !keep_trial(c);
+	c->unkept = !central_copy_keep(c->state_dir);
 	if (c->unkept) {
 		loop_timer_start(c->timer, 0); /* not within the sender */
 		return;
@@ -522,7 +317,7 @@ static enum rc
 look_at_version(const struct central *c, const struct order *o,
     const char *hash, struct error *err)
 {
-	const struct seen *s = &c->seen;
+	const struct central_seen *s = &c->seen;
 	bool same = strcmp(hash, s->hash) == 0;
 
 	if (!c->options.accept)
@@ -545,14 +340,6 @@ look_at_version(const struct central *c, const struct order *o,
 	    : RC_OK;
 }
 
-static enum rc
-write_copy(const struct central *c, enum central_copy which, struct slice wire,
-    struct error *err)
-{
-	return state_file_replace(c->options.state_dir, copy_names[which], wire,
-	    err);
-}
-
 /* The same content under a new version: nothing changes but the number. */
 static bool
 renew(struct central *c, const struct order *o, const char *hash,
@@ -562,7 +349,7 @@ renew(struct central *c, const struct order *o, const char *hash,
 
 	if (c->in_use != CENTRAL_GOOD || c->seen.fate != FATE_APPLIED ||
 	    strcmp(hash, c->seen.hash) != 0 ||
-	    write_copy(c, CENTRAL_GOOD, wire, &err) != RC_OK)
+	    central_copy_write(c->state_dir, CENTRAL_GOOD, wire, &err) != RC_OK)
 		return false;
 	c->seen.version = o->version;
 	settle(c, FATE_APPLIED, "");
@@ -577,13 +364,13 @@ try(struct central *c, const struct order *o, struct slice wire)
 
 	loop_timer_stop(c->timer);
 	/* another one's, if that is still on trial */
-	remove_file(c->options.state_dir, copy_names[CENTRAL_TRIAL]);
+	central_copy_remove(c->state_dir, CENTRAL_TRIAL);
 	c->seen.version = o->version;
 	c->seen.tries = 0;
 	order_hash(o->text, c->seen.hash);
 	group_name(o, c->seen.name);
 	settle(c, FATE_TRIAL, "");
-	rc = write_copy(c, CENTRAL_TRIAL, wire, &err);
+	rc = central_copy_write(c->state_dir, CENTRAL_TRIAL, wire, &err);
 	if (rc == RC_OK)
 		rc = c->options.apply(c->options.ctx, CENTRAL_TRIAL, &err);
 	if (rc != RC_OK) {
@@ -591,7 +378,7 @@ try(struct central *c, const struct order *o, struct slice wire)
 		    (unsigned long long)c->seen.version, c->seen.name,
 		    err.text);
 		settle(c, FATE_REFUSED, err.text);
-		remove_file(c->options.state_dir, copy_names[CENTRAL_TRIAL]);
+		central_copy_remove(c->state_dir, CENTRAL_TRIAL);
 		if (c->in_use == CENTRAL_TRIAL)
 			use_good(c);
 		return;
@@ -635,11 +422,12 @@ take_check(struct central *c, const struct order *o, struct slice wire)
 		rc = error_set(&err, RC_DENIED,
 		    "central.accept is not set in agent.yaml");
 	if (rc == RC_OK)
-		rc = write_copy(c, CENTRAL_CHECK, wire, &err);
+		rc =
+		    central_copy_write(c->state_dir, CENTRAL_CHECK, wire, &err);
 	if (rc == RC_OK)
 		rc = c->options.check(c->options.ctx, CENTRAL_CHECK, &changes,
 		    &err);
-	remove_file(c->options.state_dir, copy_names[CENTRAL_CHECK]);
+	central_copy_remove(c->state_dir, CENTRAL_CHECK);
 	if (rc == RC_OK)
 		answer(c, o->id, SLICE("good"), none,
 		    changes.overflowed ? none : buf_slice(&changes));
@@ -706,7 +494,7 @@ central_failed(struct central *c, const struct error *why)
 		return;
 	c->in_use = CENTRAL_NONE;
 	settle(c, FATE_FALLEN, why->text);
-	remove_file(c->options.state_dir, copy_names[CENTRAL_TRIAL]);
+	central_copy_remove(c->state_dir, CENTRAL_TRIAL);
 }
 
 /* ---- the whole ----------------------------------------------------------- */
@@ -725,9 +513,10 @@ reconcile(struct central *c, const struct central_start *start)
 		settle(c, FATE_FALLEN, start->reason.text);
 	} else if (c->in_use == CENTRAL_TRIAL) {
 		c->seen.tries++;
-		save_state(c);
+		central_seen_save(c->state_dir, &c->seen);
 	} else if (c->in_use == CENTRAL_GOOD &&
-	    open_copy(&trust, CENTRAL_GOOD, arena, &good, &err) == RC_OK &&
+	    central_copy_open(&trust, CENTRAL_GOOD, arena, &good, &err) ==
+		RC_OK &&
 	    good.version >= c->seen.version) {
 		order_hash(good.text, hash);
 		c->seen.version = good.version;
@@ -738,11 +527,11 @@ reconcile(struct central *c, const struct central_start *start)
 	} else if (c->seen.fate == FATE_TRIAL ||
 	    (c->seen.fate == FATE_APPLIED && c->in_use != CENTRAL_GOOD)) {
 		c->seen.fate = FATE_NONE; /* it may come again */
-		save_state(c);
+		central_seen_save(c->state_dir, &c->seen);
 	}
 	if (c->in_use != CENTRAL_TRIAL)
-		remove_file(c->options.state_dir, copy_names[CENTRAL_TRIAL]);
-	remove_file(c->options.state_dir, copy_names[CENTRAL_CHECK]);
+		central_copy_remove(c->state_dir, CENTRAL_TRIAL);
+	central_copy_remove(c->state_dir, CENTRAL_CHECK);
 	arena_free(arena);
 }
 
@@ -762,7 +551,7 @@ central_new(const struct central_options *options, struct central_start *start)
 	c->timer = loop_timer_new(options->loop, on_timer, c);
 	if (c->keys == NULL)
 		return c;
-	read_state(options->state_dir, &c->seen);
+	central_seen_read(options->state_dir, &c->seen);
 	if (options->accept)
 		reconcile(c, start);
 	if (c->in_use == CENTRAL_TRIAL)
