@@ -14,7 +14,7 @@ struct step {
 	int64_t time_ns;
 	unsigned base; /* which base rule: the slot */
 	unsigned group;
-	unsigned value;
+	int value;
 	unsigned source;
 	unsigned id; /* with the source: the event; twice: one event */
 	int64_t watermark_ns;

@@ -13,7 +13,7 @@
 #include "xalloc.h"
 
 /* KUZET_TEST_ROUNDS and KUZET_TEST_SEED ask for more, and for others. */
-enum { BASES = 3, ROUNDS = 12, SPAN = 100 };
+enum { BASES = 3, ROUNDS = 12, SPAN = 100, VALUES_BELOW_0 = 2 };
 
 /* ---- a plan by hand --------------------------------------------------------- */
 
@@ -122,7 +122,7 @@ feed(struct correlator *c, const struct step *log, unsigned at)
 	const struct step *s = &log[at];
 	char user[8];
 	struct value values[2] = { { .kind = VALUE_STRING },
-		{ .kind = VALUE_INT, .i = (int64_t)s->value } };
+		{ .kind = VALUE_INT, .i = s->value } };
 	struct correlate_hit hit = { .rule = s->base,
 		.time_ns = s->time_ns,
 		.owner = SLICE("default"),
@@ -264,7 +264,7 @@ make_step(uint64_t *rnd, enum shape shape, int64_t now, unsigned n_groups,
 	struct step s = { .time_ns = now - late,
 		.base = below(rnd, BASES),
 		.group = below(rnd, n_groups),
-		.value = below(rnd, values),
+		.value = (int)below(rnd, values) - VALUES_BELOW_0,
 		.source = below(rnd, SOURCES_MAX) };
 
 	if (shape == EQUAL_TIMES)
@@ -345,6 +345,20 @@ static const struct spec specs[] = {
 	    .bounds = { { OP_GT, 9 } } },
 	{ "value_sum lte 2", CORRELATION_VALUE_SUM, 2, .n_bounds = 1,
 	    .bounds = { { OP_LTE, 2 } } },
+	{ "value_sum gte 1, lt 4", CORRELATION_VALUE_SUM, 2, .n_bounds = 2,
+	    .bounds = { { OP_GTE, 1 }, { OP_LT, 4 } } },
+	{ "value_sum eq 0", CORRELATION_VALUE_SUM, 2, .n_bounds = 1,
+	    .bounds = { { OP_EQ, 0 } } },
+	{ "value_sum lt -2", CORRELATION_VALUE_SUM, 3, .n_bounds = 1,
+	    .bounds = { { OP_LT, -2 } } },
+	{ "value_median lte 0", CORRELATION_VALUE_MEDIAN, 2, .n_bounds = 1,
+	    .bounds = { { OP_LTE, 0 } } },
+	{ "value_percentile neq 1", CORRELATION_VALUE_PERCENTILE, 3,
+	    .n_bounds = 1, .bounds = { { OP_NEQ, 1 } } },
+	{ "temporal eq 2", CORRELATION_TEMPORAL, 3, .n_bounds = 1,
+	    .bounds = { { OP_EQ, 2 } } },
+	{ "temporal_ordered lt 2", CORRELATION_TEMPORAL_ORDERED, 2,
+	    .n_bounds = 1, .bounds = { { OP_LT, 2 } } },
 	{ "value_avg gte 2.5", CORRELATION_VALUE_AVG, 3, .n_bounds = 1,
 	    .bounds = { { OP_GTE, 2.5 } } },
 	{ "value_avg gte 1, lt 2", CORRELATION_VALUE_AVG, 3, .n_bounds = 2,
@@ -408,7 +422,7 @@ agree(const struct spec *spec, uint64_t *rnd, unsigned shape)
 			findings_print("engine", &got);
 			for (unsigned j = 0; j < n; j++)
 				(void)printf(
-				    "# %u: t %lld u%u base %u value %u "
+				    "# %u: t %lld u%u base %u value %d "
 				    "source %u wm %lld\n",
 				    j, (long long)log[j].time_ns, log[j].group,
 				    log[j].base, log[j].value, log[j].source,
