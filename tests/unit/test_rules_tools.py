@@ -91,11 +91,28 @@ level: low
 tags: [attack.execution]
 logsource: {product: windows, category: image_load}
 detection: {s: {Imphash: x}, condition: s}
+---
+title: Fields of Linux and of the web
+id: 11111111-0000-4000-8000-000000000013
+author: us
+level: low
+tags: [attack.execution]
+logsource: {product: linux, category: process_creation}
+detection: {s: {Image: x, ParentCommandLine: y, auid: 1, ComandLine: z}, condition: s}
+---
+title: Fields of the web
+id: 11111111-0000-4000-8000-000000000014
+author: us
+level: low
+tags: [attack.execution]
+logsource: {category: webserver}
+detection: {s: {cs-method: GET, url.path: y, cs-uri-steam: z}, condition: s}
 """
 WARNINGS = [
     (1, 'there is no id'), (1, 'author'), (1, 'level'), (1, 'ATT&CK'), (5, 'slow: the regular expression counts far'),
     (6, 'slow: the regular expression looks around'), (7, 'no field "Imphash"'), (8, 'no field "CommandLine": if yours do'),
-    (10, 'no field "QueryNmae": is "QueryName" meant?')]
+    (10, 'no field "QueryNmae": is "QueryName" meant?'), (38, 'no field "ComandLine": is "CommandLine" meant?'),
+    (46, 'no field "cs-uri-steam": is "cs-uri-stem" meant?')]
 
 
 def test_check(folder):
