@@ -46,7 +46,8 @@ def packages():
         for name, path in built.items():
             part = name.removeprefix("kuzet-")
             config = f"/etc/kuzet/{part}.yaml"
-            assert have[name][config][0] == "-rw-r-----", have[name][config]
+            mode = "-rw-------" if part == "agent" else "-rw-r-----"
+            assert have[name][config][0] == mode, have[name][config]
             assert have[name][f"/usr/lib/systemd/system/{name}.service"][0] == \
                 "-rw-r--r--"
             assert control(path, "conffiles").split() == [config]
@@ -66,8 +67,24 @@ def packages():
         assert not twice, twice
 
 
+def units():
+    """the units are what systemd understands"""
+    harness.need("systemd-analyze")
+    with tempfile.TemporaryDirectory(prefix="kuzet-deb-") as top:
+        for unit in sorted((SRC / "packaging/systemd").glob("*.service")):
+            # not installed: the programs are where they were built
+            copy = pathlib.Path(top) / unit.name
+            copy.write_text(unit.read_text().replace("/usr/sbin/", f"{BUILD}/"))
+            r = subprocess.run(
+                ["systemd-analyze", "verify", "--man=no", str(copy)],
+                capture_output=True, text=True, check=False)
+            wrong = [line for line in (r.stdout + r.stderr).splitlines()
+                     if unit.name in line]
+            assert not wrong, wrong
+
+
 if __name__ == "__main__":
     if shutil.which("dpkg-shlibdeps") is None:
         print("1..0 # SKIP no dpkg-dev here")
         sys.exit(0)
-    sys.exit(harness.main([packages]))
+    sys.exit(harness.main([packages, units]))

@@ -145,6 +145,10 @@ def main():
     prose = {x for name in ('README.md', 'doc/ARCHITECTURE.md', 'doc/packs.md') for x in re.findall(r'(?:kuzetctl|kuzet-agent|kuzet-collector) [^`\n]*', read(name))}
     named = {x for line in prose for x in OPTION.findall(line)}
     check(named and not named - set().union(*offered.values()), 'what the README and other pages show is taken', named - set().union(*offered.values()))
+    bounds = re.findall(r'^(?:CPU|IO|Memory|Tasks)\w+=\d\S*', read('packaging/systemd/kuzet-agent.service'), flags=re.M)
+    page = read('doc/man/kuzet-agent.8')
+    told = [x for x in bounds if re.search(re.escape(x) + r'(?!\w)', page)]
+    check(len(bounds) > 3 and told == bounds, "the bounds of the agent's unit are those of its manual page", set(bounds) - set(told))
     return done()
 
 
