@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-#include "collector/store/scan.h"
+#include "collector/store/open_blocks.h"
 
 enum { RECORD_ARENA = 16 * 1024, DAY_ARENA = 64 * 1024 };
 
@@ -13,25 +13,7 @@ struct log_reader {
 	log_fields_cb *fields;
 	void *ctx;
 	struct block_decoder *decoder; /* of the block at hand */
-	struct bytes data;
-	/* blocks with hits that the commit at hand lies in */
-	struct open_block *open;
-	size_t n_open, cap_open;
-	struct segments segments;
-};
-
-/* Merged blocks are open for many commits: each keeps what is unpacked. */
-struct open_block {
-	int64_t id;
-	uint64_t last; /* commit */
-	struct slice owner;
-	struct arena *arena; /* hits, owner, segments */
-	const struct stored_hit *hits;
-	size_t n_hits, at_hit;
-	struct segment *segments;
-	size_t n_segments, at_segment;
-	uint32_t row;                  /* first of segments[at_segment] */
-	struct block_decoder *decoder; /* NULL: not unpacked yet */
+	struct open_blocks open;       /* those with hits */
 };
 
 /* ---- a day's sources ---------------------------------------------------- */
@@ -163,114 +145,6 @@ hits_room(struct log_record *r, size_t n)
 
 /* ---- blocks ------------------------------------------------------------- */
 
-static void
-close_block(struct open_block *b)
-{
-	block_decoder_free(b->decoder);
-	arena_free(b->arena);
-}
-
-static enum rc
-open_row(void *ctx, sqlite3_stmt *q, struct error *err)
-{
-	struct log_reader *x = ctx;
-	struct open_block *b;
-	struct slice hits = sql_blob(q, 2);
-	enum rc rc;
-
-	if (x->n_open == x->cap_open) {
-		x->cap_open = x->cap_open > 0 ? 2 * x->cap_open : 8;
-		x->open =
-		    xreallocarray(x->open, x->cap_open, sizeof(x->open[0]));
-	}
-	b = &x->open[x->n_open++];
-	*b = (struct open_block){
-		.id = sqlite3_column_int64(q, 0),
-		.last = (uint64_t)sqlite3_column_int64(q, 4),
-		.arena = arena_new(RECORD_ARENA),
-	};
-	b->owner = arena_copy(b->arena, sql_text(q, 1));
-	rc = hits_read(arena_copy(b->arena, hits), b->arena, &b->hits,
-	    &b->n_hits, err);
-	if (rc == RC_OK)
-		rc = segments_read(sql_blob(q, 6),
-		    (uint64_t)sqlite3_column_int64(q, 3),
-		    (uint32_t)sqlite3_column_int64(q, 5), &x->segments, err);
-	if (rc != RC_OK)
-		return error_prefix(err, "%s: block %lld", x->day->path,
-		    (long long)b->id);
-	b->n_segments = x->segments.n;
-	b->segments =
-	    arena_alloc(b->arena, b->n_segments * sizeof(b->segments[0]));
-	memcpy(b->segments, x->segments.list,
-	    b->n_segments * sizeof(b->segments[0]));
-	return RC_OK;
-}
-
-static void
-close_blocks(struct log_reader *x, uint64_t before)
-{
-	size_t kept = 0;
-
-	for (size_t i = 0; i < x->n_open; i++) {
-		if (x->open[i].last < before)
-			close_block(&x->open[i]);
-		else
-			x->open[kept++] = x->open[i];
-	}
-	x->n_open = kept;
-}
-
-/* In the order in which they were committed. */
-static int
-compare_open(const void *a, const void *b)
-{
-	const struct open_block *x = a, *y = b;
-	int c = slice_compare(x->owner, y->owner);
-
-	return c != 0 ? c : (x->id > y->id) - (x->id < y->id);
-}
-
-/* Those that begin with the commit; at a day's begin also those before it. */
-static enum rc
-open_blocks(struct log_reader *x, uint64_t after, uint64_t commit,
-    struct error *err)
-{
-	struct sql_value range[2];
-	size_t n;
-
-	close_blocks(x, commit);
-	n = x->n_open;
-	range[0] = BIND_INT(after);
-	range[1] = BIND_INT(commit);
-	if (sql_each_of(x->day,
-		"SELECT id, owner, hits, commit_number, last_commit, n, segments"
-		" FROM live WHERE commit_number > ?1 AND commit_number <= ?2"
-		" AND last_commit >= ?2 AND hits IS NOT NULL ORDER BY owner, id",
-		range, open_row, x, err) != RC_OK)
-		return err->code;
-	if (n > 0 && x->n_open > n)
-		qsort(x->open, x->n_open, sizeof(x->open[0]), compare_open);
-	return RC_OK;
-}
-
-static enum rc
-unpack(struct log_reader *x, struct open_block *b, struct error *err)
-{
-	if (b->decoder == NULL) {
-		struct slice data;
-
-		if (read_block(x->day, b->id, &x->data, err) != RC_OK)
-			return err->code;
-		data = arena_copy(b->arena, bytes_slice(&x->data));
-		b->decoder = block_decoder_new();
-		if (block_decoder_open(b->decoder, data, err) != RC_OK)
-			return err->code;
-	}
-	x->decoder = b->decoder;
-	return RC_OK;
-}
-
 /* The hits of the block that came with the record's commit. */
 static enum rc
 read_block_hits(struct log_reader *x, struct log_record *r,
@@ -279,21 +153,22 @@ read_block_hits(struct log_reader *x, struct log_record *r,
 	uint32_t end;
 	size_t n = 0;
 
-	while (b->at_segment < b->n_segments &&
-	    b->segments[b->at_segment].commit < r->commit)
-		b->row += b->segments[b->at_segment++].n;
-	if (b->at_segment == b->n_segments ||
-	    b->segments[b->at_segment].commit != r->commit)
+	while (b->at_segment < b->segments.n &&
+	    b->segments.list[b->at_segment].commit < r->commit)
+		b->row += b->segments.list[b->at_segment++].n;
+	if (b->at_segment == b->segments.n ||
+	    b->segments.list[b->at_segment].commit != r->commit)
 		return RC_OK;
-	end = b->row + b->segments[b->at_segment].n;
+	end = b->row + b->segments.list[b->at_segment].n;
 	while (b->at_hit < b->n_hits && b->hits[b->at_hit].row < b->row)
 		b->at_hit++;
 	while (b->at_hit + n < b->n_hits && b->hits[b->at_hit + n].row < end)
 		n++;
 	if (n == 0)
 		return RC_OK;
-	if (unpack(x, b, err) != RC_OK)
+	if (open_block_unpack(&x->open, b, err) != RC_OK)
 		return err->code;
+	x->decoder = b->decoder;
 	hits_room(r, n);
 	for (; n > 0; n--)
 		if (read_hit(x, r, b->owner, &b->hits[b->at_hit++], err) !=
@@ -305,13 +180,13 @@ read_block_hits(struct log_reader *x, struct log_record *r,
 static enum rc
 read_hits(struct log_reader *x, struct log_record *r, struct error *err)
 {
-	if (x->n_open > 0 &&
+	if (x->open.n > 0 &&
 	    rules_follow(x->day, x->arena, &x->rules, err) != RC_OK)
 		return err->code;
-	for (size_t i = 0; i < x->n_open; i++)
-		if (read_block_hits(x, r, &x->open[i], err) != RC_OK)
+	for (size_t i = 0; i < x->open.n; i++)
+		if (read_block_hits(x, r, &x->open.list[i], err) != RC_OK)
 			return error_prefix(err, "%s: block %lld", x->day->path,
-			    (long long)x->open[i].id);
+			    (long long)x->open.list[i].id);
 	return RC_OK;
 }
 
@@ -360,7 +235,8 @@ read_day(struct log_reader *x, uint64_t from, log_record_cb *cb,
 
 		rc = next_commit(x, after, &r, err);
 		if (rc == RC_OK)
-			rc = open_blocks(x, opened, r.commit, err);
+			rc = open_blocks_move(&x->open, opened, r.commit, true,
+			    err);
 		if (rc == RC_OK)
 			rc = read_hits(x, &r, err);
 		opened = r.commit;
@@ -404,6 +280,7 @@ store_read_log(struct store *s, uint64_t from, log_fields_cb *fields,
 		rc = days_next(&days, &x.day, err);
 		if (rc != RC_OK)
 			break;
+		x.open.day = x.day;
 		arena_reset(x.arena);
 		x.rules = (struct rule_rows){ 0 };
 		x.agents = NULL;
@@ -411,13 +288,11 @@ store_read_log(struct store *s, uint64_t from, log_fields_cb *fields,
 		rc = ends_before(x.day, from, &before, err);
 		if (rc == RC_OK && !before)
 			rc = read_day(&x, from, cb, err);
-		close_blocks(&x, UINT64_MAX);
+		open_blocks_close(&x.open, UINT64_MAX);
 		sql_close(x.day);
 	}
 	days_end(&days);
-	free(x.open);
-	segments_fini(&x.segments);
+	open_blocks_fini(&x.open);
 	arena_free(x.arena);
-	bytes_fini(&x.data);
 	return rc == RC_EOF ? RC_OK : rc;
 }
