@@ -301,3 +301,12 @@ fixture_count(struct store *s)
 	    &(struct store_query){ .since_ns = INT64_MIN,
 		.until_ns = INT64_MAX });
 }
+
+bool
+fixture_told_damage(void *ctx, const struct store_finding *f)
+{
+	(void)ctx;
+	(void)printf("# block %llu %s: %s\n", (unsigned long long)f->block,
+	    f->problem, f->message);
+	return true;
+}

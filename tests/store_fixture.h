@@ -13,6 +13,7 @@
 #include "error.h"
 #include "search.h"
 #include "store.h"
+#include "store_verify.h"
 
 #define T0     INT64_C(1763773323000000000) /* 2025-11-22T01:02:03Z */
 #define SECOND INT64_C(1000000000)
@@ -52,3 +53,6 @@ enum rc fixture_events(struct store *s, const struct store_query *q,
 /* UINT64_MAX: it failed. */
 uint64_t fixture_count(struct store *s);
 uint64_t fixture_count_of(struct store *s, const struct store_query *q);
+
+/* store_verify()'s on_finding, where nothing should be found: prints it. */
+bool fixture_told_damage(void *ctx, const struct store_finding *f);

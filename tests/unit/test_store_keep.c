@@ -342,15 +342,6 @@ remove_while_read(void *ctx, const struct event *ev)
 	return true;
 }
 
-static bool
-nothing_found(void *ctx, const struct store_finding *f)
-{
-	(void)ctx;
-	(void)printf("# block %llu %s: %s\n", (unsigned long long)f->block,
-	    f->problem, f->message);
-	return true;
-}
-
 static void
 days_go_by_age_and_size(void)
 {
@@ -367,7 +358,7 @@ days_go_by_age_and_size(void)
 	struct slow_reader reader = { .dir = dir };
 	struct store_query q = { .since_ns = INT64_MIN, .until_ns = INT64_MAX };
 	struct store_verify verify = { .store = s,
-		.on_finding = nothing_found };
+		.on_finding = fixture_told_damage };
 	struct store_verified v;
 	struct pruned p;
 

@@ -163,18 +163,10 @@ same_view(const struct view *a, const struct view *b)
 }
 
 static bool
-nothing_found(void *ctx, const struct store_finding *f)
-{
-	(void)ctx;
-	(void)printf("# block %llu %s: %s\n", (unsigned long long)f->block,
-	    f->problem, f->message);
-	return true;
-}
-
-static bool
 verifies(const char *dir, uint64_t events)
 {
-	struct store_verify what = { .dir = dir, .on_finding = nothing_found };
+	struct store_verify what = { .dir = dir,
+		.on_finding = fixture_told_damage };
 	struct store_verified v;
 
 	return store_verify(&what, &v, &err) == RC_OK && v.damaged == 0 &&

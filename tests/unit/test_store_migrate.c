@@ -99,19 +99,11 @@ no_fields(void *ctx, const uint8_t digest[SHA256_BYTES], uint32_t *n)
 	return NULL;
 }
 
-static bool
-nothing_found(void *ctx, const struct store_finding *f)
-{
-	(void)ctx;
-	(void)printf("# block %llu %s: %s\n", (unsigned long long)f->block,
-	    f->problem, f->message);
-	return true;
-}
-
 static struct store_verified
 verified(const char *dir)
 {
-	struct store_verify what = { .dir = dir, .on_finding = nothing_found };
+	struct store_verify what = { .dir = dir,
+		.on_finding = fixture_told_damage };
 	struct store_verified v = { .damaged = 999 };
 
 	if (store_verify(&what, &v, &err) != RC_OK)
