@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <signal.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
@@ -12,6 +13,7 @@
 
 #include "agent/roles/opener_wire.h"
 #include "agent/roles/spawn.h"
+#include "log.h"
 #include "loop.h"
 #include "timestamp.h"
 
@@ -91,15 +93,33 @@ runner_serve(int channel, runner_command *command)
 		continue;
 }
 
+/* What it was asked for would be told as a fact of the machine. */
+static _Noreturn void
+lost(void)
+{
+	log_error("the runner process is gone: ending, to be started again");
+	_exit(EXIT_FAILURE);
+}
+
+static void
+tell(int channel, const char *text, size_t len)
+{
+	if (send(channel, text, len, MSG_NOSIGNAL) == -1)
+		lost();
+}
+
 static bool
 hear(int channel, int *status, int *fd)
 {
 	struct buf message;
+	enum rc rc;
 	bool good;
 
 	buf_init(&message, WIRE_MESSAGE_MAX);
-	good = wire_receive(channel, &message, fd, 1) == RC_OK &&
-	    message.len == sizeof(*status);
+	rc = wire_receive(channel, &message, fd, 1);
+	if (rc == RC_EOF)
+		lost();
+	good = rc == RC_OK && message.len == sizeof(*status);
 	if (good)
 		memcpy(status, message.ptr, sizeof(*status));
 	buf_fini(&message);
@@ -116,8 +136,8 @@ runner_start(int channel, runner_command *command, const char *name, int *out,
 	*pid = -1;
 	if (channel == -1)
 		return start_here(command(name), out, pid);
-	return send(channel, name, strlen(name), MSG_NOSIGNAL) > 0 &&
-	    hear(channel, &status, out) && status == 0 && *out != -1;
+	tell(channel, name, strlen(name));
+	return hear(channel, &status, out) && status == 0 && *out != -1;
 }
 
 int
@@ -132,8 +152,6 @@ runner_end(int channel, pid_t pid, bool cut)
 		return status;
 	}
 	/* it ends by itself when nobody reads it, or at its time */
-	if (send(channel, cut ? "k" : "e", 1, MSG_NOSIGNAL) != 1 ||
-	    !hear(channel, &status, &fd))
-		return -1;
-	return status;
+	tell(channel, cut ? "k" : "e", 1);
+	return hear(channel, &status, &fd) ? status : -1;
 }

@@ -21,7 +21,8 @@ void runner_serve(int channel, runner_command *command);
 /*
  * Starts one; *out is the caller's and reads what it says.  False: it is not
  * there, or does not start.  Then runner_end(), which waits for its end (`cut`:
- * kills it first) and gives its status as waitpid(2).
+ * kills it first) and gives its status as waitpid(2).  Where the process is gone
+ * both end the agent, to be started again.
  */
 bool runner_start(int channel, runner_command *command, const char *name,
     int *out, pid_t *pid);

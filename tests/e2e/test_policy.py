@@ -2,8 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Policy checks: the command line alone, and the agent with its collector."""
 
+import contextlib
 import json
 import os
+import pathlib
+import signal
 import subprocess
 import tempfile
 
@@ -22,6 +25,16 @@ checks:
     title: not applicable here
     when: {{file: "{path}.no"}}
     file: {{path: /}}
+    remedy: none
+"""
+
+COMMANDS = """\
+policy: ours
+checks:
+  - id: clock
+    title: a command
+    severity: low
+    command: {run: time-sync, matches: '^Timezone'}
     remedy: none
 """
 
@@ -92,5 +105,43 @@ def test_agent():
         assert a.stop() == 0
 
 
+def runner_of(agent):
+    """its process that runs commands"""
+    for stat in pathlib.Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError):
+            name, rest = stat.read_text().split("(", 1)[1].rsplit(")", 1)
+            if name == "kuzet-runner" and int(rest.split()[1]) == agent.pid:
+                return int(stat.parent.name)
+    return None
+
+
+def test_runner():
+    """without the process that runs commands nothing is told of them"""
+    if os.geteuid() != 0 or not harness.effective(2):
+        raise harness.Skip("needs root and CAP_DAC_READ_SEARCH")
+    with World() as world:
+        world.start_collector()
+        policy = world.dir / "p.yml"
+        policy.write_text(COMMANDS)
+        inputs = (f'  - type: policy\n    name: p\n    paths: ["{policy}"]\n'
+                  "    interval: 1s\n")
+
+        def results():
+            return [e["kuzet"]["policy"]["result"] for e in world.events(
+                "--where", "event.action=policy-check")]
+
+        a = world.start_agent(inputs=inputs, extra="user: nobody")
+        first = wait_for("the result", results)
+        os.kill(wait_for("the runner", lambda: runner_of(a)), signal.SIGKILL)
+        wait_for("the end", lambda: not a.alive())
+        assert a.popen.wait() == 1
+        assert "the runner process is gone: ending" in a.text(), a.text()
+        a = world.start_agent(inputs=inputs, extra="user: nobody")
+        wait_for("the runner", lambda: runner_of(a))
+        wait_for("the agent", lambda: a.text().count("connected to") > 1)
+        assert a.stop() == 0
+        assert results() == first, results()
+
+
 if __name__ == "__main__":
-    harness.main([test_command_line, test_agent])
+    harness.main([test_command_line, test_agent, test_runner])
