@@ -374,15 +374,23 @@ few_in_block(const struct scan *s, size_t at)
 	return places;
 }
 
+static inline uint32_t
+more_at(const struct literals *l, const char *p)
+{
+	return may_begin(l, hash(load_gram(p)));
+}
+
 /* By bits: the places of a block where a longer literal may begin. */
 static uint32_t
 more_in_block(const struct scan *s, size_t at)
 {
+	const struct literals *l = s->l;
+	const char *p = s->text + at;
 	uint32_t places = 0;
 
-	for (uint32_t i = 0; i < BLOCK; i++)
-		places |=
-		    (uint32_t)may_begin(s->l, hash(load_gram(s->text + at + i)))
+	for (unsigned i = 0; i < BLOCK; i += 4, p += 4)
+		places |= (more_at(l, p) | more_at(l, p + 1) << 1 |
+			      more_at(l, p + 2) << 2 | more_at(l, p + 3) << 3)
 		    << i;
 	return places;
 }

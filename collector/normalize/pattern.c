@@ -15,7 +15,7 @@ enum {
 	ERROR_TEXT = 128,
 	SKIP_ROUNDS = 4,
 	/* before it the pairs of a line cost more than they save */
-	FAILED_MIN = 2
+	FAILED_MIN = 1
 };
 
 static const struct define *

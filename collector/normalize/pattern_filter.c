@@ -23,7 +23,8 @@ enum {
 	BLOCK = 16,     /* places that are looked at at once */
 	FOUND_MAX = 96, /* pairs that are chosen from */
 	GROUPS_DEPTH_MAX = 32,
-	COUNT_MAX = 1000
+	COUNT_MAX = 1000,
+	PAIR_FACTOR = 0x9e37,
 };
 
 static const struct {
@@ -62,8 +63,9 @@ struct times {
 static unsigned
 pair_hash(unsigned char a, unsigned char b)
 {
-	return ((unsigned)a | (unsigned)b << 8) * UINT32_C(0x9e3779b1) >>
-	    (32 - PAIR_BITS);
+	/* as hash_pairs() does */
+	return (((unsigned)a | (unsigned)b << 8) * PAIR_FACTOR & 0xffff) >>
+	    (16 - PAIR_BITS);
 }
 
 static bool
@@ -500,12 +502,45 @@ pattern_filter_lead(const struct pattern_filter *f, struct slice text)
 	return true;
 }
 
+#ifdef __SSE2__
+/* pair_hash() of the BLOCK pairs that begin at `p`. */
+static void
+hash_pairs(const char *p, uint16_t hashes[BLOCK])
+{
+	__m128i a = _mm_loadu_si128((const void *)p);
+	__m128i b = _mm_loadu_si128((const void *)(p + 1));
+	__m128i low = _mm_mullo_epi16(_mm_unpacklo_epi8(a, b),
+	    _mm_set1_epi16((short)PAIR_FACTOR));
+	__m128i high = _mm_mullo_epi16(_mm_unpackhi_epi8(a, b),
+	    _mm_set1_epi16((short)PAIR_FACTOR));
+
+	_mm_store_si128((void *)hashes, _mm_srli_epi16(low, 16 - PAIR_BITS));
+	_mm_store_si128((void *)(hashes + BLOCK / 2),
+	    _mm_srli_epi16(high, 16 - PAIR_BITS));
+}
+#endif
+
 void
 text_pairs_read(struct text_pairs *t, struct slice text)
 {
+	size_t i = 0;
+
 	t->text = text;
 	memset(t->has, 0, sizeof(t->has));
-	for (size_t i = 0; i + 1 < text.len; i++)
+#ifdef __SSE2__
+	for (; text.len - i > BLOCK; i += BLOCK) {
+		_Alignas(BLOCK) uint16_t hashes[BLOCK];
+
+		hash_pairs(text.ptr + i, hashes);
+		for (unsigned k = 0; k < BLOCK; k += 4) {
+			t->has[hashes[k]] = 1;
+			t->has[hashes[k + 1]] = 1;
+			t->has[hashes[k + 2]] = 1;
+			t->has[hashes[k + 3]] = 1;
+		}
+	}
+#endif
+	for (; i + 1 < text.len; i++)
 		t->has[pair_hash((unsigned char)text.ptr[i],
 		    (unsigned char)text.ptr[i + 1])] = 1;
 }
