@@ -751,11 +751,14 @@ def test_tls():
             assert b"HTTP" not in got, got
         # an address may have 2 handshakes a second, and 8 at once
         wait_for("handshakes to be refused", lambda: ALERT in hellos(s, 12))
-        limited = s.local("GET", "/v1/status").json()["handshakes"]
+        status = s.local("GET", "/v1/status").json()
+        limited, fields = status["handshakes"], status["fields"]
         assert limited["api_limited"] > 0 and limited["limited"] == 0, limited
         name = "kuzet_api_handshakes_limited_total"
         metrics = s.local("GET", "/metrics").body
         assert f"{name} {limited['api_limited']}\n" in metrics, metrics
+        assert fields["known"] > 100 and fields["refused"] == 0, fields
+        assert "kuzet_field_names_refused_total 0\n" in metrics, metrics
         wait_for("handshakes again", lambda: hellos(s, 1) == [SERVER_HELLO])
 
 
