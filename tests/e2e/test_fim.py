@@ -3,11 +3,13 @@
 """File integrity: the command line alone, and the agent with its collector."""
 
 import collections
+import contextlib
 import hashlib
 import json
 import os
 import pathlib
 import random
+import shutil
 import sqlite3
 import subprocess
 import tempfile
@@ -469,6 +471,35 @@ def test_damaged():
         assert w.agent.stop() == 0
 
 
+def test_full_disk():
+    """a full disk: it is said, and every change is told when there is room"""
+    with World() as world:
+        state = world.dir / "web-1-state"
+        with harness.small_disk(state, "8m"):
+            state.chmod(0o700)
+            if harness.USER:
+                shutil.chown(state, harness.USER)
+            world.start_collector()
+            w = Watched(world)
+            w.start()
+            w.wait_scans(1)
+            with contextlib.suppress(OSError), \
+                    open(state / "filler", "wb", buffering=0) as f:
+                while f.write(b"x" * 4096):
+                    pass
+            made = []
+
+            def said():  # what its files have room for is still stored
+                made.append(f"f{len(made)}")
+                (w.tree / made[-1]).write_text("x")
+                return "disk is full" in w.agent.text()
+            wait_for("word of it", said)
+            (state / "filler").unlink()
+            expected = sorted(("created", name) for name in made)
+            wait_for("all of them", lambda: sorted(w.actions()) == expected)
+            assert w.agent.stop() == 0
+
+
 def test_collector_away():
     """without a collector changes are kept, whatever happens to the agent"""
     with World() as world:
@@ -505,5 +536,6 @@ if __name__ == "__main__":
         test_other_user,
         test_kills,
         test_damaged,
+        test_full_disk,
         test_collector_away,
     ])

@@ -65,7 +65,7 @@ struct fim_worker {
 	int64_t busy_since_ns; /* dpkg; 0: it is not */
 	int64_t prepare_due_ns;
 	bool held; /* what is due waits for dpkg */
-	bool limit_said, looking;
+	bool limit_said, looking, trim_failed;
 
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -163,8 +163,13 @@ static void
 trim(struct fim_worker *w)
 {
 	struct error err;
+	bool before = w->trim_failed;
 
-	if (w->open && feed_trim(w->feed, &w->store.db, &err) != RC_OK)
+	if (!w->open)
+		return;
+	w->trim_failed = feed_trim(w->feed, &w->store.db, &err) != RC_OK;
+	/* tried each second: of a full disk that is said once */
+	if (w->trim_failed && (!before || err.code == RC_LIBRARY))
 		store_failed(w, "fim", &err);
 }
 
