@@ -16,6 +16,7 @@ struct health {
 	struct loop_timer *watch;
 	/* What was said so far. */
 	uint64_t evicted_hits, unknown_hits, unjudged_hits, left_out;
+	uint64_t given_up;
 	uint64_t shortened_hits;
 };
 
@@ -51,12 +52,27 @@ watch_correlation(struct health *h)
 }
 
 static void
+watch_rules(struct health *h)
+{
+	struct workers_counters counters;
+
+	workers_counters(h->of.workers, &counters);
+	if (counters.given_up > h->given_up)
+		log_warn("rules gave up %llu matches since the start, which "
+			 "count as none: a regular expression takes too many "
+			 "steps (kuzetctl rules check says which are slow)",
+		    (unsigned long long)counters.given_up);
+	h->given_up = counters.given_up;
+}
+
+static void
 on_watch(void *ctx)
 {
 	struct health *h = ctx;
 	uint64_t left_out = agents_left_out(h->of.agents);
 
 	watch_correlation(h);
+	watch_rules(h);
 	if (left_out > h->left_out)
 		log_warn("%llu status messages of agents since the start were "
 			 "too much to keep",
@@ -141,6 +157,7 @@ health_status(struct health *h, struct api_status *out)
 	out->uptime_ns = loop_now() - h->started_ns;
 	out->received = counters.received;
 	out->unparsed = counters.unparsed;
+	out->rules_given_up = counters.given_up;
 	out->n_programs = workers_unparsed(h->of.workers, out->programs);
 	out->findings = found.told;
 	out->findings_left_out = found.left_out;

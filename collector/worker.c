@@ -42,6 +42,7 @@ struct workers {
 	bool paused;
 	bool refused;                  /* __atomic: somebody waits for room */
 	uint64_t received, unparsed;   /* __atomic */
+	uint64_t given_up;             /* __atomic */
 	pthread_mutex_t programs_lock; /* of the next two */
 	struct program_count programs[PROGRAMS_MAX];
 	size_t n_programs;
@@ -315,6 +316,8 @@ on_batch(void *ctx, struct batch *b)
 	(void)__atomic_add_fetch(&pool->received, b->n, __ATOMIC_RELAXED);
 	(void)__atomic_add_fetch(&pool->unparsed, b->n_unparsed,
 	    __ATOMIC_RELAXED);
+	(void)__atomic_add_fetch(&pool->given_up, matcher_given_up(w->matcher),
+	    __ATOMIC_RELAXED);
 	note_controls(w, b);
 	pool->options.on_batch(pool->options.ctx, b);
 }
@@ -557,4 +560,5 @@ workers_counters(struct workers *w, struct workers_counters *out)
 {
 	out->received = __atomic_load_n(&w->received, __ATOMIC_RELAXED);
 	out->unparsed = __atomic_load_n(&w->unparsed, __ATOMIC_RELAXED);
+	out->given_up = __atomic_load_n(&w->given_up, __ATOMIC_RELAXED);
 }

@@ -53,6 +53,7 @@ void workers_free(struct workers *w);
 struct workers_counters {
 	uint64_t received; /* events */
 	uint64_t unparsed;
+	uint64_t given_up; /* regular expressions of rules, at their limit */
 };
 /* Unparsed events by program, the commonest first; how many of out are set. */
 size_t workers_unparsed(struct workers *w,

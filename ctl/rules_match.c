@@ -49,6 +49,19 @@ on_event(void *ctx, struct event *ev)
 	return rules_output_good(m->output);
 }
 
+static void
+tell_given_up(struct matcher *m)
+{
+	uint64_t n = matcher_given_up(m);
+
+	if (n > 0)
+		(void)fprintf(stderr,
+		    "kuzetctl: a regular expression took too many steps %llu "
+		    "times and was given up, which is no match: rules check "
+		    "says which are slow\n",
+		    (unsigned long long)n);
+}
+
 /* ---- all of it --------------------------------------------------------- */
 
 static double
@@ -92,6 +105,7 @@ match_all(struct matching *m)
 	if (rc != RC_OK)
 		(void)fprintf(stderr, "kuzetctl: %s\n", err.text);
 	rules_output_end(m->output);
+	tell_given_up(m->matcher);
 	if (m->stats)
 		print_stats(m, loaded - start, seconds_now() - loaded);
 	if (fflush(stdout) != 0 || !rules_output_good(m->output)) {

@@ -139,3 +139,8 @@ void matcher_free(struct matcher *m);
  */
 const uint32_t *matcher_run(struct matcher *m, const struct event *ev,
     const struct logsource *ls, uint32_t *n);
+/*
+ * How often since the last call a regular expression was given up at its limit
+ * of steps, which is taken as no match.
+ */
+uint64_t matcher_given_up(struct matcher *m);

@@ -52,6 +52,7 @@ struct api_status {
 	uint64_t handshakes_limited; /* of the listeners' new connections */
 	uint64_t outbox_pending, outbox_delivered;
 	uint64_t rules_loaded, rules_refused;
+	uint64_t rules_given_up; /* regular expressions, at their limit */
 	/* What correlation holds, and what a bound forced out. */
 	uint64_t hits, groups, late_hits, evicted_hits, evicted_groups;
 	uint64_t shortened_hits; /* left sooner than late ones may come */

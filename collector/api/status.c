@@ -147,6 +147,7 @@ write_status(struct buf *out, const struct figures *f)
 	open_part(&w, "rules");
 	put_number(&w, "loaded", s->rules_loaded);
 	put_number(&w, "refused", s->rules_refused);
+	put_number(&w, "given_up", s->rules_given_up);
 	json_close(&w, '}');
 	open_part(&w, "handshakes");
 	put_number(&w, "limited", s->handshakes_limited);

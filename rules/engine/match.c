@@ -35,6 +35,15 @@ matcher_new(struct ruleset *rs)
 	return m;
 }
 
+uint64_t
+matcher_given_up(struct matcher *m)
+{
+	uint64_t n = m->regex.gave_up;
+
+	m->regex.gave_up = 0;
+	return n;
+}
+
 void
 matcher_free(struct matcher *m)
 {

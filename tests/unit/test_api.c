@@ -32,6 +32,7 @@ fill_status(void *ctx, struct api_status *out)
 	out->unparsed = 4;
 	out->agents_connected = 1;
 	out->rules_loaded = 2;
+	out->rules_given_up = 3;
 	out->outbox_pending = 5;
 }
 
@@ -83,8 +84,9 @@ status_tells_all(void)
 		    NULL &&
 		strstr(run.out, "\"outbox\":{\"pending\":5,\"delivered\":0}") !=
 		    NULL &&
-		strstr(run.out, "\"rules\":{\"loaded\":2,\"refused\":0}") !=
-		    NULL,
+		strstr(run.out,
+		    "\"rules\":{\"loaded\":2,\"refused\":0,"
+		    "\"given_up\":3}") != NULL,
 	    "and everything else that is promised");
 	__atomic_store_n(&ready, false, __ATOMIC_RELEASE);
 	CHECK(ctl("status --json") == 1 &&

@@ -620,6 +620,36 @@ test_shapes(void)
 	ruleset_unref(rs);
 }
 
+/* What backtracks without end is given up, and counted. */
+static void
+test_given_up(void)
+{
+	struct rules_text t;
+	struct ruleset *rs = rules_text_load(&t,
+	    "title: a rule\nlogsource: {}\ndetection:\n"
+	    "  s: {A|re: '^(a|aa)+(?=!)b?\\1$'}\n  condition: s\n",
+	    NULL);
+	struct matcher *m = matcher_new(rs);
+	struct arena *arena = arena_new(4096);
+	struct event ev;
+	uint32_t n;
+
+	event_begin(&ev, arena);
+	event_set_string(&ev, field_intern(SLICE("A")), SLICE("ab"));
+	(void)matcher_run(m, &ev, NULL, &n);
+	CHECK(n == 0 && matcher_given_up(m) == 0,
+	    "an expression that ends is not given up");
+	event_set_string(&ev, field_intern(SLICE("A")),
+	    SLICE("aaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaaa!"));
+	(void)matcher_run(m, &ev, NULL, &n);
+	CHECK(n == 0 && matcher_given_up(m) == 1,
+	    "one that takes too many steps is, and is counted");
+	CHECK(matcher_given_up(m) == 0, "once");
+	matcher_free(m);
+	ruleset_unref(rs);
+	arena_free(arena);
+}
+
 int
 main(void)
 {
@@ -627,6 +657,7 @@ main(void)
 	test_routes();
 	test_shapes();
 	test_expand();
+	test_given_up();
 	test_order();
 	return tap_done();
 }

@@ -297,6 +297,13 @@ def test_inputs(folder):
         check(status == 1 and paths[name] + message in err, f'what cannot be read is told: {name}', out + err)
 
 
+def test_given_up(folder):
+    rules = write(folder, 'endless.yml', RULES.split('---', maxsplit=1)[0].replace('name|endswith: sh', "name|re: '^(a|aa)+(?=!)b?\\1$'"))
+    events = write(folder, 'endless.jsonl', json.dumps(dict(HIT, **{'process.name': 'a' * 40 + '!'})) + '\n')
+    status, out, err = kuzetctl('match', '--json', '--rules', rules, '--events', events)
+    check(status == 0 and out == '' and 'too many steps 1 times and was given up' in err, 'a regular expression that is given up is told', out + err)
+
+
 GROUPED = """title: Tool
 name: tool
 id: 11111111-0000-4000-8000-000000000001
@@ -516,7 +523,7 @@ def test_cache(folder):
 
 def main():
     with tempfile.TemporaryDirectory() as folder:
-        for test in (test_check, test_folders, test_coverage, test_explain, test_explain_correlation, test_inputs, test_taxonomy, test_scenarios, test_cache):
+        for test in (test_check, test_folders, test_coverage, test_explain, test_explain_correlation, test_inputs, test_given_up, test_taxonomy, test_scenarios, test_cache):
             test(folder)
     for command in ('check', 'coverage', 'explain', 'match', 'reload', 'replay', 'test'):
         status, out, _ = kuzetctl(command, '--help')
