@@ -129,7 +129,8 @@ begin(const struct global_options *global, struct objects_command *c, int n,
 static void
 print_buf(struct buf *out)
 {
-	(void)fwrite(out->ptr, 1, out->len, stdout);
+	if (out->len > 0)
+		(void)fwrite(out->ptr, 1, out->len, stdout);
 }
 
 /* ---- list, show, kinds ------------------------------------------------------------- */
