@@ -244,12 +244,17 @@ use(struct central *c, enum central_copy which)
 	c->mark++;
 }
 
+static enum central_copy
+good_one(const struct central *c)
+{
+	return central_copy_exists(c->state_dir, CENTRAL_GOOD) ? CENTRAL_GOOD
+							       : CENTRAL_NONE;
+}
+
 static void
 use_good(struct central *c)
 {
-	enum central_copy to = central_copy_exists(c->state_dir, CENTRAL_GOOD)
-	    ? CENTRAL_GOOD
-	    : CENTRAL_NONE;
+	enum central_copy to = good_one(c);
 	struct error err;
 
 	if (c->options.apply(c->options.ctx, to, &err) == RC_OK) {
@@ -581,6 +586,8 @@ central_reconfigure(struct central *c, bool accept, int64_t fall_back_ns)
 	c->options.fall_back_ns = fall_back_ns;
 	if (!accept && c->in_use != CENTRAL_NONE)
 		use(c, CENTRAL_NONE);
+	else if (c->in_use != central_in_use(c))
+		use(c, central_in_use(c));
 }
 
 void
@@ -595,6 +602,10 @@ central_refused(struct central *c, const struct error *why)
 enum central_copy
 central_in_use(const struct central *c)
 {
+	/* given up, and what was before could not be used yet */
+	if (c->in_use == CENTRAL_TRIAL &&
+	    !central_copy_exists(c->state_dir, CENTRAL_TRIAL))
+		return good_one(c);
 	return c->in_use;
 }
 

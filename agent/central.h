@@ -72,7 +72,8 @@ void central_free(struct central *c); /* NULL is fine */
 /* The configuration was read anew: `refused`: why its copy is out of use. */
 void central_reconfigure(struct central *c, bool accept, int64_t fall_back_ns);
 void central_refused(struct central *c, const struct error *why);
-/* What is in use now; CENTRAL_NONE where nothing is accepted. */
+/* What is in use, or is to be when a trial was given up; CENTRAL_NONE where
+ * nothing is accepted. */
 enum central_copy central_in_use(const struct central *c);
 struct central_trust central_trust(const struct central *c);
 

@@ -72,6 +72,9 @@ add_central(struct pipeline *p, enum central_copy which, bool must,
 	if (which == CENTRAL_NONE || !fresh->central.accept)
 		return RC_OK;
 	rc = central_add(&trust, which, fresh, p->opener, err);
+	if (rc == RC_EOF)
+		rc = error_set(err, RC_INVALID, "there is no copy of it in %s",
+		    p->config.state_dir);
 	if (rc == RC_OK || must)
 		return rc;
 	central_refused(p->central, err);

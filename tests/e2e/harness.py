@@ -206,11 +206,12 @@ rules: ["{self.rules}"]
     def agent_config(self, name="web-1", paths=None, extra="", inputs=None,
                      port=None):
         path = self.dir / f"{name}.yaml"
+        fresh = self.dir / f"{name}.yaml.new"
         paths = paths or [self.dir / "logs" / "*.log"]
         inputs = inputs or (
             "  - type: file\n    paths: [" +
             ", ".join(f'"{p}"' for p in paths) + "]\n")
-        path.write_text(f"""\
+        fresh.write_text(f"""\
 collector:
   hosts: ["127.0.0.1:{port or self.port}"]
 tls:
@@ -223,6 +224,7 @@ state_dir: {name}-state
 inputs:
 {inputs}
 """)
+        fresh.replace(path)  # an agent may be reading it
         return path
 
     def start_agent(self, name="web-1", **kwargs):
