@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* kuzet-agent(8): options, then pipeline.c. */
 #include <getopt.h>
-#include <malloc.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -14,6 +13,7 @@
 #include "agent/policy_command.h"
 #include "agent/roles/sandbox.h"
 #include "agent/status.h"
+#include "footprint.h"
 #include "log.h"
 
 enum { EXIT_USAGE = 2 };
@@ -131,21 +131,6 @@ parse_arguments(int argc, char **argv, struct arguments *args)
 	return -1;
 }
 
-/*
- * Many small threads that wait most of the time: one heap for all of them, and
- * what was needed once goes back (1 MB less while idle, of 9).
- */
-static void
-keep_small(void)
-{
-	/* NOLINTBEGIN(concurrency-mt-unsafe): no thread runs yet */
-	(void)mallopt(M_ARENA_MAX, 1);
-	(void)mallopt(M_TRIM_THRESHOLD, 64 * 1024);
-	(void)mallopt(M_TOP_PAD, 16 * 1024);
-	(void)mallopt(M_MMAP_THRESHOLD, 64 * 1024);
-	/* NOLINTEND(concurrency-mt-unsafe) */
-}
-
 /* A renewal that a crash broke off; the check of a configuration writes
  * nothing. */
 static enum rc
@@ -179,7 +164,7 @@ main(int argc, char **argv)
 	status = parse_arguments(argc, argv, &args);
 	if (status != -1)
 		return status;
-	keep_small();
+	footprint_keep_small();
 	log_setup("kuzet-agent", args.level, args.format);
 	status = EXIT_SUCCESS;
 	if (agent_config_load(args.config, &config, &err) != RC_OK ||

@@ -27,6 +27,7 @@
 #include <unistd.h>
 
 #include "agent/pipeline_parts.h"
+#include "footprint.h"
 #include "timestamp.h"
 #include "xalloc.h"
 
@@ -35,6 +36,7 @@ static const int64_t drain_read_ns = 5 * NS_PER_SEC;
 static const int64_t drain_total_ns = 10 * NS_PER_SEC;
 static const int64_t drain_away_ns = 2 * NS_PER_SEC;
 static const int64_t drain_look_ns = 20 * NS_PER_MS;
+static const int64_t rest_ns = 2 * NS_PER_SEC; /* after the last ACK */
 
 enum { FRAMES_KEEP = 3 * WINDOW_BYTES };
 
@@ -139,7 +141,21 @@ on_acked(void *ctx, void *cookie, uint32_t from, uint32_t to, bool done)
 	}
 	if (done)
 		p->spare[p->n_spare++] = receipts;
+	if (sender_in_flight(p->sender) == 0)
+		loop_timer_start(p->rest, rest_ns);
 	pipeline_wake(p);
+}
+
+/* What a burst, or the start, needed is given back. */
+static void
+on_rest(void *ctx)
+{
+	struct pipeline *p = ctx;
+
+	if (p->window.n == 0)
+		buf_fini(&p->window.frames);
+	sender_rest(p->sender);
+	footprint_rest();
 }
 
 static void
@@ -240,6 +256,7 @@ make_parts(struct pipeline *p)
 	raise_file_limit();
 	p->loop = loop_new();
 	p->report = loop_timer_new(p->loop, pipeline_on_report, p);
+	p->rest = loop_timer_new(p->loop, on_rest, p);
 	p->drain = loop_timer_new(p->loop, on_drain, p);
 	p->sender = sender_new(p->loop,
 	    &(struct sender_events){ .ctx = p,
@@ -341,6 +358,7 @@ void
 pipeline_run(struct pipeline *p)
 {
 	sender_start(p->sender);
+	loop_timer_start(p->rest, rest_ns);
 	loop_timer_start(p->report, p->config.report_interval);
 	pipeline_wake(p);
 	loop_run(p->loop);
@@ -366,6 +384,7 @@ pipeline_close(struct pipeline *p)
 	tls_context_free(p->tls);
 	opener_free(p->opener);
 	loop_timer_free(p->report);
+	loop_timer_free(p->rest);
 	loop_timer_free(p->drain);
 	loop_free(p->loop);
 	confined_free(p->confined);

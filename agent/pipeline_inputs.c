@@ -3,6 +3,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+#include "agent/inputs/state_db.h"
 #include "agent/pipeline_parts.h"
 #include "xalloc.h"
 
@@ -74,6 +75,7 @@ pipeline_open_inputs(struct pipeline *p, struct error *err)
 {
 	enum rc rc = open_spool(p, err);
 
+	state_db_keep_small();
 	if (rc != RC_OK)
 		log_warn("the spool: %s", err->text);
 	for (size_t i = 0; input_kinds[i] != NULL; i++) {

@@ -64,6 +64,7 @@ struct pipeline {
 	struct response *response;
 	int responder; /* channel; -1: there is none */
 	struct loop_timer *report;
+	struct loop_timer *rest;
 	uint64_t refused_calls;
 	uint64_t reported; /* what the last report summed up to */
 	struct loop_timer *drain;

@@ -35,6 +35,9 @@ struct sql {
 	unsigned n_cache;
 };
 
+/* Before the first connection: pages are allocated as they are needed. */
+void sql_keep_small(void);
+
 enum rc sql_open(const char *path, enum sql_mode mode, struct sql **out,
     struct error *err);
 /*
@@ -46,6 +49,9 @@ enum rc sql_open(const char *path, enum sql_mode mode, struct sql **out,
 enum rc sql_open_fds(const int files[2], int bytes_max, struct sql **out,
     struct error *err);
 void sql_close(struct sql *s); /* NULL is fine */
+
+/* Outside of transactions: what it keeps of the file in memory goes. */
+void sql_rest(struct sql *s);
 
 /* What SQLite said last, as rc, with the file's name. */
 enum rc sql_fail(struct sql *s, const char *what, struct error *err);

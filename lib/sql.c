@@ -52,6 +52,12 @@ sql_exec(struct sql *s, const char *text, struct error *err)
 	return RC_OK;
 }
 
+void
+sql_keep_small(void)
+{
+	(void)sqlite3_config(SQLITE_CONFIG_PAGECACHE, NULL, 0, 0);
+}
+
 enum rc
 sql_open(const char *path, enum sql_mode mode, struct sql **out,
     struct error *err)
@@ -135,6 +141,12 @@ sql_close(struct sql *s)
 	sql_fds_free(s->fds);
 	free(s->path);
 	free(s);
+}
+
+void
+sql_rest(struct sql *s)
+{
+	(void)sqlite3_db_release_memory(s->db);
 }
 
 sqlite3_stmt *

@@ -10,10 +10,17 @@
 static char of_control, of_event, of_stream_end;
 
 void
+feed_look(struct feed *f)
+{
+	atomic_store(&f->look, true);
+}
+
+void
 feed_init(struct feed *f, const struct input_setup *setup, const char *name)
 {
 	*f = (struct feed){ .name = name, .setup = *setup };
 	f->heartbeat_due_ns = loop_now() + setup->heartbeat_ns;
+	feed_look(f);
 }
 
 void
@@ -34,6 +41,7 @@ feed_restart(struct feed *f)
 	state_db_close(&f->reader);
 	f->sent = f->acked = f->ending = 0;
 	f->end_sent = false;
+	feed_look(f);
 	atomic_store(&f->acked_id, 0);
 	atomic_store(&f->ended_stream, 0);
 }
@@ -75,17 +83,14 @@ add_stream_end(struct feed *f, const void *self, struct window *w)
 	f->end_sent = true;
 }
 
-bool
-feed_fill(struct feed *f, const void *self, struct window *w)
+/* Events, then the end of a stream; RC_EOF: that was all. */
+static enum rc
+add_rows(struct feed *f, const void *self, struct window *w)
 {
 	struct outbox_event e;
 	struct error err;
-	enum rc rc = RC_EOF;
+	enum rc rc = RC_OK;
 
-	if (f->reader.sql == NULL &&
-	    state_db_open_reader(f->setup.state_dir, f->name, &f->reader,
-		&err) != RC_OK)
-		return false; /* the writer has not made it yet */
 	while (!window_full(w) &&
 	    (rc = outbox_next(&f->reader, f->sent, &e, &err)) == RC_OK) {
 		json_event_add(w, e.json, e.stream, (uint64_t)e.id);
@@ -94,12 +99,30 @@ feed_fill(struct feed *f, const void *self, struct window *w)
 		f->n_read++;
 	}
 	if (rc != RC_EOF)
-		return rc == RC_OK;
-	if (feed_heartbeat_due(f))
-		add_heartbeats(f, self, w);
+		return rc;
 	if (f->sent == f->acked)
 		add_stream_end(f, self, w);
-	return false;
+	sql_rest(f->reader.sql);
+	return RC_EOF;
+}
+
+bool
+feed_fill(struct feed *f, const void *self, struct window *w)
+{
+	struct error err;
+	enum rc rc = RC_EOF;
+
+	if (f->reader.sql == NULL &&
+	    state_db_open_reader(f->setup.state_dir, f->name, &f->reader,
+		&err) != RC_OK)
+		return false; /* the writer has not made it yet */
+	if (atomic_exchange(&f->look, false))
+		rc = add_rows(f, self, w);
+	if (rc != RC_EOF)
+		feed_look(f);
+	if (rc == RC_EOF && feed_heartbeat_due(f))
+		add_heartbeats(f, self, w);
+	return rc == RC_OK;
 }
 
 void
@@ -137,11 +160,15 @@ feed_trim(struct feed *f, struct state_db *db, struct error *err)
 	int64_t ended = atomic_exchange(&f->ended_stream, 0);
 	enum rc rc = RC_OK;
 
+	if (acked <= db->trimmed && ended == 0)
+		return RC_OK;
 	if (acked > db->trimmed)
 		rc = outbox_acked(db, acked, err);
 	if (rc == RC_OK)
 		db->trimmed = acked;
 	if (rc == RC_OK && ended != 0)
 		rc = outbox_forget_stream(db, ended, err);
+	sql_rest(db->sql);
+	feed_look(f); /* a stream may have ended by it */
 	return rc;
 }

@@ -20,6 +20,7 @@ struct feed {
 	bool end_sent;
 	_Atomic int64_t acked_id;
 	_Atomic int64_t ended_stream; /* 0: none */
+	atomic_bool look;             /* there may be something in the file */
 	uint64_t n_read, n_acked;
 };
 
@@ -30,6 +31,8 @@ void feed_setup(struct feed *f, const struct input_setup *setup);
 /* The file is another one now: from its start. */
 void feed_restart(struct feed *f);
 
+/* There may be something new in the file; else it is not asked. */
+void feed_look(struct feed *f);
 /* `self` is who gets the receipts. */
 bool feed_fill(struct feed *f, const void *self, struct window *w);
 void feed_acked(struct feed *f, const struct receipt *receipts, size_t n);

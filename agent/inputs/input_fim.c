@@ -35,12 +35,19 @@ struct fim_input {
 /* ---- from the worker's thread ------------------------------------------- */
 
 static void
+fill(struct fim_input *in)
+{
+	in->more = true;
+	in->setup.wake(in->setup.ctx);
+}
+
+static void
 on_rows(void *ctx)
 {
 	struct fim_input *in = ctx;
 
-	in->more = true;
-	in->setup.wake(in->setup.ctx);
+	feed_look(&in->feed);
+	fill(in);
 }
 
 static void
@@ -129,7 +136,7 @@ on_tick(void *ctx)
 	struct fim_input *in = ctx;
 
 	if (in->setup.n_inputs > 0 && feed_heartbeat_due(&in->feed))
-		on_rows(in);
+		fill(in);
 	loop_timer_start(in->tick, tick_ns);
 }
 
@@ -235,6 +242,7 @@ fim_drain(void *self)
 	struct fim_input *in = self;
 
 	stop(in);
+	feed_look(&in->feed);
 	in->more = in->setup.n_inputs > 0;
 }
 

@@ -1,7 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "agent/inputs/periodic.h"
 
-#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -45,12 +44,19 @@ struct periodic {
 /* ---- the thread ---------------------------------------------------------- */
 
 static void
+fill(struct periodic *p)
+{
+	p->more = true;
+	p->setup.wake(p->setup.ctx);
+}
+
+static void
 on_rows(void *ctx)
 {
 	struct periodic *p = ctx;
 
-	p->more = true;
-	p->setup.wake(p->setup.ctx);
+	feed_look(&p->feed);
+	fill(p);
 }
 
 static void
@@ -132,9 +138,11 @@ failed(struct periodic *p, const struct error *err)
 	loop_post(p->setup.loop, on_renewed, p);
 }
 
-static void
+/* Whether it looked. */
+static bool
 look_when_due(struct periodic *p)
 {
+	bool looked = false;
 	struct error err = { .code = RC_OK };
 	uint64_t waiting = 0;
 
@@ -151,9 +159,10 @@ look_when_due(struct periodic *p)
 			e->due_ns = loop_now() + retry_ns;
 			failed(p, &err);
 		}
-		(void)malloc_trim(0); /* not needed till the next look */
+		looked = true;
 		loop_post(p->setup.loop, on_rows, p);
 	}
+	return looked;
 }
 
 static int64_t
@@ -175,16 +184,19 @@ work(void *ctx)
 {
 	struct periodic *p = ctx;
 	struct error err;
+	bool looked;
 
 	while (!atomic_load(&p->stop)) {
 		if (!open_db(p)) {
 			rest(p, retry_ns);
 			continue;
 		}
-		look_when_due(p);
+		looked = look_when_due(p);
 		if (p->db.sql != NULL &&
 		    feed_trim(&p->feed, &p->db, &err) != RC_OK)
 			failed(p, &err);
+		if (looked)
+			state_db_rest(&p->db); /* the next one is hours away */
 		rest(p, until_next(p));
 	}
 	return NULL;
@@ -255,7 +267,7 @@ on_tick(void *ctx)
 	struct periodic *p = ctx;
 
 	if (p->setup.n_inputs > 0 && feed_heartbeat_due(&p->feed))
-		on_rows(p);
+		fill(p);
 	loop_timer_start(p->tick, tick_ns);
 }
 
@@ -315,6 +327,7 @@ periodic_drain(void *self)
 	struct periodic *p = self;
 
 	stop(p);
+	feed_look(&p->feed);
 	p->more = p->setup.n_inputs > 0;
 }
 

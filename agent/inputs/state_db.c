@@ -9,6 +9,8 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "footprint.h"
+
 static const char outbox_schema[] =
     "CREATE TABLE IF NOT EXISTS outbox (id INTEGER PRIMARY KEY AUTOINCREMENT,"
     " stream INTEGER NOT NULL, json BLOB NOT NULL);"
@@ -123,6 +125,20 @@ state_db_close(struct state_db *db)
 	sql_close(db->sql);
 	db->sql = NULL;
 	db->stream = 0;
+}
+
+void
+state_db_keep_small(void)
+{
+	sql_keep_small();
+}
+
+void
+state_db_rest(struct state_db *db)
+{
+	if (db->sql != NULL)
+		sql_rest(db->sql);
+	footprint_rest();
 }
 
 void

@@ -42,6 +42,10 @@ enum rc state_db_open(const char *dir, const char *name, const char *schema,
 /* The same, to read only; RC_SYSTEM: there is none. */
 enum rc state_db_open_reader(const char *dir, const char *name,
     struct state_db *db, struct error *err);
+/* Before the first one is opened: none of them holds what it does not need. */
+void state_db_keep_small(void);
+/* Nothing is to be done for long: what was needed till now is given back. */
+void state_db_rest(struct state_db *db);
 void state_db_close(struct state_db *db); /* a zeroed one is fine */
 /* Closes it and puts it aside; the next open makes a new one. */
 void state_db_aside(struct state_db *db, const char *dir, const char *name);

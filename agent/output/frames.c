@@ -11,11 +11,11 @@ enum {
 void
 frames_init(struct frames *f, int level)
 {
-	f->deflate = level > 0 ? lumberjack_deflate_new(level) : NULL;
+	*f = (struct frames){ .level = level };
 }
 
 void
-frames_fini(struct frames *f)
+frames_rest(struct frames *f)
 {
 	lumberjack_deflate_free(f->deflate);
 	f->deflate = NULL;
@@ -27,6 +27,8 @@ frames_pack(struct frames *f, struct buf *wire, struct slice j_frames,
 {
 	buf_clear(wire);
 	lumberjack_put_window(wire, n);
+	if (f->level > 0 && f->deflate == NULL)
+		f->deflate = lumberjack_deflate_new(f->level);
 	if (f->deflate != NULL)
 		return lumberjack_put_compressed(f->deflate, wire, j_frames,
 		    err);

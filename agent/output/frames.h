@@ -13,11 +13,14 @@
 #include "lumberjack.h"
 
 struct frames {
-	struct lumberjack_deflate *deflate; /* NULL: no compression */
+	int level;
+	struct lumberjack_deflate *deflate; /* NULL: not needed yet */
 };
 
 void frames_init(struct frames *f, int level); /* 0: no compression */
-void frames_fini(struct frames *f);
+
+/* Frees what it holds; it can go on. */
+void frames_rest(struct frames *f);
 
 /* Makes the wire bytes of `n` J frames. */
 enum rc frames_pack(struct frames *f, struct buf *wire, struct slice j_frames,

@@ -629,7 +629,7 @@ sender_free(struct sender *s)
 	for (size_t i = 0; i < SENDER_WINDOWS_MAX; i++)
 		buf_fini(&s->windows[i].wire);
 	free_hosts(s);
-	frames_fini(&s->frames);
+	frames_rest(&s->frames);
 	buf_fini(&s->in);
 	free(s);
 }
@@ -643,7 +643,7 @@ sender_configure(struct sender *s, const struct sender_config *config)
 		tls_shutdown(s->tls);
 	drop_connection(s);
 	free_hosts(s);
-	frames_fini(&s->frames);
+	frames_rest(&s->frames);
 	s->config = *config;
 	s->hosts = xcalloc(config->n_hosts, sizeof(*s->hosts));
 	for (size_t i = 0; i < config->n_hosts; i++)
@@ -718,6 +718,16 @@ sender_put(struct sender *s, struct slice j_frames, uint32_t n, void *cookie)
 	s->n_windows++;
 	if (s->state == UP)
 		run_connection(s);
+}
+
+void
+sender_rest(struct sender *s)
+{
+	if (s->n_windows > 0)
+		return;
+	for (size_t i = 0; i < SENDER_WINDOWS_MAX; i++)
+		buf_fini(&s->windows[i].wire);
+	frames_rest(&s->frames);
 }
 
 void

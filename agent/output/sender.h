@@ -80,6 +80,9 @@ const char *sender_host(const struct sender *s);
 void sender_put(struct sender *s, struct slice j_frames, uint32_t n,
     void *cookie);
 
+/* Where nothing is under way, gives back what windows needed. */
+void sender_rest(struct sender *s);
+
 struct sender_counts {
 	uint64_t sent;   /* events, those sent again too */
 	uint64_t resent; /* events */

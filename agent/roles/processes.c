@@ -10,6 +10,7 @@
 #include <unistd.h>
 
 #include "agent/roles/sandbox.h"
+#include "footprint.h"
 #include "log.h"
 #include "privileges.h"
 
@@ -61,6 +62,7 @@ be_opener(const struct processes_options *o, struct grants *grants,
 		log_error("opener: %s", err.text);
 		_exit(EXIT_FAILURE);
 	}
+	footprint_rest(); /* the start's */
 	opener_server_run(s, channels);
 }
 
@@ -74,6 +76,7 @@ be_runner(const struct processes_options *o, int at)
 		log_error("runner: %s", err.text);
 		_exit(EXIT_FAILURE);
 	}
+	footprint_rest();
 	runner_serve(at, o->commands);
 	_exit(EXIT_SUCCESS);
 }
@@ -111,6 +114,7 @@ be_responder(struct responder_options *o, int at)
 		log_error("responder: %s", err.text);
 		_exit(EXIT_FAILURE);
 	}
+	footprint_rest();
 	responder_serve(at, o);
 	_exit(EXIT_SUCCESS);
 }

@@ -2,7 +2,6 @@
 #include "agent/inputs/fim/fim_worker.h"
 
 #include <limits.h>
-#include <malloc.h>
 #include <pthread.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -12,6 +11,7 @@
 
 #include "agent/inputs/fim/fim_engine.h"
 #include "agent/inputs/fim/fim_package.h"
+#include "footprint.h"
 #include "loop.h"
 #include "timestamp.h"
 #include "xalloc.h"
@@ -65,7 +65,7 @@ struct fim_worker {
 	int64_t busy_since_ns; /* dpkg; 0: it is not */
 	int64_t prepare_due_ns;
 	bool held; /* what is due waits for dpkg */
-	bool limit_said, looking, trim_failed;
+	bool limit_said, looking, trim_failed, scanned;
 
 	pthread_t thread;
 	pthread_mutex_t lock;
@@ -328,7 +328,7 @@ prepare_due(struct fim_worker *w)
 		return;
 	w->prepare_due_ns = loop_now() + prepare_ns;
 	if (fim_packages_prepare(w->packages))
-		(void)malloc_trim(0);
+		footprint_rest();
 }
 
 static void
@@ -401,7 +401,7 @@ scan(struct watched *in)
 	enum rc rc = fim_engine_scan(&e, &err);
 
 	in->files = e.totals.files;
-	(void)malloc_trim(0); /* what a scan took is not needed for hours */
+	w->scanned = true;
 	if (rc == RC_OK) {
 		in->known = true;
 		in->scan_due_ns = loop_now() + in->config.interval_ns;
@@ -517,6 +517,9 @@ work(void *ctx)
 		look_at_dirty(w);
 		seal_due(w);
 		trim(w);
+		if (w->scanned)
+			state_db_rest(&w->store.db); /* for hours */
+		w->scanned = false;
 		rest(w, until_next(w));
 	}
 	return NULL;
