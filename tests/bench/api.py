@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What the API gives over HTTPS, beside the control socket and static files.
 
-usage: api.py [EVENTS [REQUESTS]]    (top_srcdir, top_builddir: an optimised build)
-
 Fills a collector with EVENTS (200,000) and has curl export what a search finds,
 all of them, over HTTPS and over the UNIX socket; then asks REQUESTS (20,000)
 small things over four connections that stay open.  Peers give the same bytes as
@@ -19,14 +17,12 @@ import pathlib
 import shutil
 import socket
 import subprocess
-import sys
 import tempfile
 import time
 
-HERE = pathlib.Path(__file__).resolve().parent
-sys.path.insert(0, str(HERE.parent / "e2e"))
-import harness  # noqa: E402
-import https  # noqa: E402
+from bench import Parser
+import harness
+import https
 
 CONNECTIONS = 4
 TICKS = os.sysconf("SC_CLK_TCK")
@@ -167,4 +163,10 @@ def main(events, requests):
 
 
 if __name__ == "__main__":
-    main(*([int(x) for x in sys.argv[1:]] + [200000, 20000][len(sys.argv) - 1:]))
+    p = Parser(__doc__, "kuzet-agent", "kuzet-collector", "kuzetctl")
+    p.add_argument("events", nargs="?", type=int, default=200000,
+                   help="default 200,000")
+    p.add_argument("requests", nargs="?", type=int, default=20000,
+                   help="default 20,000")
+    args = p.parse()
+    main(args.events, args.requests)

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """How much of what others expect of log lines the formats find.
 
-    make tests/bench/coverage_events && tests/bench/coverage.py [-v] [SOURCE...]
-
 Each expected (field, value) pair is found, missing, or wrong: the field is
 there with another value, which counts twice.  A value that the line does not
 hold literally is left out: it is the other tool's own word for something.
@@ -23,11 +21,10 @@ import re
 import subprocess
 import sys
 
-TOP = os.environ.get("top_srcdir") or os.path.dirname(
-    os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
-BUILD = os.environ.get("top_builddir") or os.getcwd()
+from bench import BUILD, SRC, Parser
+
 CORPORA = os.path.join(os.environ.get("KUZET_SHARED") or
-                       os.path.join(TOP, "..", "shared"), "corpora")
+                       os.path.join(SRC, "..", "shared"), "corpora")
 CASES = os.path.join(CORPORA, "conformance")
 LOGS = os.path.join(CORPORA, "logs")
 
@@ -263,10 +260,8 @@ def explanation(source, case, name):
 
 def run(requests):
     tool = os.path.join(BUILD, "tests", "bench", "coverage_events")
-    if not os.path.exists(tool):
-        sys.exit(f"{tool} is missing: make tests/bench/coverage_events")
     made = subprocess.run(
-        [tool, os.path.join(TOP, "rules", "normalizers")],
+        [tool, os.path.join(SRC, "rules", "normalizers")],
         input="".join(json.dumps(r) + "\n" for r in requests), text=True,
         stdout=subprocess.PIPE, check=True)
     return [json.loads(line) for line in made.stdout.splitlines()]
@@ -296,8 +291,14 @@ def score(source, verbose):
 
 
 def main():
-    names = [a for a in sys.argv[1:] if not a.startswith("-")]
-    verbose = "-v" in sys.argv[1:]
+    p = Parser(__doc__, "kuzetctl", "tests/bench/coverage_events")
+    p.add_argument("-v", "--verbose", action="store_true")
+    p.add_argument("names", metavar="SOURCE", nargs="*")
+    args = p.parse()
+    names, verbose = args.names, args.verbose
+    for name in names:
+        if name not in (*SOURCES, "logs", "hub"):
+            p.error(f"{name}: there are {', '.join(SOURCES)}, logs, hub")
     if not os.path.isdir(CASES):
         print("skipped: no corpus")
         return
@@ -357,7 +358,7 @@ def parse(text):
     made = subprocess.run(
         [os.path.join(BUILD, "kuzetctl"), "parse", "--flat", "-"],
         input=text, stdout=subprocess.PIPE, check=True, env=dict(
-            os.environ, KUZET_DATADIR=os.path.join(TOP, "rules")))
+            os.environ, KUZET_DATADIR=os.path.join(SRC, "rules")))
     return collections.Counter(
         json.loads(line).get("event.kind")
         for line in made.stdout.decode().splitlines())
@@ -377,7 +378,7 @@ def unparsed():
 
 def attackers():
     """Whom the packs find in the cases of CrowdSec's hub, a family a row."""
-    sys.path.insert(0, os.path.join(TOP, "tests", "scenarios"))
+    sys.path.insert(0, os.path.join(SRC, "tests", "scenarios"))
     import crowdsec_hub  # pylint: disable=import-outside-toplevel
     table, *_ = crowdsec_hub.measure()
     n = table["all"] = sum(table.values(), collections.Counter())

@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """File to durable store over TLS, beside rsyslog doing the same in one run.
 
-  tests/bench/delivery.py [LINES]      (default 1,000,000; needs `make` before)
-  tests/bench/delivery.py --faults [LINES]
-
 Prints one table: lines per second by the wall clock, CPU seconds and peak
 memory of sender and receiver.  rsyslog (with rsyslog-relp, rsyslog-openssl) is
 measured where it is installed.
@@ -21,8 +18,8 @@ import subprocess
 import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BUILD, Process, World, free_port, wait_for  # noqa: E402
+from bench import Parser
+from harness import Process, World, free_port, wait_for
 
 TICK = os.sysconf("SC_CLK_TCK")
 USERS = ["root", "admin", "oracle", "test", "postgres", "ubuntu", "deploy"]
@@ -231,10 +228,15 @@ def show(table):
 
 
 def main():
-    if sys.argv[1:2] == ["--faults"]:
-        good = faults(int(sys.argv[2]) if len(sys.argv) > 2 else 1000000)
-        sys.exit(0 if good else 1)
-    lines = int(sys.argv[1]) if len(sys.argv) > 1 else 1000000
+    p = Parser(__doc__, "kuzet-agent", "kuzet-collector", "kuzetctl")
+    p.add_argument("--faults", action="store_true",
+                   help="kill instead of measuring")
+    p.add_argument("lines", nargs="?", type=int, default=1000000,
+                   help="default 1,000,000")
+    args = p.parse()
+    if args.faults:
+        sys.exit(0 if faults(args.lines) else 1)
+    lines = args.lines
     head = ("", "lines/s", "CPU s per 1 M, sender", "receiver",
             "peak MB, sender", "receiver")
     first, note = kuzet(lines)

@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """File integrity, beside AIDE, `openssl dgst` and `find` in one run.
 
-  tests/bench/fim.py [FILES]      (default 100,000 of 20 KB; needs `make` before)
-
 Prints one table: wall clock, CPU seconds and peak memory of the baseline and of
 both kinds of check, what the peers need for the same files, and how long a
 change takes to the receiver while the agent runs.
@@ -16,14 +14,12 @@ import random
 import shutil
 import statistics
 import subprocess
-import sys
 import tempfile
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-import agent_ship  # noqa: E402
-from harness import BUILD, World, wait_for  # noqa: E402
-from memory import cpu, family, peak  # noqa: E402
+from bench import BUILD, Parser, cpu, family, peak
+import agent_ship
+from harness import World, wait_for
 
 SIZE = 20480
 AIDE = "All=p+i+n+u+g+s+m+c+acl+xattrs+sha256"
@@ -114,7 +110,10 @@ def daemon(name, tree, extra):
 
 
 def main():
-    files = int(sys.argv[1]) if len(sys.argv) > 1 else 100000
+    p = Parser(__doc__, "kuzet-agent")
+    p.add_argument("files", nargs="?", type=int, default=100000,
+                   help="of 20 KB each (default 100,000)")
+    files = p.parse().files
     work = pathlib.Path(tempfile.mkdtemp(prefix="kuzet-bench-fim-"))
     tree = work / "tree"
     make_tree(tree, files)

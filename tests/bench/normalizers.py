@@ -2,8 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What a line costs in the normalizers, with few and with many formats.
 
-    make kuzetctl tests/bench/bench_normalizer && tests/bench/normalizers.py
-
 First table: the same lines with 10, 50 and 150 formats.  The 10 are those that
 the lines are of; the others are shipped ones, then made ones where there are
 not enough.  What one more format costs a line that is not its own is the
@@ -19,13 +17,11 @@ import random
 import resource
 import shutil
 import subprocess
-import sys
 import tempfile
 
-TOP = pathlib.Path(os.environ.get("top_srcdir") or
-                   pathlib.Path(__file__).resolve().parents[2])
-BUILD = pathlib.Path(os.environ.get("top_builddir") or os.getcwd())
-SHARED = pathlib.Path(os.environ.get("KUZET_SHARED") or TOP / ".." / "shared")
+from bench import BUILD, SRC, Parser
+
+SHARED = pathlib.Path(os.environ.get("KUZET_SHARED") or SRC / ".." / "shared")
 LINES = 100000
 REPEATS = 5
 OWN = ["sshd", "pam", "sudo", "su", "cron", "iptables", "nginx_access",
@@ -95,12 +91,12 @@ def made_format(n):
 def folder(root, count):
     """A data folder with `count` formats."""
     shipped = sorted(p.stem for p in
-                     (TOP / "rules" / "normalizers").glob("*.yml"))
+                     (SRC / "rules" / "normalizers").glob("*.yml"))
     names = OWN + [n for n in shipped if n not in OWN]
     target = root / str(count) / "normalizers"
     target.mkdir(parents=True)
     for name in names[:count]:
-        shutil.copy(TOP / "rules" / "normalizers" / f"{name}.yml", target)
+        shutil.copy(SRC / "rules" / "normalizers" / f"{name}.yml", target)
     for n in range(len(names), count):
         (target / f"made{n}.yml").write_text(made_format(n), encoding="utf-8")
     return target.parent
@@ -138,8 +134,7 @@ def cpu_of(command, log, data=None):
 
 
 def main():
-    if not (BUILD / "tests" / "bench" / "bench_normalizer").exists():
-        sys.exit("make kuzetctl tests/bench/bench_normalizer comes first")
+    Parser(__doc__, "kuzetctl", "tests/bench/bench_normalizer").parse()
     with tempfile.TemporaryDirectory(prefix="kuzet-normalizers-") as name:
         root = pathlib.Path(name)
         log, real, rules = root / "own.log", root / "real.log", root / "rules"
@@ -151,7 +146,7 @@ def main():
             rate, known, n, load, _ = bench(folder(root, count), log)
             print(f"{n:>8} {load:>12} {rate:>10.0f} {1e9 / rate:>10.0f} "
                   f"{known:>6}%")
-        data = TOP / "rules"
+        data = SRC / "rules"
         print()
         print(f"{LINES} lines, all shipped formats")
         rate, _, _, _, written = bench(data, log)

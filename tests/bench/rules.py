@@ -2,10 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """The rule engine beside rsigma: same events, same rules, same run.
 
-  tests/bench/rules.py [BUILD]      (default: the folder it is run from)
-
-Needs an optimised build with tests/bench/bench_rules, tests/bench/bench_correlate
-and kuzetctl, python3-yaml, and ../shared (or KUZET_SHARED): the public Sigma rules
+Needs python3-yaml and ../shared (or KUZET_SHARED): the public Sigma rules
 and the events of corpora/.  CPU seconds of one core, and matches.
 
 rsigma is measured where it is on PATH (or RSIGMA names it; the script in
@@ -34,15 +31,11 @@ import tempfile
 
 import yaml
 
-HERE = os.path.dirname(os.path.abspath(__file__))
-TOP = os.path.dirname(os.path.dirname(HERE))
-BUILD = os.path.abspath(sys.argv[1] if len(sys.argv) > 1 else '.')
-os.environ.setdefault('KUZET_SHARED', os.path.join(TOP, '../shared'))
+from bench import BUILD, SRC, Parser
+
+os.environ.setdefault('KUZET_SHARED', os.path.join(SRC, '../shared'))
 SHARED = os.environ['KUZET_SHARED']
-os.environ['KUZET_DATADIR'] = os.path.join(TOP, 'rules')
-os.environ['top_srcdir'] = TOP
-os.environ['top_builddir'] = BUILD
-sys.path.insert(0, os.path.join(TOP, 'tests/unit'))
+sys.path.insert(0, os.path.join(SRC, 'tests/unit'))
 import test_sigma_corpus as corpus  # noqa: E402  pylint: disable=wrong-import-position
 
 SECONDS = 2  # of CPU that a measurement takes, about
@@ -250,6 +243,7 @@ def measure_curve(rules, sysmon, tmp):
 
 
 def main():
+    Parser(__doc__, 'kuzetctl', 'tests/bench/bench_rules', 'tests/bench/bench_correlate').parse()
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     with tempfile.TemporaryDirectory() as tmp:
         with tarfile.open(os.path.join(SHARED, 'sigma/rules-corpus.tar.gz')) as tar:

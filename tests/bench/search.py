@@ -2,9 +2,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """What search takes on millions of events, beside SQLite FTS5 and zgrep.
 
-  tests/bench/search.py [BUILD] [--events N,N...] [--peers N] [--store DIR]
-                        [--json] [LOG...]
-
 Parses real logs (those of ../shared or KUZET_SHARED, or the LOGs), and lets
 bench_search fill a store with their lines, repeated with shifted times and other
 digits: one million, five, twenty.  At each size it asks everything; last it
@@ -12,11 +9,9 @@ appends alone and beside a query.  Then the peers get the first --peers of the
 same lines (one million; 0: none) and are asked what they can answer.  One table:
 processor seconds are the figure to compare on a busy machine.  --store keeps the
 store, a folder (twenty million events are 1.4 GB), for another run that goes on
-from there.  BUILD (default: the folder it is run from) is an optimised build with
-kuzetctl and tests/bench/bench_search.
+from there.
 """
 
-import argparse
 import json
 import os
 import pathlib
@@ -26,8 +21,8 @@ import subprocess
 import sys
 import tempfile
 
-HERE = pathlib.Path(__file__).resolve().parent
-TOP = HERE.parent.parent
+from bench import BUILD, SRC, Parser
+
 LOGS = ("elastic-examples/web_apache/apache_access_combined.log",
         "opensearch-catalog/web_nginx/nginx_access.log",
         "netdata-god/proxy/squid_access.log",
@@ -86,21 +81,21 @@ def measure(table, row, column, events, ask):
     table.add(row, column, max(best, 0.01), events, found)
 
 
-def parse(build, logs, out):
+def parse(logs, out):
     with open(out, "wb") as f:
         for log in logs:
             subprocess.run(
-                [build / "kuzetctl", "parse", "--flat", "--json", log],
+                [BUILD / "kuzetctl", "parse", "--flat", "--json", log],
                 stdout=f, stderr=subprocess.DEVNULL, check=False,
-                env=dict(os.environ, KUZET_DATADIR=str(TOP / "rules")))
+                env=dict(os.environ, KUZET_DATADIR=str(SRC / "rules")))
     if out.stat().st_size == 0:
         sys.exit("no event in these logs")
 
 
-def ours(table, build, store, events, sizes):
+def ours(table, store, events, sizes):
     """bench_search's lines; what it says of appending goes below the table."""
     notes = []
-    with subprocess.Popen([build / "tests/bench/bench_search", store, events,
+    with subprocess.Popen([BUILD / "tests/bench/bench_search", store, events,
                            *map(str, sizes)], stdout=subprocess.PIPE,
                           text=True) as p:
         for line in p.stdout:
@@ -190,23 +185,19 @@ def zgrep(table, folder, path, n):
 
 
 def arguments():
-    shared = pathlib.Path(os.environ.get("KUZET_SHARED", TOP / "../shared"))
-    p = argparse.ArgumentParser(
-        description=__doc__,
-        formatter_class=argparse.RawDescriptionHelpFormatter)
-    p.add_argument("build", nargs="?", type=pathlib.Path, default=".")
+    shared = pathlib.Path(os.environ.get("KUZET_SHARED", SRC / "../shared"))
+    p = Parser(__doc__, "kuzetctl", "tests/bench/bench_search")
     p.add_argument("logs", nargs="*", type=pathlib.Path,
                    default=[shared / "corpora/logs" / log for log in LOGS])
     p.add_argument("--events", default="1000000,5000000,20000000")
     p.add_argument("--peers", type=int, default=MILLION)
     p.add_argument("--store", type=pathlib.Path)
     p.add_argument("--json", action="store_true")
-    return p.parse_args()
+    return p.parse()
 
 
 def main():
     args = arguments()
-    build = args.build.resolve()
     for log in args.logs:
         if not log.exists():
             sys.exit(f"{log}: no such log: name logs, or set KUZET_SHARED")
@@ -215,14 +206,14 @@ def main():
         folder = pathlib.Path(d)
         events, lines = folder / "events.jsonl", folder / "lines.tsv"
         store = args.store or folder / "store"
-        parse(build, args.logs, events)
+        parse(args.logs, events)
         sizes = sorted(map(int, filter(None, args.events.split(","))))
         if sizes:
-            notes += ours(table, build, store, events, sizes)
+            notes += ours(table, store, events, sizes)
             stored = sum(f.stat().st_size for f in store.glob("*.db"))
             notes.append(f"the store takes {stored / 1e6:.0f} MB")
         if args.peers > 0:
-            subprocess.run([build / "tests/bench/bench_search", "-l", lines,
+            subprocess.run([BUILD / "tests/bench/bench_search", "-l", lines,
                             events, str(args.peers)], check=True)
             notes.append(fts5(table, folder, lines, args.peers))
             notes.append(zgrep(table, folder, lines, args.peers))

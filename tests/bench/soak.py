@@ -2,13 +2,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """An agent for a long time on a bad day.
 
-  tests/bench/soak.py [MINUTES]      (default 30; needs `make` before; by root)
-
 The agent and the collector live in network namespaces of their own, joined by a
 pair of virtual interfaces.  Meanwhile the log is rotated every second, the link
 goes down and comes back (2 to 20 s of every 30), and the agent's clock jumps, an
 hour forth, a day back.  Prints what was lost or doubled at the collector, and
-memory and descriptors of the agent's processes, early and late.
+memory and descriptors of the agent's processes, early and late.  Needs root.
 
 The clock is libfaketime's (Debian: faketime), preloaded into the agent alone:
 a time namespace does not move CLOCK_REALTIME, and setting the machine's clock
@@ -26,8 +24,8 @@ import sys
 import threading
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[1] / "e2e"))
-from harness import BUILD, Process, World, wait_for  # noqa: E402
+from bench import BUILD, Parser
+from harness import Process, World, wait_for
 
 HERE, THERE = "198.18.0.1", "198.18.0.2"
 KEPT = 90                # generations of the log
@@ -271,11 +269,14 @@ def soak(seconds):
 
 
 def main():
+    p = Parser(__doc__, "kuzet-agent", "kuzet-collector", "kuzetctl")
+    p.add_argument("minutes", nargs="?", type=float, default=30,
+                   help="default 30")
+    minutes = p.parse().minutes
     why = enter()
     if why is not None:
         print(f"not measured: {why}")
         return 1
-    minutes = float(sys.argv[1]) if len(sys.argv) > 1 else 30
     found = soak(minutes * 60)
     log = found.pop("log")
     for name, value in found.items():
