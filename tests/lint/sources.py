@@ -30,7 +30,7 @@ PLACES = {
     "curl/": ("lib/http_post.c",),
     "yaml.h": ("lib/conf.c", "lib/yaml.c"),
     "zlib.h": ("lib/lumberjack.c", "agent/inputs/gzip.c", "agent/spool/",
-               "collector/store/"),
+               "collector/store/", "ctl/input_file.c"),
     "zstd.h": ("collector/store/",),
     "expat.h": ("collector/normalize/",),
     "maxminddb.h": ("collector/enrich/",),
