@@ -24,7 +24,7 @@ enum {
 	TOPIC_TEXT = 256,
 	NOTE_TEXT = 64 * 1024,
 	SEEN_MAX = 1 << 20,
-	TROUBLE_TEXT = 512,
+	TROUBLE_TEXT = 1024, /* as an error */
 	POLL_MS = 100,
 	SETTLE_LOOKS = 10,
 };

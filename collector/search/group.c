@@ -4,6 +4,7 @@
  * counted by their combination, and each combination that occurred is added to
  * the groups of all blocks once.
  */
+#include <assert.h>
 #include <math.h>
 #include <stdlib.h>
 
@@ -270,6 +271,7 @@ count_product(struct grouping *g, uint32_t i, uint64_t codes, uint64_t factor,
 		count_one(g, codes, row, extra);
 		return;
 	}
+	assert(i < sizeof(g->by) / sizeof(g->by[0]));
 	list = codes_at(&g->by[i], row, &n);
 	for (uint32_t k = 0; k < n; k++)
 		count_product(g, i + 1, codes + factor * list[k],

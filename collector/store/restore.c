@@ -310,9 +310,11 @@ remove_folder(const char *path)
 		return;
 	/* NOLINTNEXTLINE(concurrency-mt-unsafe): the stream is ours alone */
 	while ((e = readdir(d)) != NULL) {
-		(void)snprintf(inside, sizeof(inside), "%s/%s", path,
-		    e->d_name);
-		(void)unlink(inside);
+		int n =
+		    snprintf(inside, sizeof(inside), "%s/%s", path, e->d_name);
+
+		if (n > 0 && (size_t)n < sizeof(inside))
+			(void)unlink(inside);
 	}
 	(void)closedir(d);
 	(void)rmdir(path);
