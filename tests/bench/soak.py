@@ -24,7 +24,7 @@ import sys
 import threading
 import time
 
-from bench import BUILD, Parser
+from bench import BUILD, Parser, family
 from harness import Process, World, wait_for
 
 HERE, THERE = "198.18.0.1", "198.18.0.2"
@@ -113,14 +113,6 @@ class Writer(threading.Thread):
             if time.monotonic() >= due:
                 due += 1
                 self.rotate()
-
-
-def family(pid):
-    out = [pid]
-    for task in pathlib.Path(f"/proc/{pid}/task").iterdir():
-        for child in (task / "children").read_text().split():
-            out += family(int(child))
-    return out
 
 
 class Watch(threading.Thread):
