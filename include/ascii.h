@@ -23,6 +23,16 @@ ascii_is_hex(char c)
 	    (c >= 'A' && c <= 'F');
 }
 
+/* 0 to 15; -1: no digit of base 16. */
+static inline int
+ascii_hex_value(char c)
+{
+	if (ascii_is_digit(c))
+		return c - '0';
+	c = (char)(c | 0x20);
+	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
+}
+
 static inline char
 ascii_lower(char c)
 {

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "digest.h"
+#include "ascii.h"
 
 #include <openssl/evp.h>
 #include <openssl/params.h>
@@ -195,18 +196,6 @@ uuid_text(const uint8_t uuid[16], char out[UUID_TEXT])
 	out[UUID_TEXT - 1] = '\0';
 }
 
-static int
-hex_value(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	if (c >= 'A' && c <= 'F')
-		return c - 'A' + 10;
-	return -1;
-}
-
 bool
 uuid_parse(struct slice text, uint8_t out[16])
 {
@@ -222,7 +211,7 @@ uuid_parse(struct slice text, uint8_t out[16])
 				return false;
 			continue;
 		}
-		v = hex_value(text.ptr[i]);
+		v = ascii_hex_value(text.ptr[i]);
 		if (v < 0)
 			return false;
 		out[n / 2] = (uint8_t)(n % 2 == 0 ? v << 4 : out[n / 2] | v);

@@ -2,6 +2,7 @@
 /* Strings of JSON (RFC 8259, section 7): their ends, and what escapes stand for. */
 #include <limits.h>
 
+#include "ascii.h"
 #include "json_scan.h"
 #include "utf8.h"
 
@@ -16,15 +17,6 @@ static const char control[] = "a control character in a string";
 static const char unclosed[] = "a string that does not end";
 static const char bad_escape[] = "an escape that JSON does not have";
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 /* Four of them; -1 if they are not. */
 static int32_t
 hex4(const char *p, const char *end)
@@ -34,7 +26,7 @@ hex4(const char *p, const char *end)
 	if (end - p < 4)
 		return -1;
 	for (int i = 0; i < 4; i++) {
-		int digit = hex_digit(p[i]);
+		int digit = ascii_hex_value(p[i]);
 
 		if (digit < 0)
 			return -1;

@@ -1,4 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
+#include "ascii.h"
 #include "http.h"
 
 struct slice
@@ -12,15 +13,6 @@ http_param(const struct http_request *r, const char *name)
 	return (struct slice){ NULL, 0 };
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	c = (char)(c | 0x20);
-	return c >= 'a' && c <= 'f' ? c - 'a' + 10 : -1;
-}
-
 bool
 http_decode(struct slice *s, char *text, bool form)
 {
@@ -30,9 +22,11 @@ http_decode(struct slice *s, char *text, bool form)
 		char c = s->ptr[i];
 
 		if (c == '%') {
-			int high =
-			    i + 2 < s->len ? hex_digit(s->ptr[i + 1]) : -1;
-			int low = high >= 0 ? hex_digit(s->ptr[i + 2]) : -1;
+			int high = i + 2 < s->len
+			    ? ascii_hex_value(s->ptr[i + 1])
+			    : -1;
+			int low =
+			    high >= 0 ? ascii_hex_value(s->ptr[i + 2]) : -1;
 
 			if (low < 0)
 				return false;

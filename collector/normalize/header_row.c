@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 #include "header_row.h"
+#include "ascii.h"
 
 #include <stdlib.h>
 
@@ -83,25 +84,17 @@ trim(struct slice s)
 	return s;
 }
 
-static unsigned
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return (unsigned)(c - '0');
-	if (c >= 'a' && c <= 'f')
-		return (unsigned)(c - 'a') + 10;
-	if (c >= 'A' && c <= 'F')
-		return (unsigned)(c - 'A') + 10;
-	return 16;
-}
-
 /* "\x09", or the character itself. */
 static char
 separator_of(struct slice s)
 {
-	if (s.len == 4 && s.ptr[0] == '\\' && s.ptr[1] == 'x' &&
-	    hex_digit(s.ptr[2]) < 8 && hex_digit(s.ptr[3]) < 16)
-		return (char)(hex_digit(s.ptr[2]) << 4 | hex_digit(s.ptr[3]));
+	if (s.len == 4 && s.ptr[0] == '\\' && s.ptr[1] == 'x') {
+		int high = ascii_hex_value(s.ptr[2]);
+		int low = ascii_hex_value(s.ptr[3]);
+
+		if (high >= 0 && high < 8 && low >= 0)
+			return (char)(high * 16 + low);
+	}
 	if (s.len == 1)
 		return s.ptr[0];
 	return '\t';

@@ -9,6 +9,7 @@
  * LEEF:2.0|vendor|product|version|event id|separator|a=b^c=d
  *   The separator is a character, or its number as xHH or 0xHH; empty: a tab.
  */
+#include "ascii.h"
 #include "reader.h"
 
 enum { CEF_PARTS = 7, LEEF_PARTS = 5, VALUES_MAX = 1024 };
@@ -144,16 +145,6 @@ read_cef(const struct reader *r, struct slice text, struct apply *a)
 		read_extension(r, s, a);
 }
 
-static int
-hex_digit(char c)
-{
-	if (c >= '0' && c <= '9')
-		return c - '0';
-	if (c >= 'a' && c <= 'f')
-		return c - 'a' + 10;
-	return c >= 'A' && c <= 'F' ? c - 'A' + 10 : -1;
-}
-
 /* "^", "x09", "0x5E"; a tab if it is nothing of that. */
 static char
 leef_separator(struct slice s)
@@ -163,8 +154,9 @@ leef_separator(struct slice s)
 	if (s.len == 4 && s.ptr[0] == '0')
 		s = (struct slice){ s.ptr + 1, 3 };
 	if (s.len == 3 && (s.ptr[0] == 'x' || s.ptr[0] == 'X') &&
-	    hex_digit(s.ptr[1]) >= 0 && hex_digit(s.ptr[2]) >= 0)
-		return (char)(hex_digit(s.ptr[1]) * 16 + hex_digit(s.ptr[2]));
+	    ascii_hex_value(s.ptr[1]) >= 0 && ascii_hex_value(s.ptr[2]) >= 0)
+		return (char)(ascii_hex_value(s.ptr[1]) * 16 +
+		    ascii_hex_value(s.ptr[2]));
 	return '\t';
 }
 
