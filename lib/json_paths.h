@@ -15,11 +15,8 @@
  */
 #pragma once
 
-#ifdef __SSE2__
-# include <emmintrin.h>
-#endif
-
 #include "json.h"
+#include "json_sse.h"
 
 enum {
 	STEP_TEXT = 112,
@@ -98,8 +95,8 @@ json_step_leads(const struct json_step *s, const char *behind, const char *end)
 static inline unsigned
 json_block_equal(const char *a, const char *b)
 {
-	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)a);
-	__m128i y = _mm_loadu_si128((const __m128i *)(const void *)b);
+	__m128i x = json_load16(a);
+	__m128i y = json_load16(b);
 
 	return (unsigned)_mm_movemask_epi8(_mm_cmpeq_epi8(x, y));
 }
@@ -132,7 +129,7 @@ json_step_find(struct json_step *steps, const struct json_step *from,
 
 #ifdef __SSE2__
 	if (room >= STEP_BLOCK) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)at);
+		__m128i x = json_load16(at);
 
 		for (size_t i = from->next; i != 0; i = s->sibling) {
 			__m128i y;

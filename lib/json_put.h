@@ -5,11 +5,8 @@
  */
 #pragma once
 
-#ifdef __SSE2__
-# include <emmintrin.h>
-#endif
-
 #include "json.h"
+#include "json_sse.h"
 
 enum { JSON_SLACK = 32, JSON_DIGITS_MAX = 20 };
 
@@ -28,31 +25,6 @@ json_room(struct buf *b, size_t n)
 }
 
 #ifdef __SSE2__
-static inline __m128i
-json_load16(const char *p)
-{
-	return _mm_loadu_si128((const __m128i *)(const void *)p);
-}
-
-static inline void
-json_store16(char *to, __m128i x)
-{
-	_mm_storeu_si128((__m128i *)(void *)to, x);
-}
-
-/* What cannot stand in a string as it is among 16 bytes: a bit each. */
-static inline unsigned
-json_stops16(__m128i x)
-{
-	const __m128i last_low = _mm_set1_epi8(0x20);
-	/* one bit turned makes a quote low, and a space not */
-	__m128i turned = _mm_xor_si128(x, _mm_set1_epi8('"' ^ 0x20));
-
-	return (unsigned)_mm_movemask_epi8(
-	    _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')),
-		_mm_cmpeq_epi8(_mm_min_epu8(turned, last_low), turned)));
-}
-
 /* Fewer than 16 bytes, copied; what json_stops16() says of them. */
 static inline unsigned
 json_put_few(char *to, const char *p, size_t n)

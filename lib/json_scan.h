@@ -8,11 +8,8 @@
  */
 #pragma once
 
-#ifdef __SSE2__
-# include <emmintrin.h>
-#endif
-
 #include "json.h"
+#include "json_sse.h"
 
 /*
  * The first byte that ends a run of plain string characters: a quote, a
@@ -23,18 +20,11 @@ static inline const char *
 json_plain_end(const char *p, const char *end, bool *high)
 {
 #ifdef __SSE2__
-	const __m128i quote = _mm_set1_epi8('"');
-	const __m128i backslash = _mm_set1_epi8('\\');
-	const __m128i space = _mm_set1_epi8(0x1f);
 	__m128i seen = _mm_setzero_si128();
 
 	while (end - p >= 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
-		__m128i stop =
-		    _mm_or_si128(_mm_or_si128(_mm_cmpeq_epi8(x, quote),
-				     _mm_cmpeq_epi8(x, backslash)),
-			_mm_cmpeq_epi8(_mm_min_epu8(x, space), x));
-		unsigned stops = (unsigned)_mm_movemask_epi8(stop);
+		__m128i x = json_load16(p);
+		unsigned stops = json_stops16(x);
 
 		if (stops != 0) {
 			unsigned n = (unsigned)__builtin_ctz(stops);
@@ -60,7 +50,7 @@ static inline unsigned
 json_odd16(const char *p)
 {
 	const __m128i last_low = _mm_set1_epi8(0x20);
-	__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+	__m128i x = json_load16(p);
 	/*
 	 * One bit turned makes a quote the last of what is low, and a space
 	 * none of it.  Signed: what is above ASCII is low too.

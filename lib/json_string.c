@@ -114,12 +114,12 @@ copy_plain(const char **at, const char *end, char *to)
 
 #ifdef __SSE2__
 	while (end - p >= 16) {
-		__m128i x = _mm_loadu_si128((const __m128i *)(const void *)p);
+		__m128i x = json_load16(p);
 		unsigned stops = (unsigned)_mm_movemask_epi8(
 		    _mm_cmpeq_epi8(x, _mm_set1_epi8('\\')));
 		unsigned n = stops != 0 ? (unsigned)__builtin_ctz(stops) : 16;
 
-		_mm_storeu_si128((__m128i *)(void *)to, x);
+		json_store16(to, x);
 		p += n;
 		to += n;
 		if (n < 16) {
@@ -167,18 +167,6 @@ struct copying {
 };
 
 #ifdef __SSE2__
-/* What ends a run of plain characters among 16: a bit each. */
-static inline uint64_t
-stops16(__m128i x)
-{
-	const __m128i last_low = _mm_set1_epi8(0x20);
-	__m128i turned = _mm_xor_si128(x, _mm_set1_epi8('"' ^ 0x20));
-
-	return (unsigned)_mm_movemask_epi8(
-	    _mm_or_si128(_mm_cmpeq_epi8(x, _mm_set1_epi8('\\')),
-		_mm_cmpeq_epi8(_mm_min_epu8(turned, last_low), turned)));
-}
-
 struct block {
 	__m128i a, b, c, d;
 };
@@ -186,28 +174,25 @@ struct block {
 static inline uint64_t
 stops64(struct block x)
 {
-	return stops16(x.a) | stops16(x.b) << 16 | stops16(x.c) << 32 |
-	    stops16(x.d) << 48;
+	return json_stops16(x.a) | (uint64_t)json_stops16(x.b) << 16 |
+	    (uint64_t)json_stops16(x.c) << 32 |
+	    (uint64_t)json_stops16(x.d) << 48;
 }
 
 static inline struct block
 load_block(const char *p)
 {
-	const __m128i *x = (const __m128i *)(const void *)p;
-
-	return (struct block){ _mm_loadu_si128(x), _mm_loadu_si128(x + 1),
-		_mm_loadu_si128(x + 2), _mm_loadu_si128(x + 3) };
+	return (struct block){ json_load16(p), json_load16(p + 16),
+		json_load16(p + 32), json_load16(p + 48) };
 }
 
 static inline void
 store_block(char *to, struct block x)
 {
-	__m128i *y = (__m128i *)(void *)to;
-
-	_mm_storeu_si128(y, x.a);
-	_mm_storeu_si128(y + 1, x.b);
-	_mm_storeu_si128(y + 2, x.c);
-	_mm_storeu_si128(y + 3, x.d);
+	json_store16(to, x.a);
+	json_store16(to + 16, x.b);
+	json_store16(to + 32, x.c);
+	json_store16(to + 48, x.d);
 }
 
 /*
