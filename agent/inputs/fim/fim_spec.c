@@ -7,17 +7,13 @@
 
 #define GLOB_CHARACTERS "*?[\\"
 
-bool
-fim_pattern_covers(const char *pattern, const char *path)
+/* Whether it holds for the path or for a folder that the path lies in. */
+static bool
+holds_above(const char *path, size_t len,
+    bool (*holds)(const void *ctx, const char *prefix), const void *ctx)
 {
 	char prefix[WALK_PATH_MAX + 1];
-	size_t len = strlen(path), plen = strlen(pattern);
 
-	while (plen > 1 && pattern[plen - 1] == '/')
-		plen--;
-	if (strpbrk(pattern, GLOB_CHARACTERS) == NULL)
-		return opener_path_within((struct slice){ path, len },
-		    (struct slice){ pattern, plen });
 	if (len > WALK_PATH_MAX)
 		return false;
 	for (size_t i = 1; i <= len; i++) {
@@ -25,29 +21,44 @@ fim_pattern_covers(const char *pattern, const char *path)
 			continue;
 		memcpy(prefix, path, i);
 		prefix[i] = '\0';
-		if (fnmatch(pattern, prefix, FNM_PATHNAME | FNM_PERIOD) == 0)
+		if (holds(ctx, prefix))
 			return true;
 	}
 	return false;
 }
 
 static bool
+is_like(const void *pattern, const char *prefix)
+{
+	return fnmatch(pattern, prefix, FNM_PATHNAME | FNM_PERIOD) == 0;
+}
+
+static bool
+is_excluded(const void *ctx, const char *prefix)
+{
+	const struct fim_spec *spec = ctx;
+
+	return opener_path_matches(spec->exclude, spec->n_exclude, prefix);
+}
+
+bool
+fim_pattern_covers(const char *pattern, const char *path)
+{
+	size_t len = strlen(path), plen = strlen(pattern);
+
+	while (plen > 1 && pattern[plen - 1] == '/')
+		plen--;
+	if (strpbrk(pattern, GLOB_CHARACTERS) == NULL)
+		return opener_path_within((struct slice){ path, len },
+		    (struct slice){ pattern, plen });
+	return holds_above(path, len, is_like, pattern);
+}
+
+static bool
 excluded(const struct fim_spec *spec, const char *path)
 {
-	char prefix[WALK_PATH_MAX + 1];
-	size_t len = strlen(path);
-
-	if (spec->n_exclude == 0 || len > WALK_PATH_MAX)
-		return false;
-	for (size_t i = 1; i <= len; i++) {
-		if (path[i] != '/' && path[i] != '\0')
-			continue;
-		memcpy(prefix, path, i);
-		prefix[i] = '\0';
-		if (opener_path_matches(spec->exclude, spec->n_exclude, prefix))
-			return true;
-	}
-	return false;
+	return spec->n_exclude > 0 &&
+	    holds_above(path, strlen(path), is_excluded, spec);
 }
 
 bool
